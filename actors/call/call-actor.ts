@@ -1,0 +1,80 @@
+/**
+ * The actor that owns a call: a thin loop that hands each message to the call's stages. Its supervision is
+ * here too: a call that crashes is stopped, and ends with an outcome; the edge then apologises from cached
+ * audio. (Restarting it from its journal is what the journal is for, and comes with resume.)
+ */
+import { Actor, type ActorContext, type ActorProps, type StopReason } from "#runtime/actor";
+import type { CallOutcome } from "#runtime/cluster";
+import { LumentraError } from "#runtime/errors";
+import { Call, type CallDeps } from "./call.js";
+
+export type CallMessage =
+  /** The leg's in-ring has something. Constant: told at most once while it waits. */
+  | { readonly kind: "ringsReady" }
+  /** The drain's grace runs out: say goodbye and go. */
+  | { readonly kind: "endSoon"; readonly outcome: CallOutcome }
+  /** A stage's callback threw: it is thrown again where the supervisor sees it. */
+  | { readonly kind: "crashed"; readonly error: unknown };
+
+export const RINGS_READY: CallMessage = { kind: "ringsReady" };
+
+/** "Rings ready" is told once at a time, the rest a few times in a call's life: more is a bug somewhere. */
+export const CALL_MAILBOX_CAPACITY = 16;
+
+export type CallActorDeps = Omit<CallDeps, "onCrash" | "clock" | "log">;
+
+export function callActorProps(deps: CallActorDeps): ActorProps<CallMessage> {
+  return {
+    name: deps.start.callId,
+    create: () => new CallActor(deps),
+    mailboxCapacity: CALL_MAILBOX_CAPACITY,
+    supervise: () => "stop",
+  };
+}
+
+class CallActor extends Actor<CallMessage> {
+  readonly #deps: CallActorDeps;
+  #call: Call | null = null;
+
+  constructor(deps: CallActorDeps) {
+    super();
+    this.#deps = deps;
+  }
+
+  override preStart(context: ActorContext<CallMessage>): void {
+    this.#call = new Call({
+      ...this.#deps,
+      clock: context.clock,
+      log: context.log.child({ callId: this.#deps.start.callId }),
+      onCrash: (error) => context.self.tell({ kind: "crashed", error }),
+      onEnded: (outcome) => {
+        this.#call = null;
+        this.#deps.onEnded(outcome);
+        context.stop();
+      },
+    });
+    this.#call.begin();
+  }
+
+  receive(message: CallMessage): void {
+    switch (message.kind) {
+      case "ringsReady":
+        return this.#call?.onRingsReady();
+      case "endSoon":
+        return this.#call?.endSoon(message.outcome);
+      case "crashed":
+        throw message.error;
+    }
+  }
+
+  override postStop(context: ActorContext<CallMessage>, reason: StopReason): void {
+    const call = this.#call;
+    if (call === null) return;
+    if (reason.kind === "failed") context.log.error({ err: reason.error }, "the call crashed");
+    call.end(reason.kind === "failed" ? crashOutcome(reason.error) : { kind: "drained" });
+  }
+}
+
+function crashOutcome(error: unknown): CallOutcome {
+  return { kind: "actorCrashed", code: error instanceof LumentraError ? error.code : "INTERNAL" };
+}

@@ -1,0 +1,207 @@
+/**
+ * A shard's side of calls: one actor per call over the shard's providers, voice cache and tools. Ready only
+ * when it can serve: providers are warm and the tenants' phrases are in memory, as far as that can be had in
+ * READY_WITHIN_MS; a node must start without its providers too, and apologise.
+ */
+import { ActorSystem, type ActorRef, type Clock } from "#runtime/actor";
+import type { CallOutcome, CallStart, ShardContext, ShardHandler } from "#runtime/cluster";
+import { LumentraError } from "#runtime/errors";
+import { type AudioFormat, MULAW_8K, type ShardSlot } from "#runtime/media";
+import {
+  type Logger,
+  type LoggerOptions,
+  type Metrics,
+  createLogger,
+  createMetrics,
+} from "#runtime/telemetry";
+import { type ProviderSettings, type Providers, type TtsName, createProviders } from "#actors/providers";
+import type { TenantConfig } from "#actors/tenants";
+import { ToolRegistry } from "#actors/tools";
+import { type CallMessage, RINGS_READY, callActorProps } from "./call-actor.js";
+import { CallCounters } from "./counters.js";
+import type { JournalEvent } from "./journal.js";
+import { RingLosses } from "./ring-losses.js";
+import { cacheableTexts, shardLostApology } from "./tenant-phrases.js";
+import { VoiceCache, type VoiceKey } from "./voice-cache.js";
+import { voiceDirectory } from "./voice-files.js";
+
+/** Rendering a few tenants' phrases takes a second or two; a provider that is down must not hold up the start. */
+export const READY_WITHIN_MS = 5_000;
+/** How long before a drain's deadline the calls that are left are told goodbye. */
+export const GOODBYE_BEFORE_MS = 5_000;
+
+/** What the node hands each shard at spawn; plain data. */
+export interface CallShardData {
+  readonly providers: ProviderSettings;
+  readonly dataDirectory: string;
+  readonly log: Pick<LoggerOptions, "level" | "logPii">;
+}
+
+/** Replaces the one before; calls keep the tenant they began with. */
+export interface CallShardConfig {
+  readonly tenants: readonly TenantConfig[];
+}
+
+/** What a shard tells the node besides how calls end. */
+export type CallShardEvent =
+  | { readonly kind: "journal"; readonly event: JournalEvent }
+  /** The audio the edge plays to the tenant's callers when this shard is gone; µ-law, 8 kHz. */
+  | { readonly kind: "apology"; readonly tenantId: string; readonly audio: Uint8Array };
+
+/** Topics of `ask`. */
+export type CallShardTopic = "metrics";
+
+export function createCallShard(context: ShardContext): ShardHandler {
+  return new CallShard(context);
+}
+
+class CallShard implements ShardHandler {
+  readonly #context: ShardContext;
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #providers: Providers;
+  readonly #cache: VoiceCache;
+  readonly #tools = new ToolRegistry();
+  readonly #counters: CallCounters;
+  readonly #losses: RingLosses;
+  readonly #system: ActorSystem;
+  readonly #calls = new Map<number, ActorRef<CallMessage>>();
+  #tenants = new Map<string, TenantConfig>();
+
+  constructor(context: ShardContext) {
+    const data = context.workerData as CallShardData;
+    const thread = `shard-${context.shardId}`;
+    this.#context = context;
+    this.#log = createLogger({ ...data.log, name: thread });
+    this.#metrics = createMetrics({ thread });
+    this.#counters = new CallCounters(this.#metrics);
+    this.#losses = new RingLosses(context.arena, this.#metrics);
+    this.#providers = createProviders(data.providers, {
+      clock: context.clock,
+      random: context.random,
+      log: this.#log,
+      onProviderError: (provider, code) => this.#counters.providerFailed(provider, code),
+    });
+    this.#cache = new VoiceCache({
+      clock: context.clock,
+      log: this.#log,
+      directory: voiceDirectory(data.dataDirectory),
+      tts: (name) => this.#providers.tts(name as TtsName),
+    });
+    this.#system = new ActorSystem({ clock: context.clock, random: context.random, log: this.#log });
+    this.#metrics.onCollect(() => this.#collect(thread));
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async configure(config: unknown): Promise<void> {
+    const { tenants } = config as CallShardConfig;
+    this.#tenants = new Map(tenants.map((tenant) => [tenant.id, tenant]));
+    await Promise.race([this.#warm(tenants), sleep(this.#context.clock, READY_WITHIN_MS)]);
+  }
+
+  openCall(slot: number, leg: ShardSlot, start: CallStart): void {
+    const tenant = this.#tenants.get(start.tenantId);
+    if (tenant === undefined) {
+      // It was removed between the webhook and the media socket.
+      throw new LumentraError("TENANT_CONFIG_INVALID", `there is no tenant ${start.tenantId} any more`);
+    }
+    const props = callActorProps({
+      start,
+      leg,
+      tenant,
+      stt: this.#providers.stt(tenant.stt.provider),
+      llm: this.#providers.llm(tenant.llm.provider),
+      tts: this.#providers.tts(tenant.tts.provider),
+      tools: this.#tools,
+      cache: this.#cache,
+      counters: this.#counters,
+      emit: (event) => this.#context.emit({ kind: "journal", event } satisfies CallShardEvent),
+      wakeEdge: () => this.#context.wakeEdge(slot),
+      hangUp: () => this.#context.hangUp(slot),
+      onEnded: (outcome) => this.#onEnded(slot, outcome),
+    });
+    this.#calls.set(slot, this.#system.spawn(props));
+    this.#losses.opened(slot);
+    if (start.format.encoding !== MULAW_8K.encoding || start.format.sampleRateHz !== MULAW_8K.sampleRateHz) {
+      void this.#cache.warm(voiceKey(tenant, start.format), cacheableTexts(tenant));
+    }
+  }
+
+  ringsReady(slot: number): void {
+    this.#calls.get(slot)?.tellOnce(RINGS_READY);
+  }
+
+  afterTick(): void {
+    this.#system.runReady();
+  }
+
+  beginDrain(deadlineMs: number): void {
+    const { clock } = this.#context;
+    clock.setTimer(Math.max(0, deadlineMs - GOODBYE_BEFORE_MS - clock.nowMs()), () => {
+      for (const call of this.#calls.values()) call.tell({ kind: "endSoon", outcome: { kind: "drained" } });
+    });
+  }
+
+  ask(topic: string): Promise<unknown> {
+    if (topic === ("metrics" satisfies CallShardTopic)) return this.#metrics.snapshot();
+    return Promise.reject(new Error(`a shard answers nothing about ${topic}`));
+  }
+
+  async stop(): Promise<void> {
+    await this.#system.shutdown();
+    await this.#providers.close();
+    this.#metrics.close();
+  }
+
+  #onEnded(slot: number, outcome: CallOutcome): void {
+    this.#calls.delete(slot);
+    this.#losses.closed(slot);
+    this.#context.callClosed(slot, outcome);
+  }
+
+  async #warm(tenants: readonly TenantConfig[]): Promise<void> {
+    await Promise.all(
+      tenants.map(async (tenant) => {
+        const { language, keyterms, stt, llm, tts } = tenant;
+        const key = voiceKey(tenant, MULAW_8K);
+        await Promise.allSettled([
+          this.#providers.stt(stt.provider).warm({ model: stt.model, language, format: MULAW_8K, keyterms }),
+          this.#providers.llm(llm.provider).warm(),
+          this.#providers.tts(tts.provider).warm(),
+        ]);
+        await this.#cache.warm(key, cacheableTexts(tenant));
+        const apology = this.#cache.get(key, shardLostApology(tenant));
+        if (apology === null) return;
+        const event: CallShardEvent = { kind: "apology", tenantId: tenant.id, audio: apology.audio };
+        this.#context.emit(event);
+      }),
+    );
+  }
+
+  #collect(thread: string): void {
+    const { arena } = this.#context;
+    this.#losses.collect();
+    let inFill = 0;
+    let outFill = 0;
+    for (const slot of this.#calls.keys()) {
+      const stats = arena.stats(slot);
+      inFill = Math.max(inFill, stats.inFillRecords);
+      outFill = Math.max(outFill, stats.outFillRecords);
+    }
+    this.#metrics.ringFillMaxRecords.set({ thread, direction: "in" }, inFill);
+    this.#metrics.ringFillMaxRecords.set({ thread, direction: "out" }, outFill);
+    this.#metrics.mailboxDepthMaxMessages.set({ thread }, this.#system.stats().deepestMailbox);
+  }
+}
+
+function voiceKey(tenant: TenantConfig, format: AudioFormat): VoiceKey {
+  const { provider, model, voice } = tenant.tts;
+  return { provider, model, voice, language: tenant.language, format };
+}
+
+function sleep(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(delayMs, resolve));
+}

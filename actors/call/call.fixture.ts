@@ -1,0 +1,320 @@
+/**
+ * A call on virtual time: the real call over real rings, with a scripted recogniser, model and voice at
+ * their interfaces and a carrier that plays what the out-ring holds. Nothing waits for a wall clock, so a
+ * test can act at the exact instant.
+ */
+import { VirtualClock } from "#runtime/actor";
+import type { CallOutcome } from "#runtime/cluster";
+import { LumentraError } from "#runtime/errors";
+import { Arena, FRAME_MS, LegEnd, MULAW_8K, RecordKind } from "#runtime/media";
+import { createMetrics, silentLogger } from "#runtime/telemetry";
+import type {
+  LlmEvents,
+  LlmProvider,
+  LlmRequest,
+  SttEvents,
+  SttProvider,
+  TtsEvents,
+  TtsProvider,
+} from "#actors/providers";
+import { tenantSchema } from "#actors/tenants";
+import { type Tool, ToolRegistry } from "#actors/tools";
+import { Call } from "./call.js";
+import { CallCounters } from "./counters.js";
+import type { JournalEvent } from "./journal.js";
+import { VoiceCache } from "./voice-cache.js";
+
+const FRAME_BYTES = 160;
+/** Loud square wave and silence in µ-law: all the voice activity needs. */
+const SPEECH = Uint8Array.from({ length: FRAME_BYTES }, (_, index) => (index % 16 < 8 ? 0x9f : 0x1f));
+const SILENCE = new Uint8Array(FRAME_BYTES).fill(0xff);
+
+export const MS_PER_WORD = 300;
+export const TTS_DELAY_MS = 40;
+export const LLM_DELAY_MS = 200;
+
+export interface ScriptedReply {
+  readonly text?: string;
+  readonly tools?: readonly { readonly name: string; readonly argumentsJson: string }[];
+  /** Until the first token; never when Infinity. */
+  readonly delayMs?: number;
+  /** After the text, if there is any. */
+  readonly error?: LumentraError;
+}
+
+export interface CallFixtureOptions {
+  readonly reply?: (request: LlmRequest, index: number) => ScriptedReply;
+  readonly tools?: readonly Tool[];
+  readonly toolNames?: readonly string[];
+  readonly callMinutes?: number;
+}
+
+export class CallFixture {
+  readonly clock = new VirtualClock();
+  readonly journal: JournalEvent[] = [];
+  readonly requests: LlmRequest[] = [];
+  readonly cancelled: number[] = [];
+  readonly call: Call;
+  outcome: CallOutcome | null = null;
+  crash: unknown = null;
+  hangUpAsked = false;
+  readonly clearsAtMs: number[] = [];
+  callerSpeaks = false;
+  readonly #arena = Arena.create({ slotCount: 1 });
+  readonly #edge = this.#arena.edgeSide(0);
+  readonly #metrics = createMetrics({ thread: "test" });
+  #sttEvents: SttEvents | null = null;
+  #epoch = 0;
+  #spokenMs = 0;
+  #positionMs = 0;
+
+  constructor(options: CallFixtureOptions = {}) {
+    const { clock } = this;
+    const tenant = tenantSchema.parse({
+      id: "test",
+      name: "Test Dental",
+      industry: "dental practice",
+      numbers: ["+12025550101"],
+      timeZone: "America/New_York",
+      agentName: "Ava",
+      greeting: "Hello there.",
+      limits: { callMinutes: options.callMinutes ?? 30 },
+      ...(options.toolNames && { tools: options.toolNames }),
+    });
+    this.call = new Call({
+      clock,
+      log: silentLogger,
+      start: {
+        callId: "call-1",
+        carrierCallId: "CA1",
+        carrier: "twilio",
+        tenantId: "test",
+        format: MULAW_8K,
+        webhookAtMs: clock.nowMs(),
+        openedAtMs: clock.nowMs(),
+        pii: { from: "+15550100001", to: "+12025550101" },
+      },
+      leg: this.#arena.shardSide(0),
+      tenant,
+      stt: this.#stt(),
+      llm: this.#llm(options.reply ?? (() => ({ text: "All right." }))),
+      tts: this.#tts(),
+      tools: new ToolRegistry(options.tools),
+      cache: new VoiceCache({ clock, log: silentLogger, directory: "/nonexistent", tts: () => this.#tts() }),
+      counters: new CallCounters(this.#metrics),
+      emit: (event) => this.journal.push(event),
+      wakeEdge: () => {},
+      hangUp: () => {
+        this.hangUpAsked = true;
+      },
+      onEnded: (outcome) => {
+        this.outcome = outcome;
+      },
+      onCrash: (error) => {
+        this.crash = error;
+      },
+    });
+    this.call.begin();
+  }
+
+  /** Runs `ms` of line time: each 20 ms the carrier plays, the caller's frame comes in, the call looks. */
+  run(ms: number): void {
+    for (let elapsed = 0; elapsed < ms && this.outcome === null; elapsed += FRAME_MS) {
+      this.clock.advance(FRAME_MS);
+      this.#carrierTick();
+      this.#spokenMs = this.callerSpeaks ? this.#spokenMs + FRAME_MS : 0;
+      // A breath after each word: a sound that never changes is taken for the line's noise, and rightly so.
+      const frame = this.callerSpeaks && this.#spokenMs % MS_PER_WORD !== 0 ? SPEECH : SILENCE;
+      this.#positionMs += FRAME_MS;
+      this.#edge.in.writeAudio(frame, 0, FRAME_BYTES, this.clock.nowMs());
+      this.call.onRingsReady();
+      if (this.hangUpAsked) this.legEnds(LegEnd.hungUp);
+    }
+  }
+
+  /**
+   * The caller says this: speech for as long as it takes, each word's interim 100 ms after it, the final
+   * 150 ms after the last. Time goes on to the end of the words, and `thenMs` further.
+   */
+  say(text: string, thenMs = 0): void {
+    const words = text.split(" ");
+    const fromMs = this.#positionMs;
+    this.callerSpeaks = true;
+    for (const index of words.keys()) {
+      const soFar = words.slice(0, index + 1);
+      this.clock.setTimer((index + 1) * MS_PER_WORD + 100, () => this.interim(soFar, fromMs));
+    }
+    this.clock.setTimer(words.length * MS_PER_WORD + 150, () => this.final(words, fromMs));
+    this.run(words.length * MS_PER_WORD);
+    this.callerSpeaks = false;
+    this.run(thenMs);
+  }
+
+  interim(words: readonly string[], fromMs: number): void {
+    this.#sttEvents?.onInterim(transcript(words, fromMs));
+  }
+
+  final(words: readonly string[], fromMs: number): void {
+    this.#sttEvents?.onFinal(transcript(words, fromMs), true);
+  }
+
+  /** What the recogniser makes of sound that nobody made: an echo, say. */
+  recognise(text: string): void {
+    const words = text.split(" ");
+    this.final(words, this.#positionMs - words.length * MS_PER_WORD);
+  }
+
+  failStt(): void {
+    this.#sttEvents?.onError(new LumentraError("STT_STREAM_BROKEN", "scripted"));
+  }
+
+  digit(digit: string): void {
+    this.#edge.in.writeByteEvent(RecordKind.dtmf, this.clock.nowMs(), digit.charCodeAt(0));
+  }
+
+  legEnds(end: LegEnd): void {
+    this.#edge.in.writeByteEvent(RecordKind.legEnded, this.clock.nowMs(), end);
+    this.call.onRingsReady();
+  }
+
+  facts<K extends JournalEvent["kind"]>(kind: K): Extract<JournalEvent, { kind: K }>[] {
+    return this.journal.filter((event): event is Extract<JournalEvent, { kind: K }> => event.kind === kind);
+  }
+
+  /** What the agent's turns say was heard. */
+  heardByJournal(): string[] {
+    return this.facts("agentTurn").map((turn) => turn.pii.heard);
+  }
+
+  /** 20 ms of playout straight from the ring; marks come back when what stands before them was played. */
+  #carrierTick(): void {
+    const { out } = this.#edge;
+    const nowMs = this.clock.nowMs();
+    if (out.epoch !== this.#epoch) {
+      this.#epoch = out.epoch;
+      this.clearsAtMs.push(nowMs);
+      this.#edge.in.writeU32Event(RecordKind.cleared, nowMs, this.#epoch);
+    }
+    let playedMs = 0;
+    while (!out.paused && playedMs < FRAME_MS && out.read()) {
+      if (out.kind === RecordKind.mark) this.#edge.in.writeU32Event(RecordKind.markEchoed, nowMs, out.u32());
+      else if (out.kind === RecordKind.cue) this.#edge.in.writeU32Event(RecordKind.cueSent, nowMs, out.u32());
+      else playedMs += out.length / 8;
+    }
+  }
+
+  #stt(): SttProvider {
+    return {
+      name: "stt",
+      open: (_request, events) => {
+        this.#sttEvents = events;
+        return {
+          write: () => {},
+          flush: () => {},
+          finalize: () => {},
+          close: () => {
+            this.#sttEvents = null;
+          },
+        };
+      },
+      warm: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #llm(reply: NonNullable<CallFixtureOptions["reply"]>): LlmProvider {
+    return {
+      name: "llm",
+      generate: (request, events) => {
+        const index = this.requests.push(request) - 1;
+        const scripted = reply(request, index);
+        const delayMs = scripted.delayMs ?? LLM_DELAY_MS;
+        const timer =
+          delayMs === Number.POSITIVE_INFINITY
+            ? null
+            : this.clock.setTimer(delayMs, () => answer(scripted, events));
+        return {
+          cancel: () => {
+            timer?.cancel();
+            this.cancelled.push(index);
+          },
+        };
+      },
+      warm: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  /** 300 ms of sound per word, all of it TTS_DELAY_MS after the text. */
+  #tts(): TtsProvider {
+    return {
+      name: "tts",
+      speak: (_request, events) => {
+        let wordCount = 0;
+        let pending = 0;
+        let finished = false;
+        let cancelled = false;
+        const settle = (): void => {
+          if (finished && pending === 0 && !cancelled)
+            this.clock.setTimer(1, () => !cancelled && events.onDone());
+        };
+        return {
+          push: (text) => {
+            pending += 1;
+            this.clock.setTimer(TTS_DELAY_MS, () => {
+              pending -= 1;
+              if (cancelled) return;
+              wordCount = speakWords(text, wordCount, events);
+              settle();
+            });
+          },
+          finish: () => {
+            finished = true;
+            settle();
+          },
+          cancel: () => {
+            cancelled = true;
+          },
+        };
+      },
+      warm: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+  }
+}
+
+function speakWords(text: string, spokenBefore: number, events: TtsEvents): number {
+  const words = text.split(/\s+/).filter(Boolean);
+  const timed = words.map((word, index) => ({
+    word,
+    startMs: (spokenBefore + index) * MS_PER_WORD,
+    endMs: (spokenBefore + index + 1) * MS_PER_WORD,
+  }));
+  if (timed.length > 0) {
+    events.onWords(timed);
+    events.onAudio(new Uint8Array(words.length * MS_PER_WORD * 8).fill(0x9f));
+  }
+  return spokenBefore + words.length;
+}
+
+function answer(scripted: ScriptedReply, events: LlmEvents): void {
+  if (scripted.text !== undefined) events.onText(scripted.text);
+  if (scripted.error !== undefined) return events.onError(scripted.error);
+  for (const [index, tool] of (scripted.tools ?? []).entries()) {
+    events.onToolCall({ id: `tool-${index}`, ...tool });
+  }
+  events.onDone(scripted.tools === undefined ? "stop" : "toolCalls", null);
+}
+
+function transcript(words: readonly string[], fromMs: number) {
+  return {
+    text: words.join(" "),
+    words: words.map((word, index) => ({
+      word,
+      startMs: fromMs + index * MS_PER_WORD,
+      endMs: fromMs + (index + 1) * MS_PER_WORD,
+    })),
+    startMs: fromMs,
+    endMs: fromMs + words.length * MS_PER_WORD,
+  };
+}

@@ -1,0 +1,349 @@
+/**
+ * One call: builds its stages, joins them, and ends it exactly once.
+ *
+ *   in-ring → Inbound → VoiceActivity ─┬→ SttFeed → recogniser → Listener ─┐
+ *                                      └──────────────────────────────────┴→ Turns → Generation ─┐
+ *   out-ring ←──────────────────── Playout ←──────────────────── Speaker ←──────────────────────┘
+ *
+ * Invariants
+ * C1 `end()` is the one way out, runs once, and leaves no timer, stream or socket behind.
+ * C2 nobody is left on a dead line: silence is asked about, failures are apologised for, then we hang up.
+ * C3 every callback from outside runs under `guard`: a throw is this call's crash and nobody else's.
+ */
+import type { Clock, TimerHandle } from "#runtime/actor";
+import type { CallOutcome, CallStart } from "#runtime/cluster";
+import type { LumentraError } from "#runtime/errors";
+import { LegEnd, type ShardSlot } from "#runtime/media";
+import type { Logger } from "#runtime/telemetry";
+import type { LlmProvider, SttProvider, SttStream, TtsProvider, TtsRequest } from "#actors/providers";
+import { DtmfCollector, EchoGuard, Endpointing, VoiceActivity, phrasesFor } from "#actors/speech";
+import type { TenantConfig } from "#actors/tenants";
+import type { ToolRegistry } from "#actors/tools";
+import type { CallCounters } from "./counters.js";
+import { Generation, type GenerationEvents } from "./generation.js";
+import { History } from "./history.js";
+import { Inbound } from "./inbound.js";
+import type { JournalEvent } from "./journal.js";
+import { JournalWriter } from "./journal-writer.js";
+import type { Ledger } from "./ledger.js";
+import { Listener } from "./listener.js";
+import { Playout } from "./playout.js";
+import { greetingText, systemPrompt } from "./prompt.js";
+import { quickReplyText } from "./tenant-phrases.js";
+import { SILENCE_PROMPT_AFTER_MS, SilencePolicy } from "./silence.js";
+import { Speaker } from "./speaker.js";
+import { SttFeed } from "./stt-feed.js";
+import { Turns } from "./turns.js";
+import type { VoiceCache } from "./voice-cache.js";
+
+/** The edge closes the leg within a tick of being asked; after this the call ends without its word. */
+export const HANG_UP_GRACE_MS = 2_000;
+
+/**
+ * Bridges the pauses inside what somebody says, so that a barge-in is measured as one stretch of speech.
+ * Endpointing reads silence itself and does not wait for this.
+ */
+const VAD_HANGOVER_MS = 200;
+
+export interface CallDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly start: CallStart;
+  readonly leg: ShardSlot;
+  readonly tenant: TenantConfig;
+  readonly stt: SttProvider;
+  readonly llm: LlmProvider;
+  readonly tts: TtsProvider;
+  readonly tools: ToolRegistry;
+  readonly cache: VoiceCache;
+  readonly counters: CallCounters;
+  readonly emit: (event: JournalEvent) => void;
+  readonly wakeEdge: () => void;
+  /** Ask the edge to close the leg. */
+  readonly hangUp: () => void;
+  /** The call is over and everything of it is released. */
+  readonly onEnded: (outcome: CallOutcome) => void;
+  /** A stage threw: the supervisor decides. */
+  readonly onCrash: (error: unknown) => void;
+}
+
+export class Call {
+  readonly #deps: CallDeps;
+  readonly #journal: JournalWriter;
+  readonly #history: History;
+  readonly #listener = new Listener();
+  readonly #vad: VoiceActivity;
+  readonly #playout: Playout;
+  readonly #speaker: Speaker;
+  readonly #turns: Turns;
+  readonly #stt: SttStream;
+  readonly #inbound: Inbound;
+  readonly #silence = new SilencePolicy();
+  readonly #dtmf = new DtmfCollector();
+  readonly #timers: Record<"silence" | "dtmf" | "maxDuration" | "hangUp", TimerHandle | null> = {
+    silence: null,
+    dtmf: null,
+    maxDuration: null,
+    hangUp: null,
+  };
+  /** Set once we want the call to end: what it will be recorded as. */
+  #leaving: CallOutcome | null = null;
+  #ended = false;
+
+  constructor(deps: CallDeps) {
+    this.#deps = deps;
+    const { clock, start, leg, tenant, cache, tts } = deps;
+    const { callId, format } = start;
+    const guard = this.#guard;
+    const echoGuard = new EchoGuard(format);
+    const ttsRequest: TtsRequest = {
+      callId,
+      model: tenant.tts.model,
+      voice: tenant.tts.voice,
+      language: tenant.language,
+      format,
+    };
+    this.#journal = new JournalWriter(callId, clock, deps.emit);
+    this.#history = new History(systemPrompt(tenant, clock.unixMs()));
+    this.#vad = new VoiceActivity(format, { echoGuard, hangoverMs: VAD_HANGOVER_MS });
+    this.#playout = new Playout({ clock, ring: leg.out, format, echoGuard, wakeEdge: deps.wakeEdge, guard });
+    this.#speaker = new Speaker({
+      playout: this.#playout,
+      cache,
+      tts,
+      ttsRequest,
+      history: this.#history,
+      journal: this.#journal,
+      guard,
+    });
+    this.#turns = new Turns({
+      clock,
+      log: deps.log,
+      language: tenant.language,
+      vad: this.#vad,
+      listener: this.#listener,
+      endpointing: new Endpointing(),
+      history: this.#history,
+      journal: this.#journal,
+      playout: this.#playout,
+      speaker: this.#speaker,
+      counters: deps.counters,
+      generate: (said, ledger, events) => this.#generate(said, ledger, events, ttsRequest),
+      quickReplyText: (kind) => quickReplyText(tenant, kind),
+      onIdle: () => this.#armSilence(),
+      onActivity: () => this.#onActivity(),
+      onAgentEnds: () => this.#hangUp({ kind: "agentHungUp" }),
+      onProviderFailed: (error, provider) => this.#fail(error, provider),
+    });
+    this.#stt = this.#openStt();
+    this.#inbound = new Inbound(leg.in, this.#vad, this.#playout, new SttFeed(this.#stt, format), {
+      onSpeechStart: () => this.#onActivity(),
+      onDtmf: (digit, atMs) => this.#onDtmf(digit, atMs),
+      onLegEnded: (end) => this.#onLegEnded(end),
+    });
+  }
+
+  /** Greets; from here on the call lives until `end()`. */
+  begin(): void {
+    const { start, tenant, counters } = this.#deps;
+    const { carrier, carrierCallId, tenantId, pii } = start;
+    this.#journal.record({ kind: "callStarted", tenantId, carrier, carrierCallId, pii });
+    this.#timers.maxDuration = this.#after(tenant.limits.callMinutes * 60_000, () =>
+      this.#leave(phrasesFor(tenant.language).callTooLong, "legEnded", { kind: "maxDuration" }),
+    );
+    this.#turns.sayPhrase(greetingText(tenant), "greeting", (atMs) =>
+      counters.greetingStarted(start.webhookAtMs, atMs),
+    );
+  }
+
+  /** There is something in the in-ring. */
+  onRingsReady(): void {
+    if (this.#ended) return;
+    this.#inbound.drain();
+    if (!this.#ended) this.#turns.consider();
+  }
+
+  /** Words, then the end: for a drain whose grace ran out. */
+  endSoon(outcome: CallOutcome): void {
+    this.#leave(phrasesFor(this.#deps.tenant.language).goodbye, "legEnded", outcome);
+  }
+
+  /** C1. Idempotent. */
+  end(outcome: CallOutcome): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#turns.close("legEnded");
+    this.#playout.close();
+    this.#stt.close();
+    for (const timer of Object.values(this.#timers)) timer?.cancel();
+    const durationMs = this.#deps.clock.nowMs() - this.#deps.start.openedAtMs;
+    this.#journal.record({ kind: "callEnded", outcome, durationMs });
+    this.#deps.counters.ended(outcome.kind);
+    this.#deps.onEnded(outcome);
+  }
+
+  #openStt(): SttStream {
+    const { clock, start, tenant, stt } = this.#deps;
+    const request = {
+      callId: start.callId,
+      model: tenant.stt.model,
+      language: tenant.language,
+      format: start.format,
+      keyterms: tenant.keyterms,
+    };
+    const heard = (note: () => void): void =>
+      this.#guard(() => {
+        note();
+        if (!this.#listener.isEmpty) this.#onActivity();
+        this.#turns.consider();
+      });
+    return stt.open(request, {
+      onInterim: (transcript) => heard(() => this.#listener.onInterim(transcript, clock.nowMs())),
+      onFinal: (transcript, endOfSpeech) =>
+        heard(() => this.#listener.onFinal(transcript, endOfSpeech, clock.nowMs())),
+      onSpeechStarted: () => {}, // our own voice activity is earlier
+      onEagerEndOfTurn: (transcript) =>
+        heard(() => {
+          this.#listener.onInterim(transcript, clock.nowMs());
+          this.#turns.onEagerEndOfTurn();
+        }),
+      onTurnResumed: () => {}, // the transcript that follows discards what was begun
+      onError: (error) => this.#guard(() => this.#fail(error, stt.name)),
+    });
+  }
+
+  #generate(said: string, ledger: Ledger, events: GenerationEvents, ttsRequest: TtsRequest): Generation {
+    const { clock, start, tenant, llm, tts, tools, cache } = this.#deps;
+    const phrases = phrasesFor(tenant.language);
+    const cached = (text: string | undefined) =>
+      text === undefined ? null : cache.get({ ...ttsRequest, provider: tts.name }, text);
+    const request = {
+      callId: start.callId,
+      model: tenant.llm.model,
+      messages: this.#history.messages(said),
+      tools: tools.offered(tenant.tools),
+      temperature: tenant.llm.temperature,
+      maxOutputTokens: tenant.llm.maxOutputTokens,
+    };
+    return new Generation(
+      said,
+      request,
+      ledger,
+      {
+        clock,
+        llm,
+        tts,
+        ttsRequest,
+        filler: () => cached(phrases.fillers[this.#turns.turn % phrases.fillers.length]),
+        goodbye: () => cached(phrases.goodbye),
+        guard: this.#guard,
+        runTool: async (call) => {
+          const startedAtMs = clock.nowMs();
+          const outcome = await tools.run(call, tenant.tools, { tenant, clock, callId: start.callId });
+          this.#journal.record({
+            kind: "toolCalled",
+            turn: this.#turns.turn,
+            tool: call.name,
+            ok: outcome.ok,
+            durationMs: clock.nowMs() - startedAtMs,
+            pii: { argumentsJson: call.argumentsJson, result: outcome.text },
+          });
+          return outcome;
+        },
+      },
+      events,
+    );
+  }
+
+  #onActivity(): void {
+    this.#silence.reset();
+    this.#timers.silence?.cancel();
+    this.#timers.silence = null;
+    // A sound that leads to no turn must not disarm the prompts for good.
+    if (this.#turns.state === "listening") this.#armSilence();
+  }
+
+  #armSilence(): void {
+    this.#timers.silence?.cancel();
+    this.#timers.silence = this.#after(SILENCE_PROMPT_AFTER_MS, () => this.#onSilence());
+  }
+
+  #onSilence(): void {
+    if (this.#turns.state !== "listening") return;
+    if (this.#vad.isSpeech) return this.#armSilence();
+    const phrases = phrasesFor(this.#deps.tenant.language);
+    const step = this.#silence.next();
+    if (step.kind === "goodbye")
+      return this.#leave(phrases.silenceGoodbye, "legEnded", { kind: "callerSilent" });
+    const { silencePrompts } = phrases;
+    this.#turns.sayPhrase(silencePrompts[step.index % silencePrompts.length]!, "prompt");
+  }
+
+  #onDtmf(digit: string, atMs: number): void {
+    this.#journal.record({ kind: "dtmf", pii: { digit } });
+    this.#onActivity();
+    this.#turns.onKey();
+    this.#timers.dtmf?.cancel();
+    const typed = this.#dtmf.push(digit, atMs);
+    if (typed !== null) return this.#onTyped(typed);
+    const dueAtMs = this.#dtmf.dueAtMs;
+    if (dueAtMs === null) return;
+    const { clock } = this.#deps;
+    this.#timers.dtmf = this.#after(Math.max(0, dueAtMs - clock.nowMs()) + 1, () => {
+      const typedSoFar = this.#dtmf.poll(clock.nowMs());
+      if (typedSoFar !== null) this.#onTyped(typedSoFar);
+    });
+  }
+
+  #onTyped(digits: string): void {
+    if (digits !== "") this.#turns.onDigits(`[typed on the keypad: ${digits.split("").join(" ")}]`);
+  }
+
+  #onLegEnded(end: LegEnd): void {
+    this.end(this.#leaving ?? OUTCOME_OF_LEG_END[end]);
+  }
+
+  #fail(error: LumentraError, provider: string): void {
+    if (this.#ended) return;
+    this.#deps.log.warn({ provider, code: error.code, err: error }, "provider failed");
+    this.#journal.record({ kind: "providerFailed", provider, code: error.code });
+    if (this.#leaving !== null) return this.#hangUp(this.#leaving);
+    const apology = phrasesFor(this.#deps.tenant.language).apology.providerDown;
+    this.#leave(apology, "failed", { kind: "providerFailed", code: error.code });
+  }
+
+  /** Last words, then the end (C2). */
+  #leave(words: string, cut: "legEnded" | "failed", outcome: CallOutcome): void {
+    if (this.#ended || this.#leaving !== null) return;
+    this.#leaving = outcome;
+    this.#turns.sayLast(words, cut, () => this.#hangUp(outcome));
+  }
+
+  #hangUp(outcome: CallOutcome): void {
+    if (this.#ended) return;
+    this.#leaving = outcome;
+    this.#turns.close("legEnded");
+    this.#deps.hangUp();
+    this.#timers.hangUp ??= this.#after(HANG_UP_GRACE_MS, () => this.end(outcome));
+  }
+
+  #after(delayMs: number, body: () => void): TimerHandle {
+    return this.#deps.clock.setTimer(delayMs, () => this.#guard(body));
+  }
+
+  readonly #guard = (body: () => void): void => {
+    if (this.#ended) return;
+    try {
+      body();
+    } catch (error) {
+      this.#deps.onCrash(error);
+    }
+  };
+}
+
+const OUTCOME_OF_LEG_END = {
+  [LegEnd.stopped]: { kind: "callerHungUp" },
+  [LegEnd.socketLost]: { kind: "legLost" },
+  [LegEnd.evicted]: { kind: "legEvicted" },
+  [LegEnd.hungUp]: { kind: "agentHungUp" },
+} as const satisfies Record<LegEnd, CallOutcome>;

@@ -1,0 +1,340 @@
+/**
+ * One reply in the making: model → clauses → voice, tool rounds included.
+ *
+ *   round 0: text … text, tool calls → (committed?) run tools → round 1: text …, stop → done
+ *            └ segment 0 (one voice stream) ┘                   └ segment 1 ┘
+ *
+ * It may begin eagerly, before the caller's turn is confirmed. Until `commit()` no tool runs; until
+ * `attach()` no audio leaves: it is held here. `discard()` ends it at any point without a trace.
+ *
+ * Invariants
+ * G1 audio and words leave in the order of the text, segment after segment, word times counted from the
+ *    first byte of the reply.
+ * G2 exactly one of `onDone` and `onFailed` fires, unless discarded, then neither.
+ * G3 at most MAX_TOOL_ROUNDS rounds offer tools; the one after must answer in words.
+ * G4 a committed reply asks once more where that may help (retry.ts), as long as nothing of the failed round
+ *    was handed on; at most MAX_RETRIES times in all its rounds.
+ */
+import type { Clock, TimerHandle } from "#runtime/actor";
+import { LumentraError } from "#runtime/errors";
+import type {
+  LlmProvider,
+  LlmRequest,
+  LlmStream,
+  LlmToolCall,
+  TtsProvider,
+  TtsRequest,
+  TtsWord,
+} from "#actors/providers";
+import { ClauseSplitter } from "#actors/speech";
+import type { ToolOutcome } from "#actors/tools";
+import type { ToolAnswer } from "./history.js";
+import type { Ledger } from "./ledger.js";
+import { MAX_RETRIES, retryAfter } from "./retry.js";
+import { Segment, type SegmentSink } from "./segment.js";
+import type { CachedSpeech } from "./voice-cache.js";
+
+/** More rounds than any sensible request needs; a model that loops is stopped here. */
+export const MAX_TOOL_ROUNDS = 4;
+/** Calls of one round that are run; a model that asks for more gets a refusal for the rest. */
+export const MAX_PARALLEL_TOOLS = 8;
+/** A caller starts to wonder after a second of nothing. */
+export const FILLER_AFTER_MS = 1_200;
+
+export interface GenerationDeps {
+  readonly clock: Clock;
+  readonly llm: LlmProvider;
+  readonly tts: TtsProvider;
+  readonly ttsRequest: TtsRequest;
+  /** Spoken when a tool or the model keeps the caller waiting; null when it is not cached. */
+  readonly filler: () => CachedSpeech | null;
+  /** Spoken when the model ends the call without a word of goodbye. */
+  readonly goodbye: () => CachedSpeech | null;
+  /** Never rejects. */
+  readonly runTool: (call: LlmToolCall) => Promise<ToolOutcome>;
+  /** Runs a callback so that a throw becomes the call's crash and not the thread's. */
+  readonly guard: (body: () => void) => void;
+}
+
+export interface GenerationEvents {
+  /** First audio of the reply exists; it can be attached to a playout. */
+  onReady(): void;
+  /** Tools are about to run: what they answer has been said by now. */
+  onToolsStart(): void;
+  onToolRound(answers: readonly ToolAnswer[]): void;
+  /** All audio was delivered. `endsCall`: hang up once it was heard. */
+  onDone(endsCall: boolean): void;
+  onFailed(error: LumentraError, provider: string): void;
+}
+
+type Phase = "streaming" | "retryWait" | "toolsHeld" | "toolsRunning" | "speaking" | "over";
+
+export class Generation {
+  /** The caller's words this answers. */
+  readonly basis: string;
+  readonly ledger: Ledger;
+  /** Text sent to the voice so far. */
+  intended = "";
+
+  readonly #deps: GenerationDeps;
+  readonly #events: GenerationEvents;
+  readonly #segments: Segment[] = [];
+  #request: LlmRequest;
+  #phase: Phase = "streaming";
+  #committed = false;
+  #sink: SegmentSink | null = null;
+  #round = 0;
+  #llmStream: LlmStream | null = null;
+  #splitter = new ClauseSplitter();
+  #segment: Segment | null = null;
+  #roundText = "";
+  /** Where in `intended` the round begins. */
+  #roundStart = 0;
+  #toolCalls: LlmToolCall[] = [];
+  #endsCall = false;
+  #ready = false;
+  #filler: TimerHandle | null = null;
+  #retry: TimerHandle | null = null;
+  #retryCount = 0;
+
+  constructor(
+    basis: string,
+    request: LlmRequest,
+    ledger: Ledger,
+    deps: GenerationDeps,
+    events: GenerationEvents,
+  ) {
+    this.basis = basis;
+    this.#request = request;
+    this.ledger = ledger;
+    this.#deps = deps;
+    this.#events = events;
+    ledger.llmStartAtMs = deps.clock.nowMs();
+    this.#startRound();
+  }
+
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  /** The caller's turn is over: tools may run now. */
+  commit(): void {
+    if (this.#committed) return;
+    this.#committed = true;
+    if (!this.#ready) this.#armFiller();
+    if (this.#phase === "toolsHeld") this.#runTools();
+  }
+
+  /** Audio held so far and all to come goes to `sink`. Only after `commit()`. */
+  attach(sink: SegmentSink): void {
+    this.#sink = sink;
+    this.#drainSegments();
+  }
+
+  /** Idempotent: cancels whatever runs. */
+  discard(): void {
+    this.#phase = "over";
+    this.#filler?.cancel();
+    this.#retry?.cancel();
+    this.#llmStream?.cancel();
+    for (const segment of this.#segments) segment.cancel();
+    this.#segments.length = 0;
+  }
+
+  #startRound(): void {
+    const { clock, llm, guard } = this.#deps;
+    this.#phase = "streaming";
+    this.#splitter = new ClauseSplitter();
+    this.#segment = null;
+    this.#roundText = "";
+    this.#roundStart = this.intended.length;
+    this.#toolCalls = [];
+    this.#llmStream = llm.generate(this.#request, {
+      onText: (delta) => guard(() => this.#onText(delta, clock.nowMs())),
+      onToolCall: (call) => guard(() => this.#onToolCall(call)),
+      onDone: () => guard(() => this.#onRoundDone()),
+      onError: (error) => guard(() => this.#onModelError(error)),
+    });
+  }
+
+  #onText(delta: string, atMs: number): void {
+    if (this.#phase !== "streaming") return;
+    this.ledger.llmFirstTokenAtMs ??= atMs;
+    for (const piece of this.#splitter.push(delta)) this.#speak(piece);
+  }
+
+  #onToolCall(call: LlmToolCall): void {
+    if (this.#phase === "streaming") this.#toolCalls.push(call);
+  }
+
+  #onRoundDone(): void {
+    if (this.#phase !== "streaming") return;
+    for (const piece of this.#splitter.finish()) this.#speak(piece);
+    this.#segment?.finish();
+    if (this.#toolCalls.length === 0 && this.#roundText.trim() === "") {
+      const error = new LumentraError(
+        "LLM_PROTOCOL_ERROR",
+        "the model answered with no text and no tool call",
+      );
+      this.#fail(error, this.#deps.llm.name);
+    } else if (this.#toolCalls.length === 0) {
+      this.#phase = "speaking";
+      this.#settleIfSpoken();
+    } else {
+      this.#phase = "toolsHeld";
+      if (this.#committed) this.#runTools();
+    }
+  }
+
+  #onModelError(error: LumentraError): void {
+    if (this.#phase !== "streaming") return;
+    if (!this.#askAgain(error)) this.#fail(error, this.#deps.llm.name);
+  }
+
+  /** G4. False: this failure is the reply's. */
+  #askAgain(error: LumentraError): boolean {
+    const isHandedOn = this.#segment !== null && this.#sink !== null;
+    if (!this.#committed || isHandedOn || this.#retryCount >= MAX_RETRIES) return false;
+    const retry = retryAfter(error);
+    if (retry === null) return false;
+    this.#retryCount += 1;
+    this.#forgetRound();
+    if (retry.withoutTools) this.#request = { ...this.#request, tools: [] };
+    this.#phase = "retryWait";
+    this.#retry = this.#deps.clock.setTimer(retry.waitMs, () => this.#deps.guard(() => this.#startRound()));
+    return true;
+  }
+
+  /** What the round has said so far was not handed on: as if it had not begun. */
+  #forgetRound(): void {
+    if (this.#segment === null) return;
+    this.#segment.cancel();
+    this.#segments.splice(this.#segments.indexOf(this.#segment), 1);
+    this.intended = this.intended.slice(0, this.#roundStart);
+    this.#ready = this.#segments.some((segment) => segment.hasAudio);
+    if (this.intended === "") this.ledger.llmFirstTokenAtMs = null;
+    if (!this.#ready) this.ledger.ttsFirstAudioAtMs = null;
+  }
+
+  #speak(piece: string): void {
+    if (this.#segment === null) {
+      this.#segment = this.#openSegment();
+      if (this.intended !== "" && !/\s$/.test(this.intended)) this.intended += " ";
+    }
+    this.#roundText += piece;
+    this.intended += piece;
+    this.#segment.push(piece);
+  }
+
+  #openSegment(): Segment {
+    const { tts, ttsRequest, guard } = this.#deps;
+    const segment = Segment.live(tts, ttsRequest, guard, {
+      onProgress: () => this.#onSegmentProgress(segment),
+      onFailed: (error) => this.#fail(error, tts.name),
+    });
+    this.#segments.push(segment);
+    return segment;
+  }
+
+  #addCached(speech: CachedSpeech): void {
+    const segment = Segment.cached(speech);
+    if (this.intended !== "") this.intended += " ";
+    this.intended += speech.text;
+    this.#segments.push(segment);
+    this.#onSegmentProgress(segment);
+  }
+
+  #onSegmentProgress(segment: Segment): void {
+    if (this.#phase === "over") return;
+    if (segment.hasAudio && !this.#ready) {
+      this.#ready = true;
+      this.#filler?.cancel();
+      this.ledger.ttsFirstAudioAtMs ??= this.#deps.clock.nowMs();
+      this.#events.onReady();
+    }
+    this.#drainSegments();
+  }
+
+  /** G1: only the first unfinished segment may flow; the ones after it wait. */
+  #drainSegments(): void {
+    if (this.#sink === null || this.#phase === "over") return;
+    for (let head = this.#segments[0]; head !== undefined; head = this.#segments[0]) {
+      head.drainTo(this.#sink);
+      if (!head.isSpoken) return;
+      this.#segments.shift();
+    }
+    this.#settleIfSpoken();
+  }
+
+  #settleIfSpoken(): void {
+    if (this.#phase !== "speaking") return;
+    if (this.#segments.length > 0 || this.#sink === null) return;
+    this.#phase = "over";
+    this.#filler?.cancel();
+    this.#events.onDone(this.#endsCall);
+  }
+
+  #runTools(): void {
+    this.#phase = "toolsRunning";
+    this.#events.onToolsStart();
+    if (this.#roundText === "") this.#armFiller();
+    const calls = this.#toolCalls;
+    const running = calls.map((call, index) =>
+      index < MAX_PARALLEL_TOOLS
+        ? this.#deps.runTool(call)
+        : Promise.resolve({ ok: false, text: `Too many tools at once; at most ${MAX_PARALLEL_TOOLS}.` }),
+    );
+    void Promise.all(running).then((outcomes) => this.#deps.guard(() => this.#onToolsDone(calls, outcomes)));
+  }
+
+  #onToolsDone(calls: readonly LlmToolCall[], outcomes: readonly ToolOutcome[]): void {
+    if (this.#phase !== "toolsRunning") return;
+    const answers = calls.map((call, index) => ({ call, text: outcomes[index]!.text }));
+    this.#events.onToolRound(answers);
+    if (outcomes.some((outcome) => outcome.endCall === true)) {
+      this.#endsCall = true;
+      const goodbye = this.intended === "" ? this.#deps.goodbye() : null;
+      if (goodbye !== null) this.#addCached(goodbye);
+      if (this.intended !== "") {
+        this.#phase = "speaking";
+        this.#drainSegments();
+        this.#settleIfSpoken();
+        return;
+      }
+    }
+    this.#round += 1;
+    this.#request = {
+      ...this.#request,
+      tools: this.#round < MAX_TOOL_ROUNDS ? this.#request.tools : [], // G3
+      messages: [
+        ...this.#request.messages,
+        { role: "assistant", content: this.#roundText.trim(), toolCalls: calls },
+        ...answers.map(({ call, text }) => ({
+          role: "tool" as const,
+          toolCallId: call.id,
+          content: text,
+        })),
+      ],
+    };
+    this.#startRound();
+  }
+
+  /** One filler at most per reply, and none once anything of it can be heard. */
+  #armFiller(): void {
+    if (this.#filler !== null || this.#ready) return;
+    this.#filler = this.#deps.clock.setTimer(FILLER_AFTER_MS, () =>
+      this.#deps.guard(() => {
+        const filler = this.#ready || this.#phase === "over" ? null : this.#deps.filler();
+        if (filler !== null) this.#addCached(filler);
+      }),
+    );
+  }
+
+  #fail(error: LumentraError, provider: string): void {
+    if (this.#phase === "over") return;
+    this.discard();
+    this.#events.onFailed(error, provider);
+  }
+}
+
+export type { SegmentSink, TtsWord };

@@ -1,0 +1,31 @@
+/** Writes a call's journal in order (J1) and closes it once (J2). */
+import type { Clock } from "#runtime/actor";
+import type { JournalEvent, JournalFact } from "./journal.js";
+
+export class JournalWriter {
+  readonly #callId: string;
+  readonly #clock: Clock;
+  readonly #emit: (event: JournalEvent) => void;
+  #sequence = 0;
+  #ended = false;
+
+  constructor(callId: string, clock: Clock, emit: (event: JournalEvent) => void) {
+    this.#callId = callId;
+    this.#clock = clock;
+    this.#emit = emit;
+  }
+
+  /** False when the journal is closed already: what comes after the end of a call is not part of it. */
+  record(fact: JournalFact): boolean {
+    if (this.#ended) return false;
+    this.#ended = fact.kind === "callEnded";
+    this.#emit({
+      ...fact,
+      callId: this.#callId,
+      sequence: this.#sequence++,
+      atMs: this.#clock.nowMs(),
+      atUnixMs: this.#clock.unixMs(),
+    });
+    return true;
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * A call is its journal: every fact, in order. Read today by the admin port and whoever follows it there;
+ * recovery and persistence will read it too. What was said or dialled stands under `pii` and nowhere else.
+ *
+ * Invariants
+ * J1 `sequence` counts from 0 without gaps within a call.
+ * J2 the last event of a call is `callEnded`, and there is exactly one.
+ * J3 `agentTurn.pii.heard` holds the words whose audio reached the carrier's playout, and no others.
+ */
+import type { CallOutcome } from "#runtime/cluster";
+
+/** Where each part of a turn's delay went. All instants are Clock.nowMs(); null when it did not happen. */
+export interface TurnLedger {
+  /** The last sample of the caller's speech reached the edge. */
+  readonly speechEndAtMs: number | null;
+  readonly sttInterimAtMs: number | null;
+  readonly sttFinalAtMs: number | null;
+  /** The generation whose reply was used was started (eagerly or not). */
+  readonly llmStartAtMs: number | null;
+  /** Same instant as llmStartAtMs when that start was eager, else null. */
+  readonly eagerStartAtMs: number | null;
+  readonly llmFirstTokenAtMs: number | null;
+  readonly ttsFirstAudioAtMs: number | null;
+  /** Endpointing decided that the turn is over. */
+  readonly committedAtMs: number | null;
+  /** The first byte of the reply was handed to the carrier's socket. */
+  readonly firstByteSentAtMs: number | null;
+  /** firstByteSentAtMs − speechEndAtMs. */
+  readonly voiceToVoiceMs: number | null;
+}
+
+export type JournalFact =
+  | {
+      readonly kind: "callStarted";
+      readonly tenantId: string;
+      readonly carrier: string;
+      readonly carrierCallId: string;
+      readonly pii: { readonly from: string; readonly to: string };
+    }
+  /** The caller's turn was taken as over. */
+  | { readonly kind: "callerTurn"; readonly turn: number; readonly pii: { readonly said: string } }
+  /** The agent's turn ended: played out, or cut by a barge-in, a hang-up or a failure. */
+  | {
+      readonly kind: "agentTurn";
+      readonly turn: number;
+      /** `quickReply`: from cached audio; `model`: generated; `prompt`: silence prompts, apologies, goodbyes. */
+      readonly source: "greeting" | "quickReply" | "model" | "prompt";
+      readonly cut: "bargeIn" | "legEnded" | "failed" | null;
+      readonly ledger: TurnLedger;
+      readonly pii: { readonly intended: string; readonly heard: string };
+    }
+  | {
+      readonly kind: "bargeIn";
+      readonly turn: number;
+      readonly decidedAtMs: number;
+      readonly clearSentAtMs: number | null;
+    }
+  /** Playout was paused for possible caller speech and resumed: a backchannel, echo or noise. */
+  | {
+      readonly kind: "bargeInRejected";
+      readonly turn: number;
+      readonly reason: "backchannel" | "echo" | "tooShort";
+    }
+  /** An eager generation was thrown away because the caller went on. */
+  | { readonly kind: "eagerDiscarded"; readonly turn: number }
+  | {
+      readonly kind: "toolCalled";
+      readonly turn: number;
+      readonly tool: string;
+      readonly ok: boolean;
+      readonly durationMs: number;
+      readonly pii: { readonly argumentsJson: string; readonly result: string };
+    }
+  | { readonly kind: "dtmf"; readonly pii: { readonly digit: string } }
+  | { readonly kind: "providerFailed"; readonly provider: string; readonly code: string }
+  | { readonly kind: "callEnded"; readonly outcome: CallOutcome; readonly durationMs: number };
+
+export type JournalEvent = JournalFact & {
+  readonly callId: string;
+  readonly sequence: number;
+  /** Clock.nowMs(): comparable with the ledger. */
+  readonly atMs: number;
+  readonly atUnixMs: number;
+};

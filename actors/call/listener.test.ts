@@ -1,0 +1,61 @@
+import t from "tap";
+import type { SttTranscript } from "#actors/providers";
+import { Listener } from "./listener.js";
+
+function transcript(text: string, fromMs: number, msPerWord = 300): SttTranscript {
+  const words = text.split(" ").map((word, index) => ({
+    word,
+    startMs: fromMs + index * msPerWord,
+    endMs: fromMs + (index + 1) * msPerWord,
+  }));
+  return { text, words, startMs: fromMs, endMs: fromMs + words.length * msPerWord };
+}
+
+void t.test("interims replace one another, finals add up", async (t) => {
+  const listener = new Listener();
+  listener.onInterim(transcript("book", 0), 1);
+  listener.onInterim(transcript("book a table", 0), 2);
+  t.equal(listener.text, "book a table");
+  t.equal(listener.isFinal, false);
+  listener.onFinal(transcript("Book a table.", 0), true, 3);
+  listener.onInterim(transcript("for two", 1_000), 4);
+  t.equal(listener.text, "Book a table. for two");
+});
+
+void t.test("a late final of words already taken adds nothing, a new word in it does", async (t) => {
+  const listener = new Listener();
+  listener.onInterim(transcript("book a table", 0), 1);
+  t.equal(listener.take(), "book a table");
+  t.ok(listener.isEmpty);
+  listener.onFinal(transcript("Book a table.", 20), true, 2);
+  t.ok(listener.isEmpty);
+  listener.onFinal(transcript("Book a table please.", 20), true, 3);
+  t.equal(listener.take(), "please.");
+});
+
+void t.test("a turn that was taken keeps when its transcripts came, for its ledger", async (t) => {
+  const listener = new Listener();
+  listener.onInterim(transcript("book a table", 0), 10);
+  listener.onFinal(transcript("Book a table.", 0), true, 20);
+  listener.take();
+  t.same([listener.takenInterimAtMs, listener.takenFinalAtMs], [10, 20]);
+  listener.onInterim(transcript("for two", 1_000), 30);
+  listener.take();
+  t.same([listener.takenInterimAtMs, listener.takenFinalAtMs], [30, null], "the next turn has its own");
+});
+
+void t.test("words without times get them spread over the range", async (t) => {
+  const listener = new Listener();
+  listener.onFinal({ text: "one two three four", words: [], startMs: 0, endMs: 400 }, true, 1);
+  t.same(listener.wordsAfter(200), ["three", "four"]);
+  t.equal(listener.throughMs, 400);
+});
+
+void t.test("a turn without end keeps its newest words", async (t) => {
+  const listener = new Listener();
+  for (let index = 0; index < 2_000; index += 1) {
+    listener.onFinal(transcript(`word${index}`, index * 300), false, index);
+  }
+  t.ok(listener.text.length <= 4_001);
+  t.ok(listener.text.endsWith("word1999"));
+});

@@ -1,0 +1,131 @@
+/**
+ * What the caller has said and nobody has answered yet, put together from the recogniser's pieces.
+ *
+ * Times are milliseconds of audio since the leg's first byte: the recogniser's own, and those of the voice
+ * activity, so that "said after this point" has one meaning.
+ *
+ * Invariants
+ * L1 a word is taken by one turn: what `take()` returned never comes back, also when its final comes late.
+ * L2 an interim replaces the interim before it; a final closes its range.
+ */
+import type { SttTranscript, SttWord } from "#actors/providers";
+import { MAX_TURN_CHARS } from "./limits.js";
+
+export class Listener {
+  /** When the last transcript came that changed the text. */
+  changedAtMs: number | null = null;
+  interimAtMs: number | null = null;
+  finalAtMs: number | null = null;
+  /** When the transcripts of the turn taken last came; null when it had none of the kind. */
+  takenInterimAtMs: number | null = null;
+  takenFinalAtMs: number | null = null;
+  /** The recogniser itself believes the caller paused after what it has told. */
+  endOfSpeech = false;
+
+  readonly #finals: SttWord[] = [];
+  #interim: readonly SttWord[] = [];
+  #takenThroughMs = 0;
+
+  onInterim(transcript: SttTranscript, atMs: number): void {
+    this.#interim = this.#fresh(transcript);
+    if (this.#interim.length === 0) return;
+    this.interimAtMs = atMs;
+    this.changedAtMs = atMs;
+    this.endOfSpeech = false;
+  }
+
+  onFinal(transcript: SttTranscript, endOfSpeech: boolean, atMs: number): void {
+    this.#interim = [];
+    const words = this.#fresh(transcript);
+    this.#finals.push(...words);
+    this.#bound();
+    this.endOfSpeech = endOfSpeech;
+    if (words.length === 0) return;
+    this.finalAtMs = atMs;
+    this.changedAtMs = atMs;
+  }
+
+  get isEmpty(): boolean {
+    return this.#finals.length === 0 && this.#interim.length === 0;
+  }
+
+  /** Nothing of it is interim. */
+  get isFinal(): boolean {
+    return this.#interim.length === 0;
+  }
+
+  /** Everything said and not taken. */
+  get text(): string {
+    return join(this.#words());
+  }
+
+  /** End of the last word known. */
+  get throughMs(): number {
+    return this.#words().at(-1)?.endMs ?? this.#takenThroughMs;
+  }
+
+  /** Words that began (by their middle) after `positionMs`. */
+  wordsAfter(positionMs: number): string[] {
+    return this.#words()
+      .filter((word) => middle(word) > positionMs)
+      .map(({ word }) => word);
+  }
+
+  /** Takes everything for a turn (L1). */
+  take(): string {
+    const text = this.text;
+    this.takenInterimAtMs = this.interimAtMs;
+    this.takenFinalAtMs = this.finalAtMs;
+    this.forget();
+    return text;
+  }
+
+  /** Drops everything known now: a backchannel, or our own echo. */
+  forget(): void {
+    this.#takenThroughMs = Math.max(this.#takenThroughMs, this.throughMs);
+    this.#finals.length = 0;
+    this.#interim = [];
+    this.interimAtMs = null;
+    this.finalAtMs = null;
+    this.endOfSpeech = false;
+  }
+
+  #words(): readonly SttWord[] {
+    return this.#interim.length === 0 ? this.#finals : [...this.#finals, ...this.#interim];
+  }
+
+  /** The words of a transcript that no turn has taken. */
+  #fresh(transcript: SttTranscript): SttWord[] {
+    return timedWords(transcript).filter((word) => middle(word) > this.#takenThroughMs);
+  }
+
+  #bound(): void {
+    let chars = 0;
+    for (let index = this.#finals.length - 1; index >= 0; index -= 1) {
+      chars += this.#finals[index]!.word.length + 1;
+      if (chars <= MAX_TURN_CHARS) continue;
+      this.#finals.splice(0, index + 1);
+      return;
+    }
+  }
+}
+
+/** A recogniser that gives no word times gets them spread evenly. */
+function timedWords({ words, text, startMs, endMs }: SttTranscript): readonly SttWord[] {
+  if (words.length > 0 || text.trim() === "") return words;
+  const parts = text.trim().split(/\s+/);
+  const stepMs = (endMs - startMs) / parts.length;
+  return parts.map((word, index) => ({
+    word,
+    startMs: startMs + index * stepMs,
+    endMs: startMs + (index + 1) * stepMs,
+  }));
+}
+
+function middle(word: SttWord): number {
+  return (word.startMs + word.endMs) / 2;
+}
+
+function join(words: readonly SttWord[]): string {
+  return words.map(({ word }) => word).join(" ");
+}

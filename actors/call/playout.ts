@@ -1,0 +1,341 @@
+/**
+ * What the caller hears: feeds one reply at a time into the leg's out-ring, and knows how far it was played.
+ *
+ *   reply audio  |=========================================|
+ *                  heard     at the carrier   in the ring    held here
+ *                ^          ^                ^             ^
+ *                0          position         (edge)        written … appended
+ *
+ * The carrier tells when a mark was played: that is the truth. Between marks the clock says how far it can
+ * have come, never past the next mark that has not come back.
+ *
+ * Invariants
+ * P1 audio enters the ring in order, once, and nothing of a reply after `cut()`.
+ * P2 position never runs ahead of what was written, nor past a mark that has not come back.
+ * P3 `onFinished` fires once per reply, when the last of it was played (or the carrier said nothing of it
+ *    for MARK_GRACE_MS); never after a cut.
+ */
+import type { Clock, TimerHandle } from "#runtime/actor";
+import { type AudioFormat, type OutRingProducer, RecordKind, bytesPerMs } from "#runtime/media";
+import type { TtsWord } from "#actors/providers";
+import { type EchoGuard, HeardText } from "#actors/speech";
+import type { SegmentSink } from "./segment.js";
+
+/** How far ahead of the position the ring is filled: rides out a busy shard, and bounds what a cut must skip. */
+export const RING_AHEAD_MS = 1_000;
+/** The ring is topped up at this pace while there is more to play. */
+export const TOP_UP_MS = 200;
+/** A carrier that does not echo the last mark this long after its audio must have been played never will. */
+export const MARK_GRACE_MS = 2_000;
+/** The edge answers a cut within milliseconds; a leg that is gone never does. */
+export const CLEAR_GRACE_MS = 250;
+
+export interface PlayoutEvents {
+  /** The first byte of the reply left for the carrier. */
+  onStarted(atMs: number): void;
+  onFinished(): void;
+}
+
+export interface PlayoutDeps {
+  readonly clock: Clock;
+  readonly ring: OutRingProducer;
+  readonly format: AudioFormat;
+  readonly echoGuard: EchoGuard;
+  readonly wakeEdge: () => void;
+  readonly guard: (body: () => void) => void;
+}
+
+/** What was heard of a reply that was cut; `clearSentAtMs` null when the leg was gone before the clear. */
+export type CutSettled = (heard: string, clearSentAtMs: number | null) => void;
+
+interface PendingMark {
+  readonly id: number;
+  readonly positionMs: number;
+}
+
+export class Playout implements SegmentSink {
+  readonly #deps: PlayoutDeps;
+  readonly #bytesPerMs: number;
+  readonly #chunks: Uint8Array[] = [];
+  readonly #marks: PendingMark[] = [];
+  #events: PlayoutEvents | null = null;
+  #heard = new HeardText();
+  #nextId = 1;
+  #cueId = 0;
+  #writeAt = { chunk: 0, offset: 0 };
+  #noteAt = { chunk: 0, offset: 0 };
+  #notedBytes = 0;
+  #appendedBytes = 0;
+  #writtenBytes = 0;
+  #segmentStartBytes = 0;
+  #lastMarkMs = 0;
+  #complete = false;
+  #endMarked = false;
+  #anchorMs = 0;
+  #anchorAtMs: number | null = null;
+  #paused = false;
+  #topUp: TimerHandle | null = null;
+  #grace: TimerHandle | null = null;
+  #cut: { readonly settled: CutSettled; readonly timer: TimerHandle } | null = null;
+
+  constructor(deps: PlayoutDeps) {
+    this.#deps = deps;
+    this.#bytesPerMs = bytesPerMs(deps.format);
+  }
+
+  get isPlaying(): boolean {
+    return this.#events !== null;
+  }
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** Words of the present (or, in silence, the last) reply, heard or not: what an echo could repeat. */
+  get spokenWords(): readonly string[] {
+    return this.#heard.text.split(" ");
+  }
+
+  /** Starts a reply. The one before must be finished or cut. */
+  begin(events: PlayoutEvents): void {
+    this.#settleCut(null);
+    this.#reset();
+    this.#events = events;
+    this.#cueId = this.#nextId++;
+    this.#deps.ring.tryWriteU32(RecordKind.cue, this.#cueId, this.#deps.clock.nowMs());
+  }
+
+  text(piece: string): void {
+    this.#heard.addText(piece);
+  }
+
+  audio(bytes: Uint8Array): void {
+    if (this.#events === null || bytes.length === 0) return;
+    this.#chunks.push(bytes);
+    this.#appendedBytes += bytes.length;
+    this.#heard.addAudio(bytes.length / this.#bytesPerMs);
+    this.#feed();
+  }
+
+  words(words: readonly TtsWord[]): void {
+    const offsetMs = this.#segmentStartBytes / this.#bytesPerMs;
+    this.#heard.addWords(
+      words.map(({ word, startMs, endMs }) => ({
+        word,
+        startMs: startMs + offsetMs,
+        endMs: endMs + offsetMs,
+      })),
+    );
+  }
+
+  segmentEnd(): void {
+    this.#heard.addText(" ");
+    this.#segmentStartBytes = this.#appendedBytes;
+  }
+
+  /** No more audio follows. */
+  end(): void {
+    if (this.#events === null) return;
+    this.#complete = true;
+    this.#heard.finishText();
+    this.#heard.finishAudio();
+    this.#feed();
+  }
+
+  /** The edge stops sending; the carrier still plays what it has. */
+  pause(): void {
+    if (this.#paused || this.#events === null) return;
+    this.#paused = true;
+    this.#deps.ring.setPaused(true);
+    this.#deps.wakeEdge();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    const nowMs = this.#deps.clock.nowMs();
+    this.#anchorMs = this.positionMs(nowMs);
+    this.#anchorAtMs = nowMs;
+    this.#paused = false;
+    this.#deps.ring.setPaused(false);
+    this.#deps.wakeEdge();
+    this.#feed();
+  }
+
+  /** Forgets everything not yet played. `settled` fires once, with the words that were heard. */
+  cut(settled: CutSettled): void {
+    const { ring, clock, guard } = this.#deps;
+    ring.bumpEpoch();
+    ring.setPaused(false);
+    this.#deps.wakeEdge();
+    this.#stopTimers();
+    this.#paused = false;
+    this.#events = null;
+    const timer = clock.setTimer(CLEAR_GRACE_MS, () => guard(() => this.#settleCut(null)));
+    this.#cut = { settled, timer };
+  }
+
+  /** A mark came back: everything before it was played at `atMs`. */
+  onMarkEchoed(id: number, atMs: number): void {
+    const index = this.#marks.findIndex((mark) => mark.id === id);
+    if (index < 0) return;
+    this.#anchorMs = this.#marks[index]!.positionMs;
+    this.#anchorAtMs = atMs;
+    this.#marks.splice(0, index + 1);
+    if (this.#endMarked && this.#marks.length === 0) this.#finish();
+    else this.#feed();
+  }
+
+  onCueSent(id: number, atMs: number): void {
+    if (id !== this.#cueId || this.#anchorAtMs !== null) return;
+    this.#anchorAtMs = atMs;
+    this.#events?.onStarted(atMs);
+  }
+
+  onCleared(atMs: number): void {
+    this.#settleCut(atMs);
+  }
+
+  /** How much of the reply the caller has heard at `atMs`. */
+  positionMs(atMs: number): number {
+    if (this.#anchorAtMs === null) return 0;
+    const byClock = this.#anchorMs + (this.#paused ? 0 : Math.max(0, atMs - this.#anchorAtMs));
+    // P2; a hair before the mark, as the word that ends there has not been confirmed
+    const bound = Math.min(
+      this.#writtenBytes / this.#bytesPerMs,
+      (this.#marks[0]?.positionMs ?? Infinity) - 0.5,
+    );
+    return Math.max(this.#anchorMs, Math.min(byClock, bound));
+  }
+
+  heardText(atMs: number): string {
+    return this.#heard.heardWords(this.positionMs(atMs));
+  }
+
+  /** Tells the echo guard what has been played until `atMs`. */
+  noteEcho(atMs: number): void {
+    if (this.#anchorAtMs === null || this.#events === null) return;
+    const playedBytes = Math.min(this.#writtenBytes, Math.floor(this.positionMs(atMs) * this.#bytesPerMs));
+    while (this.#notedBytes < playedBytes) {
+      const chunk = this.#chunks[this.#noteAt.chunk]!;
+      const length = Math.min(chunk.length - this.#noteAt.offset, playedBytes - this.#notedBytes);
+      const playAtMs = atMs - (playedBytes - this.#notedBytes) / this.#bytesPerMs;
+      this.#deps.echoGuard.noteSent(chunk, this.#noteAt.offset, length, playAtMs);
+      this.#notedBytes += length;
+      advance(this.#noteAt, chunk, length);
+    }
+  }
+
+  /** The call is over: no timer stays behind. A cut that waits is settled with what is known now. */
+  close(): void {
+    this.#settleCut(null);
+    this.#stopTimers();
+    this.#events = null;
+  }
+
+  #feed(): void {
+    const { ring, clock, wakeEdge } = this.#deps;
+    if (this.#events === null) return;
+    const nowMs = clock.nowMs();
+    const limit = (this.positionMs(nowMs) + RING_AHEAD_MS) * this.#bytesPerMs;
+    let wrote = false;
+    while (this.#writtenBytes < this.#appendedBytes && this.#writtenBytes < limit) {
+      const chunk = this.#chunks[this.#writeAt.chunk]!;
+      const markMs = this.#heard.nextMarkMs(this.#lastMarkMs);
+      const markBytes = markMs === null ? Infinity : Math.round(markMs * this.#bytesPerMs);
+      const untilMark = Math.max(1, markBytes - this.#writtenBytes);
+      const length = Math.min(chunk.length - this.#writeAt.offset, untilMark);
+      const accepted = ring.tryWriteAudio(chunk, this.#writeAt.offset, length, nowMs);
+      this.#writtenBytes += accepted;
+      advance(this.#writeAt, chunk, accepted);
+      wrote ||= accepted > 0;
+      if (accepted < length) break;
+      if (this.#writtenBytes >= markBytes) this.#writeMark(nowMs);
+    }
+    if (this.#complete && this.#writtenBytes === this.#appendedBytes && !this.#endMarked) {
+      this.#endMarked = this.#writeMark(nowMs);
+      wrote ||= this.#endMarked;
+    }
+    if (wrote) wakeEdge();
+    this.#armTimers();
+  }
+
+  /** A word's mark that finds the ring full is left out: the clock covers for it. The last one is tried again. */
+  #writeMark(nowMs: number): boolean {
+    const mark = { id: this.#nextId, positionMs: this.#writtenBytes / this.#bytesPerMs };
+    if (!this.#deps.ring.tryWriteU32(RecordKind.mark, mark.id, nowMs)) return false;
+    this.#nextId += 1;
+    this.#lastMarkMs = mark.positionMs;
+    this.#marks.push(mark);
+    return true;
+  }
+
+  #armTimers(): void {
+    const { clock, guard } = this.#deps;
+    if (!this.#endMarked) {
+      const more = this.#complete || this.#writtenBytes < this.#appendedBytes;
+      if (more && this.#topUp === null) {
+        this.#topUp = clock.setTimer(TOP_UP_MS, () => {
+          this.#topUp = null;
+          guard(() => this.#feed());
+        });
+      }
+    } else if (this.#grace === null) {
+      const remainingMs = this.#writtenBytes / this.#bytesPerMs - this.positionMs(clock.nowMs());
+      this.#grace = clock.setTimer(remainingMs + MARK_GRACE_MS, () => {
+        this.#grace = null;
+        guard(() => (this.#paused ? this.#armTimers() : this.#finish()));
+      });
+    }
+  }
+
+  #finish(): void {
+    const events = this.#events;
+    if (events === null) return;
+    this.#stopTimers();
+    this.#marks.length = 0;
+    this.#anchorMs = this.#writtenBytes / this.#bytesPerMs;
+    this.#events = null;
+    events.onFinished();
+  }
+
+  #settleCut(clearSentAtMs: number | null): void {
+    const cut = this.#cut;
+    if (cut === null) return;
+    this.#cut = null;
+    cut.timer.cancel();
+    cut.settled(this.heardText(clearSentAtMs ?? this.#deps.clock.nowMs()), clearSentAtMs);
+  }
+
+  #stopTimers(): void {
+    this.#topUp?.cancel();
+    this.#grace?.cancel();
+    this.#topUp = null;
+    this.#grace = null;
+  }
+
+  #reset(): void {
+    this.#stopTimers();
+    this.#chunks.length = 0;
+    this.#marks.length = 0;
+    this.#heard = new HeardText();
+    this.#writeAt = { chunk: 0, offset: 0 };
+    this.#noteAt = { chunk: 0, offset: 0 };
+    this.#notedBytes = 0;
+    this.#appendedBytes = 0;
+    this.#writtenBytes = 0;
+    this.#segmentStartBytes = 0;
+    this.#lastMarkMs = 0;
+    this.#complete = false;
+    this.#endMarked = false;
+    this.#anchorMs = 0;
+    this.#anchorAtMs = null;
+    this.#paused = false;
+  }
+}
+
+function advance(cursor: { chunk: number; offset: number }, chunk: Uint8Array, length: number): void {
+  cursor.offset += length;
+  if (cursor.offset < chunk.length) return;
+  cursor.chunk += 1;
+  cursor.offset = 0;
+}

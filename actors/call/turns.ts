@@ -1,0 +1,488 @@
+/**
+ * Who has the floor: the turn's state machine. It is asked after each batch of audio and each transcript,
+ * and moves between listening, preparing a reply and speaking.
+ *
+ *                 eager: prepare, in case
+ *                ┌──────┐
+ *                v      │ commit                    first audio
+ *   ┌──────> listening ─┴────────────> preparing ───────────────> speaking
+ *   │             ^  quick reply, DTMF     │                        │  │
+ *   │             │ └──────────────────────┼───────────────────────>┘  │
+ *   │             └── the caller adds ─────┘                           │
+ *   └──────────── played out, or cut by a barge-in ────────────────────┘
+ *
+ * Invariants
+ * T1 no audio of a reply is sent before its turn is committed, and no tool runs before.
+ * T2 an added utterance replaces a reply that was not yet heard at most MAX_RESTARTS times in a row: then
+ *    the reply is spoken and what was added becomes the next turn. No loop of cancelled replies.
+ * T3 every caller turn enters journal and history once, before its answer.
+ * T4 the failure of a generation ends the call only when its turn is committed.
+ */
+import type { Clock } from "#runtime/actor";
+import type { LumentraError } from "#runtime/errors";
+import type { Logger } from "#runtime/telemetry";
+import {
+  type Endpointing,
+  type VoiceActivity,
+  expectedDigits,
+  isBackchannel,
+  isEchoText,
+  matchQuickReply,
+  phrasesFor,
+  speechLanguage,
+} from "#actors/speech";
+import { decideBargeIn } from "./barge-in.js";
+import type { CallCounters } from "./counters.js";
+import type { Generation, GenerationEvents } from "./generation.js";
+import type { History } from "./history.js";
+import type { JournalWriter } from "./journal-writer.js";
+import { Ledger } from "./ledger.js";
+import type { Listener } from "./listener.js";
+import type { Playout } from "./playout.js";
+import type { ReplyPlan, Speaker } from "./speaker.js";
+
+/** T2. Two additions are a caller collecting his thoughts; the third would be a loop. */
+export const MAX_RESTARTS = 2;
+/** Eager generations per turn: each costs tokens, and pauses between words can look like ends. */
+export const MAX_EAGER_PER_TURN = 3;
+/** A caller who began to speak over a prepared reply and said nothing gets it after this much silence. */
+export const HOLD_RELEASE_MS = 400;
+/** Words of ours that come back this long after we fell silent may still be echo. */
+export const ECHO_TEXT_AFTER_MS = 1_000;
+
+/** A sound this long was meant to be words: coughs and doors are shorter. */
+export const WORDLESS_SOUND_MS = 600;
+
+export type TurnState =
+  /** The caller has the floor, or nobody has. An eager generation may be under way. */
+  | { readonly kind: "listening"; eager: Generation | null }
+  /** The caller's turn is over; nothing of the reply was sent. `held`: the caller makes a sound, we wait. */
+  | { readonly kind: "preparing"; readonly generation: Generation; readonly said: string; held: boolean }
+  /** A reply is being played; what the caller says from `bargeFromMs` of audio on may stop it. */
+  | { readonly kind: "speaking"; bargeFromMs: number }
+  /** Last words, or none: nothing the caller says changes anything any more. */
+  | { readonly kind: "closing" };
+
+export interface TurnsDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly language: string;
+  readonly vad: VoiceActivity;
+  readonly listener: Listener;
+  readonly endpointing: Endpointing;
+  readonly history: History;
+  readonly journal: JournalWriter;
+  readonly playout: Playout;
+  readonly speaker: Speaker;
+  readonly counters: CallCounters;
+  generate(said: string, ledger: Ledger, events: GenerationEvents): Generation;
+  quickReplyText(kind: NonNullable<ReturnType<typeof matchQuickReply>>): string;
+  /** The floor is free: nobody speaks and nothing is being prepared. */
+  readonly onIdle: () => void;
+  /** The caller did something. */
+  readonly onActivity: () => void;
+  /** The agent's last words were heard. */
+  readonly onAgentEnds: () => void;
+  onProviderFailed(error: LumentraError, provider: string): void;
+}
+
+export class Turns {
+  readonly #deps: TurnsDeps;
+  #state: TurnState = { kind: "listening", eager: null };
+  /** Number of the present caller turn; the greeting is part of turn 0. */
+  #turn = 0;
+  /** Said in a turn whose reply was thrown away, and not yet in the history. */
+  #carried = "";
+  #isTurnRecorded = false;
+  #restarts = 0;
+  #eagerCount = 0;
+  /** The reply being played ends the call once it was heard. */
+  #endsCall = false;
+  #agentText = "";
+  #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
+  /** Sound that began before this was made over the agent's words, or by a key: no words are missing from it. */
+  #soundFromMs = 0;
+  /** Once between two turns: a caller whom nobody understands is not asked in a circle. */
+  #askedAgain = false;
+
+  constructor(deps: TurnsDeps) {
+    this.#deps = deps;
+  }
+
+  get state(): TurnState["kind"] {
+    return this.#state.kind;
+  }
+
+  get turn(): number {
+    return this.#turn;
+  }
+
+  /** Something for us to say that answers nobody: greeting, silence prompt. */
+  sayPhrase(text: string, source: ReplyPlan["source"], onStarted?: (atMs: number) => void): void {
+    this.#discardEager();
+    this.#agentText = text;
+    const ledger = new Ledger();
+    const say = (plan: ReplyPlan): void =>
+      this.#deps.speaker.say(text, onStarted === undefined ? plan : { ...plan, onStarted });
+    this.#speak(say, source, ledger, () => this.#listen("played out"));
+  }
+
+  /** Last words: whatever is being said or prepared is dropped for them. `after` runs when they were heard. */
+  sayLast(text: string, cut: "legEnded" | "failed", after: () => void): void {
+    this.close(cut);
+    const plan = {
+      source: "prompt",
+      turn: this.#turn,
+      ledger: new Ledger(),
+      onFinished: after,
+      onFailed: after,
+    } as const;
+    this.#deps.speaker.say(text, plan);
+  }
+
+  /** A key was pressed: its tone is no speech, and more digits may follow. */
+  onKey(): void {
+    this.#soundFromMs = this.#deps.clock.nowMs();
+  }
+
+  /** The keypad is unmistakable: it cuts at once and needs no endpointing. */
+  onDigits(said: string): void {
+    if (this.#state.kind === "closing") return;
+    this.#deps.onActivity();
+    if (this.#state.kind === "speaking") this.#cut();
+    if (this.#state.kind === "preparing") this.#restart(this.#state.generation, this.#state.said);
+    this.#commit([this.#deps.listener.take(), said].filter(Boolean).join(" "));
+  }
+
+  /** Asked after every batch of audio and every transcript. */
+  consider(): void {
+    switch (this.#state.kind) {
+      case "listening":
+        return this.#considerEndpoint(this.#state);
+      case "preparing":
+        return this.#considerAddition(this.#state);
+      case "speaking":
+        return this.#considerBargeIn(this.#state);
+      case "closing":
+        return;
+    }
+  }
+
+  /** The recogniser's own early word on the end of the turn (Flux). */
+  onEagerEndOfTurn(): void {
+    if (this.#state.kind === "listening" && !this.#deps.listener.isEmpty) this.#startEager(this.#state);
+  }
+
+  /** Ends the conversation: everything under way is thrown away, what the caller said last is kept. */
+  close(cut: "legEnded" | "failed"): void {
+    const state = this.#state;
+    if (state.kind === "closing") {
+      this.#deps.speaker.cut(cut);
+      return;
+    }
+    if (state.kind === "preparing") state.generation.discard();
+    this.#discardEager();
+    const prepared = state.kind === "preparing" && !this.#isTurnRecorded ? state.said : this.#carried;
+    const said = [prepared, this.#deps.listener.take()];
+    this.#isTurnRecorded = false;
+    this.#recordCallerTurn(said.filter(Boolean).join(" "));
+    this.#deps.speaker.cut(cut);
+    this.#move({ kind: "closing" }, cut);
+  }
+
+  // ---- listening
+
+  #considerEndpoint(state: TurnState & { kind: "listening" }): void {
+    const { listener, vad, clock, endpointing, language } = this.#deps;
+    if (listener.isEmpty) return this.#considerWordless();
+    if (vad.isSpeech) this.#deps.onActivity();
+    if (this.#isLateEcho()) return listener.forget();
+    const decision = endpointing.decide({
+      nowMs: clock.nowMs(),
+      text: listener.text,
+      isFinal: listener.isFinal,
+      sttEndOfSpeech: listener.endOfSpeech,
+      silenceMs: vad.isFrameSpeech ? 0 : vad.silenceMs,
+      transcriptAtMs: listener.changedAtMs,
+      transcriptEndMs: listener.throughMs,
+      speechEndMs: vad.lastSpeechPositionMs,
+      language,
+      expectedDigits: expectedDigits(this.#agentText, speechLanguage(language)),
+    });
+    if (decision.kind === "eager") this.#startEager(state);
+    if (decision.kind === "commit") this.#commit(listener.take());
+  }
+
+  /** The caller said something and the recogniser nothing: he is told, and not left to wait for an answer. */
+  #considerWordless(): void {
+    const { vad, clock, endpointing, language } = this.#deps;
+    const { speechStartedAtMs, lastSpeechAtMs } = vad;
+    if (this.#askedAgain || vad.isSpeech || speechStartedAtMs === null || lastSpeechAtMs === null) return;
+    if (speechStartedAtMs < this.#soundFromMs || lastSpeechAtMs - speechStartedAtMs < WORDLESS_SOUND_MS)
+      return;
+    const decision = endpointing.decide({
+      nowMs: clock.nowMs(),
+      text: "",
+      isFinal: true,
+      sttEndOfSpeech: false,
+      silenceMs: vad.silenceMs,
+      transcriptAtMs: null,
+      language,
+    });
+    if (decision.kind !== "commit") return;
+    this.#askedAgain = true;
+    const asked = this.#agentText; // what he answers is still this
+    const { didNotCatch } = phrasesFor(language);
+    this.sayPhrase(didNotCatch[this.#turn % didNotCatch.length]!, "prompt");
+    this.#agentText = asked;
+  }
+
+  #startEager(state: TurnState & { kind: "listening" }): void {
+    const said = this.#withCarried(this.#deps.listener.text);
+    if (state.eager !== null) {
+      if (sameWords(state.eager.basis, said)) return;
+      this.#discardEager();
+    }
+    if (this.#eagerCount >= MAX_EAGER_PER_TURN || this.#quickReply(said) !== null) return;
+    this.#eagerCount += 1;
+    state.eager = this.#generate(said);
+    state.eager.ledger.eagerStartAtMs = state.eager.ledger.llmStartAtMs;
+  }
+
+  #discardEager(): void {
+    if (this.#state.kind !== "listening" || this.#state.eager === null) return;
+    this.#deps.counters.eagerDiscarded(this.#state.eager.intended.length);
+    this.#state.eager.discard();
+    this.#state.eager = null;
+    this.#deps.journal.record({ kind: "eagerDiscarded", turn: this.#turn + 1 });
+  }
+
+  #commit(words: string): void {
+    const said = this.#withCarried(words);
+    this.#carried = "";
+    if (said === "") return;
+    this.#isTurnRecorded = false;
+    const quickReply = this.#quickReply(said);
+    const eager = this.#state.kind === "listening" ? this.#state.eager : null;
+    if (eager !== null && (quickReply !== null || !sameWords(eager.basis, said))) this.#discardEager();
+    if (quickReply !== null) return this.#answerQuickly(said, quickReply);
+    const generation =
+      this.#state.kind === "listening" && this.#state.eager !== null
+        ? this.#state.eager
+        : this.#generate(said);
+    if (this.#state.kind === "listening") this.#state.eager = null;
+    this.#noteCommit(generation.ledger);
+    this.#move({ kind: "preparing", generation, said, held: false }, "committed");
+    generation.commit();
+    if (generation.isReady) this.#start(generation);
+  }
+
+  #answerQuickly(said: string, kind: NonNullable<ReturnType<typeof matchQuickReply>>): void {
+    const ledger = new Ledger();
+    this.#noteCommit(ledger);
+    this.#recordCallerTurn(said);
+    const text = this.#deps.quickReplyText(kind);
+    this.#agentText = text;
+    const after = kind === "farewell" ? this.#deps.onAgentEnds : () => this.#listen("played out");
+    this.#speak((plan) => this.#deps.speaker.say(text, plan), "quickReply", ledger, after);
+  }
+
+  #noteCommit(ledger: Ledger): void {
+    const { clock, vad, listener } = this.#deps;
+    ledger.committedAtMs = clock.nowMs();
+    ledger.speechEndAtMs = vad.lastSpeechAtMs;
+    ledger.sttInterimAtMs = listener.takenInterimAtMs;
+    ledger.sttFinalAtMs = listener.takenFinalAtMs;
+  }
+
+  /** Our own last words, heard back after we fell silent, while the voice activity saw nobody speak. */
+  #isLateEcho(): boolean {
+    const { clock, vad, listener, playout } = this.#deps;
+    if (clock.nowMs() - this.#agentSilentSinceMs > ECHO_TEXT_AFTER_MS) return false;
+    if (vad.isSpeech || (vad.lastSpeechAtMs ?? Number.NEGATIVE_INFINITY) > this.#agentSilentSinceMs)
+      return false;
+    return isEchoText(listener.wordsAfter(0), playout.spokenWords);
+  }
+
+  // ---- preparing
+
+  #generate(said: string): Generation {
+    const generation: Generation = this.#deps.generate(said, new Ledger(), {
+      onReady: () => {
+        if (this.#state.kind === "preparing" && this.#state.generation === generation)
+          this.#start(generation);
+      },
+      onToolsStart: () => {
+        if (this.#state.kind === "preparing") this.#recordCallerTurn(this.#state.said);
+      },
+      onToolRound: (answers) => this.#deps.history.addToolRound(answers),
+      onDone: (endsCall) => {
+        this.#agentText = generation.intended;
+        this.#endsCall = endsCall;
+        this.#deps.playout.end();
+      },
+      onFailed: (error, provider) => {
+        if (this.#state.kind === "listening" && this.#state.eager === generation)
+          this.#onEagerFailed(error, provider);
+        else this.#deps.onProviderFailed(error, provider);
+      },
+    });
+    return generation;
+  }
+
+  /**
+   * T4. Nobody waits for it yet: the turn's commit asks again, and only that one's failure is the caller's.
+   * Until then no more is begun ahead for this turn, else a provider in trouble would be asked at every frame.
+   */
+  #onEagerFailed({ code }: LumentraError, provider: string): void {
+    this.#deps.log.info({ provider, code }, "an eager generation failed");
+    this.#eagerCount = MAX_EAGER_PER_TURN;
+    this.#discardEager();
+  }
+
+  /** The caller makes a sound before he has heard anything of the reply. */
+  #considerAddition(state: TurnState & { kind: "preparing" }): void {
+    const { vad, listener } = this.#deps;
+    if (!listener.isEmpty && this.#restarts < MAX_RESTARTS) {
+      return this.#restart(state.generation, state.said);
+    }
+    if (vad.isSpeech) {
+      state.held = true;
+    } else if (state.held && vad.silenceMs >= HOLD_RELEASE_MS) {
+      state.held = false;
+      if (state.generation.isReady) this.#start(state.generation);
+    }
+  }
+
+  /** T2: what was said goes on; the reply to its first half is not wanted any more. */
+  #restart(generation: Generation, said: string): void {
+    generation.discard();
+    this.#restarts += 1;
+    this.#deps.counters.replyRestarted();
+    this.#carried = this.#isTurnRecorded ? "" : said;
+    this.#move({ kind: "listening", eager: null }, "the caller went on");
+  }
+
+  // ---- speaking
+
+  #start(generation: Generation): void {
+    const state = this.#state;
+    if (state.kind !== "preparing" || state.held) return;
+    this.#recordCallerTurn(state.said);
+    this.#endsCall = false;
+    this.#speak(
+      (plan) => this.#deps.speaker.play(generation, plan),
+      "model",
+      generation.ledger,
+      () => (this.#endsCall ? this.#deps.onAgentEnds() : this.#listen("played out")),
+    );
+  }
+
+  #speak(
+    begin: (plan: ReplyPlan) => void,
+    source: ReplyPlan["source"],
+    ledger: Ledger,
+    after: () => void,
+  ): void {
+    this.#restarts = 0;
+    this.#eagerCount = 0;
+    this.#move({ kind: "speaking", bargeFromMs: this.#deps.vad.positionMs }, source);
+    begin({
+      source,
+      turn: this.#turn,
+      ledger,
+      onStarted: () => this.#deps.counters.replyStarted(ledger.snapshot()),
+      onFinished: () => {
+        this.#agentSilentSinceMs = this.#deps.clock.nowMs();
+        after();
+      },
+      onFailed: (error, provider) => this.#deps.onProviderFailed(error, provider),
+    });
+  }
+
+  #considerBargeIn(state: TurnState & { kind: "speaking" }): void {
+    const { vad, listener, playout, language } = this.#deps;
+    if (!vad.isSpeech && !playout.isPaused && listener.isEmpty) return; // most of the time
+    const speechMs = vad.isSpeech ? (vad.lastSpeechAtMs ?? 0) - (vad.speechStartedAtMs ?? 0) : 0;
+    const words = listener.wordsAfter(state.bargeFromMs);
+    const isEcho = speechMs === 0 && !playout.isPaused && isEchoText(words, playout.spokenWords);
+    if (isEcho) return listener.forget();
+    const backchannel = isBackchannel(words.join(" "), language);
+    const decision = decideBargeIn({
+      paused: playout.isPaused,
+      speechMs,
+      silenceMs: vad.silenceMs,
+      wordCount: words.length,
+      isBackchannel: backchannel,
+    });
+    if (decision === "pause") playout.pause();
+    if (decision === "cut") this.#cut();
+    if (decision !== "resume") return;
+    const reason = backchannel && words.length > 0 ? "backchannel" : "tooShort";
+    listener.forget();
+    state.bargeFromMs = vad.positionMs;
+    playout.resume();
+    this.#deps.counters.bargeInRejected(reason);
+    this.#deps.journal.record({ kind: "bargeInRejected", turn: this.#turn, reason });
+  }
+
+  #cut(): void {
+    const { speaker, journal, clock, counters } = this.#deps;
+    const turn = this.#turn;
+    const decidedAtMs = clock.nowMs();
+    this.#deps.onActivity();
+    speaker.cut("bargeIn", (clearSentAtMs) => {
+      journal.record({ kind: "bargeIn", turn, decidedAtMs, clearSentAtMs });
+      counters.bargeIn(decidedAtMs, clearSentAtMs);
+    });
+    this.#agentSilentSinceMs = decidedAtMs;
+    this.#soundFromMs = this.#deps.vad.speechStartedAtMs ?? decidedAtMs; // what cut us counts
+    this.#move({ kind: "listening", eager: null }, "barge-in");
+  }
+
+  // ---- common
+
+  #listen(reason: string): void {
+    this.#soundFromMs = this.#deps.clock.nowMs();
+    this.#move({ kind: "listening", eager: null }, reason);
+    this.#deps.onIdle();
+    this.consider();
+  }
+
+  /** T3. */
+  #recordCallerTurn(said: string): void {
+    if (said === "" || this.#isTurnRecorded) return;
+    this.#isTurnRecorded = true;
+    this.#askedAgain = false;
+    this.#turn += 1;
+    this.#deps.history.addCaller(said);
+    this.#deps.journal.record({ kind: "callerTurn", turn: this.#turn, pii: { said } });
+  }
+
+  #quickReply(said: string): ReturnType<typeof matchQuickReply> {
+    return matchQuickReply(said, this.#deps.language, this.#agentText.trimEnd().endsWith("?"));
+  }
+
+  #withCarried(words: string): string {
+    return [this.#carried, words].filter(Boolean).join(" ");
+  }
+
+  #move(next: TurnState, reason: string): void {
+    const previous = this.#state.kind;
+    if (previous === "closing" && next.kind !== "closing") return;
+    this.#state = next;
+    this.#deps.log.debug({ from: previous, to: next.kind, reason, turn: this.#turn }, "turn");
+  }
+}
+
+/** Eager work answers the same words, however they are written. */
+function sameWords(one: string, other: string): boolean {
+  return comparable(one) === comparable(other);
+}
+
+function comparable(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, " ")
+    .trim();
+}

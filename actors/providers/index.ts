@@ -1,0 +1,46 @@
+/**
+ * Speech to text, language models and voices, each behind one interface; a shard has one of each.
+ *
+ * ```ts
+ * const providers = createProviders(settings, { clock, random, log });
+ * await providers.stt("deepgram").warm({ model: "nova-3", language: "en", format: MULAW_8K, keyterms: [] });
+ * const stream = providers.stt("deepgram").open(request, events);
+ * stream.write(audio);
+ * await providers.close();
+ * ```
+ */
+export type { ProviderErrorListener } from "./failures.js";
+export {
+  type LlmName,
+  type ProviderDeps,
+  type Providers,
+  type SttName,
+  type TtsName,
+  createProviders,
+} from "./providers.js";
+export {
+  type CartesiaSettings,
+  type DeepgramSettings,
+  type GroqSettings,
+  type ProviderSettings,
+  providerDefaults,
+} from "./settings.js";
+export type {
+  LlmEvents,
+  LlmMessage,
+  LlmProvider,
+  LlmRequest,
+  LlmStream,
+  LlmTool,
+  LlmToolCall,
+  LlmUsage,
+} from "./llm/provider.js";
+export type {
+  SttEvents,
+  SttProvider,
+  SttRequest,
+  SttStream,
+  SttTranscript,
+  SttWord,
+} from "./stt/provider.js";
+export type { TtsEvents, TtsProvider, TtsRequest, TtsStream, TtsWord } from "./tts/provider.js";

@@ -1,0 +1,41 @@
+import t from "tap";
+import { VirtualClock, seededRandom } from "#runtime/actor";
+import { KeptLog } from "./compliance-kit.js";
+import { type LlmName, type SttName, type TtsName, createProviders } from "./providers.js";
+import { providerDefaults } from "./settings.js";
+
+function create() {
+  const apiKey = "a-key";
+  const settings = {
+    deepgram: { ...providerDefaults.deepgram, apiKey },
+    groq: { ...providerDefaults.groq, apiKey },
+    cartesia: { ...providerDefaults.cartesia, apiKey },
+  };
+  const clock = new VirtualClock();
+  return {
+    clock,
+    providers: createProviders(settings, { clock, random: seededRandom(1), log: new KeptLog() }),
+  };
+}
+
+void t.test("each name is one provider, built when first asked for", async (t) => {
+  const { clock, providers } = create();
+  t.equal(clock.timerCount, 0);
+  for (const name of ["deepgram", "deepgram-flux"] as const) {
+    t.equal(providers.stt(name).name, name);
+    t.equal(providers.stt(name), providers.stt(name));
+  }
+  t.not(providers.stt("deepgram"), providers.stt("deepgram-flux"));
+  t.equal(providers.llm("groq"), providers.llm("groq"));
+  t.equal(providers.tts("cartesia"), providers.tts("cartesia"));
+  await providers.close();
+  t.equal(clock.timerCount, 0, "and nothing of them is left");
+});
+
+void t.test("a name that came past the tenants' schema is a typed error", async (t) => {
+  const { providers } = create();
+  const code = { code: "TENANT_CONFIG_INVALID" };
+  t.throws(() => providers.stt("parrot" as SttName), code);
+  t.throws(() => providers.llm("parrot" as LlmName), code);
+  t.throws(() => providers.tts("parrot" as TtsName), code);
+});

@@ -1,0 +1,122 @@
+/**
+ * What the providers of a shard are built with: plain, complete, in milliseconds. Keys and addresses come
+ * from the environment (node/settings.ts); the rest are `providerDefaults` unless a test says otherwise.
+ */
+
+export interface DeepgramSettings {
+  readonly apiKey: string;
+  /** Origin; `http` and `https` are taken for `ws` and `wss`. */
+  readonly url: string;
+  readonly connectTimeoutMs: number;
+  /** While the caller is speaking (`write(…, true)`): longest time without any message. */
+  readonly speechTimeoutMs: number;
+  /** While audio flows: longest time without any message, speech or not. */
+  readonly silenceTimeoutMs: number;
+  /** v1: silence after which it reports the end of speech. */
+  readonly endpointingMs: number;
+  /** v1: gap between words after which it says that the utterance is over; at least 1,000. */
+  readonly utteranceEndMs: number;
+  /** Flux: confidence that ends a turn, 0.5 to 1. */
+  readonly eotThreshold: number;
+  /** Flux: confidence at which `onEagerEndOfTurn` fires, 0.3 to 0.9. */
+  readonly eagerEotThreshold: number;
+  /** Flux: silence that ends a turn whatever the confidence. */
+  readonly eotTimeoutMs: number;
+  /** Flux: `finalize()` ends the turn. Only where Deepgram has enabled it for the account: else it closes the stream. */
+  readonly forceEndTurn: boolean;
+  /** Sockets held open ahead for each kind of request (model, language, format, keyterms). */
+  readonly warmPerKind: number;
+  /** Sockets held open ahead in all, per provider and shard. */
+  readonly warmMax: number;
+}
+
+export interface GroqSettings {
+  readonly apiKey: string;
+  /** Origin; the API's path is added. */
+  readonly url: string;
+  /** From `generate` to the first piece of text or tool call. */
+  readonly firstTokenTimeoutMs: number;
+  /** Between two pieces, and to the end of the stream. */
+  readonly betweenTokensTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  /** Requests running at once, and so sockets, per shard. */
+  readonly requestsMax: number;
+}
+
+export interface CartesiaSettings {
+  readonly apiKey: string;
+  /** Origin; `http` and `https` are taken for `ws` and `wss`. */
+  readonly url: string;
+  /** `Cartesia-Version`: the API's date we speak. */
+  readonly version: string;
+  readonly connectTimeoutMs: number;
+  /** From the first text that waits for audio to that audio. */
+  readonly firstAudioTimeoutMs: number;
+  /** Between two events once all text was sent, and to `done`. */
+  readonly betweenEventsTimeoutMs: number;
+  /** Sockets kept open even when nobody speaks. */
+  readonly socketsAhead: number;
+  readonly socketsMax: number;
+  /** Replies spoken at once on one socket. */
+  readonly contextsPerSocket: number;
+}
+
+export interface ProviderSettings {
+  readonly deepgram: DeepgramSettings;
+  readonly groq: GroqSettings;
+  readonly cartesia: CartesiaSettings;
+}
+
+export const providerDefaults = {
+  deepgram: {
+    url: "wss://api.deepgram.com",
+    // TCP, TLS and upgrade take 150 to 400 ms across an ocean; after this the caller has waited long enough.
+    connectTimeoutMs: 3_000,
+    // Interims come once a second at worst, but with noise taken for speech only an empty final every 5 s.
+    speechTimeoutMs: 8_000,
+    // In silence Deepgram still reports empty results every few seconds; several are missing.
+    silenceTimeoutMs: 30_000,
+    // Deepgram's 10 splits words at every stop; ours decides the turn from words and VAD, and wants finals soon.
+    endpointingMs: 100,
+    // The least that Deepgram recommends; only matters when noise hides the end of speech from it.
+    utteranceEndMs: 1_000,
+    // Deepgram's own defaults for a turn's end; eager at the middle of its range.
+    eotThreshold: 0.7,
+    eagerEotThreshold: 0.5,
+    eotTimeoutMs: 5_000,
+    forceEndTurn: false,
+    // A new call every 200 ms and shard finds one open: a refill takes a handshake, and two cover its tail.
+    warmPerKind: 2,
+    // They count against the account's concurrency (50 by default), which the calls themselves need.
+    warmMax: 8,
+  },
+  groq: {
+    url: "https://api.groq.com",
+    // p99 of a loaded model is about 2 s; at 5 the caller has long wondered whether the line is dead.
+    firstTokenTimeoutMs: 5_000,
+    // Tokens come every few milliseconds; a pause this long has drained all audio that was ahead.
+    betweenTokensTimeoutMs: 3_000,
+    connectTimeoutMs: 3_000,
+    // 500 calls with every fourth waiting for its model at the same instant.
+    requestsMax: 128,
+  },
+  cartesia: {
+    url: "wss://api.cartesia.ai",
+    version: "2026-03-01",
+    connectTimeoutMs: 3_000,
+    // 40 to 90 ms is usual; at 3 s the caller has heard nothing for longer than any pause in speech.
+    firstAudioTimeoutMs: 3_000,
+    // Audio is made faster than it plays; a gap this long has been heard.
+    betweenEventsTimeoutMs: 3_000,
+    socketsAhead: 1,
+    // 8 × 64 replies at once is beyond any account's concurrency (15 on Scale, Enterprise by contract).
+    socketsMax: 8,
+    // 200 were fine; 64 keep the loss small when a socket drops and its audio below 3 MB/s.
+    contextsPerSocket: 64,
+  },
+} as const;
+
+/** `http` to `ws`, `https` to `wss`, without a slash at the end. */
+export function webSocketOrigin(url: string): string {
+  return url.replace(/^http/, "ws").replace(/\/+$/, "");
+}

@@ -1,0 +1,204 @@
+/**
+ * One connection to Deepgram: the SDK writes the address, the headers and the control messages and reads
+ * the JSON; the bytes go over a WireSocket of ours, handed to the SDK as its transport. That keeps the
+ * SDK's knowledge of the API and leaves out its socket: compression, 30 reconnects of its own, time-outs
+ * on the machine's clock, refused upgrades without status. One client object per connection, since a
+ * transport factory is not told which connection it dials for; it is garbage once the socket is made.
+ *
+ * What the SDK costs: 9 MB and 100 ms per shard to load, about 2 us per message over `ws` alone.
+ *
+ * Invariants:
+ * C1  The owner hears `onReady` at most once, then messages, then `onEnd` exactly once; after `release()`
+ *     nothing.
+ * C2  A session serves one stream. Ahead of that it belongs to the pool; `adopt()` hands it over.
+ */
+import { DeepgramClient } from "@deepgram/sdk";
+import type { Clock } from "#runtime/actor";
+import type { DueSweep } from "../due-sweep.js";
+import type { Failure } from "../failures.js";
+import { type DeepgramSettings, webSocketOrigin } from "../settings.js";
+import { WireSocket } from "../wire-socket.js";
+import type { DeepgramControls, DeepgramDialect, SessionRequest } from "./deepgram-dialect.js";
+
+/** The longest message is a final with hundreds of words, some 100 KB. */
+const MESSAGE_MAX_BYTES = 1024 * 1024;
+/** The SDK arms a timer of its own for the handshake; ours (connectTimeoutMs) is shorter and clears it. */
+const SDK_CONNECT_TIMEOUT_S = 3_600;
+
+export interface SessionOwner {
+  onReady(): void;
+  /** Parsed JSON, or a string when it was not JSON. */
+  onMessage(message: unknown): void;
+  onEnd(failure: Failure): void;
+}
+
+export interface SessionDeps {
+  readonly settings: DeepgramSettings;
+  readonly clock: Clock;
+  readonly sweep: DueSweep;
+  /** Its socket is gone, or never was; after `onEnd` or some time after `release()`. */
+  readonly onGone: (session: DeepgramSession) => void;
+}
+
+type DeepgramTransport = ReturnType<
+  Extract<NonNullable<ConstructorParameters<typeof DeepgramClient>[0]>["transportFactory"], object>
+>;
+
+const noOwner: SessionOwner = { onReady() {}, onMessage() {}, onEnd() {} };
+
+export class DeepgramSession {
+  readonly openedAtMs: number;
+  readonly #clock: Clock;
+  readonly #settings: DeepgramSettings;
+  readonly #onGone: (session: DeepgramSession) => void;
+  #owner: SessionOwner;
+  #wire: WireSocket | null = null;
+  #controls: DeepgramControls | null = null;
+  #stage: "opening" | "ready" | "ended" = "opening";
+  /** Audio sent to keep the socket open before it had a caller: part of Deepgram's time, not of the call's. */
+  #leadInMs = 0;
+
+  constructor(dialect: DeepgramDialect, request: SessionRequest, owner: SessionOwner, deps: SessionDeps) {
+    this.#owner = owner;
+    this.#clock = deps.clock;
+    this.#settings = deps.settings;
+    this.#onGone = deps.onGone;
+    this.openedAtMs = deps.clock.nowMs();
+    this.#open(dialect, request, deps.sweep).catch((error: unknown) => this.#refusedBySdk(error));
+  }
+
+  get isReady(): boolean {
+    return this.#stage === "ready";
+  }
+
+  get leadInMs(): number {
+    return this.#leadInMs;
+  }
+
+  get bufferedBytes(): number {
+    return this.#wire?.bufferedBytes ?? 0;
+  }
+
+  /** C2. */
+  adopt(owner: SessionOwner): void {
+    this.#owner = owner;
+  }
+
+  /** Audio in the requested format; sent at once. Only when ready. */
+  sendAudio(audio: Uint8Array): void {
+    if (this.#stage === "ready") this.#controls?.sendAudio(audio);
+  }
+
+  /** Silence that holds the socket open while it waits for a caller. */
+  sendLeadIn(silence: Uint8Array, durationMs: number): void {
+    this.#leadInMs += durationMs;
+    this.sendAudio(silence);
+  }
+
+  keepAlive(): void {
+    if (this.#stage === "ready") this.#controls?.keepAlive();
+  }
+
+  finalize(): void {
+    if (this.#stage === "ready") this.#controls?.finalize();
+  }
+
+  /** Says goodbye and leaves; the owner hears nothing more (C1). Idempotent. */
+  release(): void {
+    this.#owner = noOwner;
+    if (this.#stage === "ended") return;
+    if (this.#stage === "ready") this.#controls?.closeStream();
+    this.#stage = "ended";
+    // The SDK's close() would tell our transport to close; doing it ourselves works before it has one, too.
+    this.#controls?.detach();
+    this.#wire?.close();
+  }
+
+  /** The peer broke the protocol: leaves at once; the owner hears `onEnd`. */
+  fail(failure: Failure): void {
+    if (this.#wire !== null) this.#wire.fail(failure);
+    else this.#end(failure);
+  }
+
+  async #open(dialect: DeepgramDialect, request: SessionRequest, sweep: DueSweep): Promise<void> {
+    const { apiKey, url, connectTimeoutMs } = this.#settings;
+    const client = new DeepgramClient({
+      apiKey,
+      baseUrl: webSocketOrigin(url),
+      transportFactory: (address, headers) => {
+        const options = {
+          url: address,
+          headers,
+          connectTimeoutMs,
+          messageMaxBytes: MESSAGE_MAX_BYTES,
+          requestIdHeader: "dg-request-id",
+          errorHeader: "dg-error",
+        };
+        return this.#dial(options, sweep);
+      },
+    });
+    const controls = await dialect.open(client, request, this.#settings, SDK_CONNECT_TIMEOUT_S);
+    if (this.#stage === "ended") {
+      this.#onGone(this);
+      return;
+    }
+    this.#controls = controls;
+    controls.start((message) => this.#owner.onMessage(message));
+  }
+
+  /** The SDK sees a transport; what happens on it goes to the owner straight and to the SDK as it needs. */
+  #dial(options: ConstructorParameters<typeof WireSocket>[0], sweep: DueSweep): DeepgramTransport {
+    let sdkOpened: (() => void) | undefined;
+    let sdkMessage: ((text: string) => void) | undefined;
+    let sdkClosed: ((event: { code: number }) => void) | undefined;
+    const wire = new WireSocket(
+      options,
+      {
+        onOpen: () => {
+          sdkOpened?.();
+          if (this.#stage !== "opening") return;
+          this.#stage = "ready";
+          this.#owner.onReady();
+        },
+        onText: (text) => {
+          if (this.#stage === "ready") sdkMessage?.(text);
+        },
+        onClosed: (failure) => {
+          // 1000 whatever happened: anything else is an invitation to reconnect.
+          sdkClosed?.({ code: 1000 });
+          this.#end(failure ?? { reason: "CLOSED", what: "connection was closed by us" });
+          this.#onGone(this);
+        },
+      },
+      this.#clock,
+      sweep,
+    );
+    this.#wire = wire;
+    if (this.#stage === "ended") wire.close(); // released before the SDK got round to dialling
+    return {
+      send: (data) => wire.send(data as string | Uint8Array),
+      onOpen: (listener) => void (sdkOpened = listener),
+      onMessage: (listener) => void (sdkMessage = listener),
+      onError: () => undefined,
+      onClose: (listener) => void (sdkClosed = listener),
+      isOpen: () => wire.isOpen,
+      close: () => wire.close(),
+      ping: () => undefined,
+    };
+  }
+
+  #refusedBySdk(_error: unknown): void {
+    // Only the SDK's own checks of the options end here; their text may quote keyterms, so it is left out.
+    this.#end({ reason: "REJECTED", what: "client library refused the request's options" });
+    this.#onGone(this);
+  }
+
+  #end(failure: Failure): void {
+    if (this.#stage === "ended") return;
+    this.#stage = "ended";
+    this.#controls?.detach();
+    const owner = this.#owner;
+    this.#owner = noOwner;
+    owner.onEnd(failure);
+  }
+}

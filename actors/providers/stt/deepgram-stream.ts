@@ -1,0 +1,286 @@
+/**
+ * One call's recogniser stream on one Deepgram session: batches audio, maps Deepgram's time to the call's,
+ * watches for a recogniser gone quiet, and ends once.
+ *
+ *   write() -> batch (100 ms, 20 ms in speech) -> session, or `waiting` until the session is open
+ *
+ * Invariants:
+ * D1  Audio leaves in the order it came and none is lost: what came before the socket was open follows
+ *     first, and what cannot be kept ends the stream (STT_OVERFLOW) instead of leaving a gap.
+ * D2  After `close()` or `onError` no event fires; `onError` fires at most once.
+ * D3  Event times are milliseconds of the call's own audio: `#offsetMs` takes out what was sent ahead of it
+ *     and would add what an earlier session had heard.
+ */
+import type { Clock } from "#runtime/actor";
+import type { LumentraError } from "#runtime/errors";
+import { bytesPerMs } from "#runtime/media";
+import type { Logger } from "#runtime/telemetry";
+import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
+import type { Failure, Failures } from "../failures.js";
+import { logThrown } from "../handler-fault.js";
+import type { DeepgramSettings } from "../settings.js";
+import type { DeepgramDialect, DeepgramReader, TranscriptSink } from "./deepgram-dialect.js";
+import type { DeepgramSession, SessionOwner } from "./deepgram-session.js";
+import type { SttEvents, SttRequest, SttStream, SttWord } from "./provider.js";
+import { KEEP_ALIVE_INTERVAL_MS } from "./warm-pool.js";
+
+/** Audio that may wait for a socket: longer than its connect timeout, so that one ends the wait, not this. */
+const WAITING_MAX_MS = 5_000;
+/** Audio the kernel has not taken from an open socket: 5 s behind, the transcripts are of no use any more. */
+const UNSENT_MAX_MS = 5_000;
+/** Speech sent without an answer before `speechTimeoutMs` counts: a door that slams is no speech. */
+const SPEECH_OWES_ANSWER_MS = 1_000;
+/** Between looks at the deadlines; they are seconds long. */
+const WATCH_INTERVAL_MS = 500;
+
+export interface DeepgramStreamDeps {
+  readonly settings: DeepgramSettings;
+  readonly failures: Failures;
+  readonly clock: Clock;
+  readonly sweep: DueSweep;
+  readonly log: Logger;
+  /** Told once, when the stream has ended. */
+  readonly onEnded: (stream: DeepgramStream) => void;
+}
+
+export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, Due {
+  dueAtMs: number;
+  readonly #deps: DeepgramStreamDeps;
+  readonly #dialect: DeepgramDialect;
+  readonly #callId: string;
+  readonly #events: SttEvents;
+  readonly #reader: DeepgramReader;
+  readonly #swapsBytes: boolean;
+  readonly #bytesPerMs: number;
+  readonly #batch: Buffer;
+  #batchBytes = 0;
+  #session: DeepgramSession | null = null;
+  /** Whole batches that came before the socket was open. */
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #finalizeWaits = false;
+  #ended = false;
+  #offsetMs = 0;
+  #lastSentAtMs: number;
+  /** When the oldest audio since Deepgram's last message was sent; NEVER when none was. */
+  #unansweredSinceMs = NEVER;
+  #unansweredSpeechMs = 0;
+
+  constructor(dialect: DeepgramDialect, request: SttRequest, events: SttEvents, deps: DeepgramStreamDeps) {
+    this.#dialect = dialect;
+    this.#deps = deps;
+    this.#callId = request.callId;
+    this.#events = events;
+    this.#reader = dialect.createReader();
+    this.#swapsBytes = request.format.encoding === "l16be";
+    this.#bytesPerMs = bytesPerMs(request.format);
+    this.#batch = Buffer.allocUnsafe(dialect.idleBatchMs * this.#bytesPerMs);
+    this.#lastSentAtMs = deps.clock.nowMs();
+    this.dueAtMs = this.#lastSentAtMs + WATCH_INTERVAL_MS;
+    deps.sweep.add(this);
+  }
+
+  /** Starts on a session: ready from the pool, or still opening. */
+  attach(session: DeepgramSession): void {
+    this.#session = session;
+    session.adopt(this);
+    if (session.isReady) this.onReady();
+  }
+
+  // SttStream
+
+  write(audio: Uint8Array, speech?: boolean): void {
+    if (this.#ended) return;
+    const { speechBatchMs, idleBatchMs } = this.#dialect;
+    const pieceBytes = (speech === false ? idleBatchMs : speechBatchMs) * this.#bytesPerMs;
+    let offset = 0;
+    while (offset < audio.length) {
+      const room = Math.min(this.#batch.length - this.#batchBytes, audio.length - offset);
+      const piece = room === audio.length ? audio : audio.subarray(offset, offset + room);
+      this.#batch.set(piece, this.#batchBytes);
+      this.#batchBytes += room;
+      offset += room;
+      if (this.#batchBytes >= pieceBytes) this.#sendBatch();
+    }
+    if (speech === true) this.#unansweredSpeechMs += audio.length / this.#bytesPerMs;
+  }
+
+  flush(): void {
+    if (!this.#ended) this.#sendBatch();
+  }
+
+  finalize(): void {
+    if (this.#ended) return;
+    this.#sendBatch();
+    if (this.#session?.isReady === true) this.#session.finalize();
+    else this.#finalizeWaits = true;
+  }
+
+  close(): void {
+    this.#end(null);
+  }
+
+  /** Ends the stream with an error, as if the provider had failed. */
+  failWith(failure: Failure): void {
+    this.#end(this.#deps.failures.error(failure));
+  }
+
+  // SessionOwner
+
+  onReady(): void {
+    const session = this.#session!;
+    this.#offsetMs = -session.leadInMs;
+    for (const audio of this.#waiting) session.sendAudio(audio);
+    if (this.#waiting.length > 0) this.#noteSent();
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (this.#finalizeWaits) session.finalize();
+    this.#finalizeWaits = false;
+  }
+
+  onMessage(message: unknown): void {
+    if (this.#ended) return;
+    this.#unansweredSinceMs = NEVER;
+    this.#unansweredSpeechMs = 0;
+    if (typeof message !== "object" || message === null) {
+      this.failed({ reason: "PROTOCOL_ERROR", what: "sent a message that is not a JSON object" });
+      return;
+    }
+    try {
+      this.#reader.read(message as Readonly<Record<string, unknown>>, this);
+    } catch (error) {
+      this.#logThrown(error); // the SDK would print it
+    }
+  }
+
+  onEnd(failure: Failure): void {
+    // 1008 (DATA-0000): it cannot decode what we send, so sending it again would not help.
+    const refused = failure.reason === "STREAM_BROKEN" && failure.detail?.closeCode === 1008;
+    this.#end(this.#deps.failures.error(refused ? { ...failure, reason: "REJECTED" } : failure));
+  }
+
+  // TranscriptSink
+
+  interim(text: string, words: readonly SttWord[], startMs: number, endMs: number): void {
+    if (!this.#ended) this.#events.onInterim(this.#transcript(text, words, startMs, endMs));
+  }
+
+  final(text: string, words: readonly SttWord[], startMs: number, endMs: number, endOfSpeech: boolean): void {
+    if (!this.#ended) this.#events.onFinal(this.#transcript(text, words, startMs, endMs), endOfSpeech);
+  }
+
+  speechStarted(atMs: number): void {
+    if (!this.#ended) this.#events.onSpeechStarted(this.#callMs(atMs));
+  }
+
+  eagerEndOfTurn(text: string, words: readonly SttWord[], startMs: number, endMs: number): void {
+    if (!this.#ended) this.#events.onEagerEndOfTurn(this.#transcript(text, words, startMs, endMs));
+  }
+
+  turnResumed(): void {
+    if (!this.#ended) this.#events.onTurnResumed();
+  }
+
+  failed(failure: Failure): void {
+    this.failWith(failure);
+  }
+
+  // Due
+
+  onDue(nowMs: number): void {
+    this.dueAtMs = nowMs + WATCH_INTERVAL_MS;
+    if (this.#session?.isReady !== true) return; // the socket's own connect deadline counts
+    const quietMs = nowMs - this.#unansweredSinceMs;
+    const { speechTimeoutMs, silenceTimeoutMs } = this.#deps.settings;
+    const owesAnswer = this.#unansweredSpeechMs >= SPEECH_OWES_ANSWER_MS;
+    if (quietMs >= silenceTimeoutMs || (owesAnswer && quietMs >= speechTimeoutMs)) {
+      const detail = { phase: "betweenEvents" } as const;
+      this.failWith({ reason: "TIMEOUT", what: "hears audio but reports nothing", detail });
+      return;
+    }
+    if (nowMs - this.#lastSentAtMs < KEEP_ALIVE_INTERVAL_MS) return;
+    this.#lastSentAtMs = nowMs;
+    this.#session.keepAlive();
+  }
+
+  #sendBatch(): void {
+    const bytes = this.#batchBytes;
+    // Never an empty message: Deepgram takes it for the end of the stream.
+    if (bytes === 0) return;
+    this.#batchBytes = 0;
+    const audio = bytes === this.#batch.length ? this.#batch : this.#batch.subarray(0, bytes);
+    if (this.#swapsBytes) audio.swap16();
+    const session = this.#session;
+    if (session === null || !session.isReady) {
+      this.#keep(audio);
+      return;
+    }
+    if (session.bufferedBytes > UNSENT_MAX_MS * this.#bytesPerMs) {
+      this.#overflow("does not take audio as fast as it is spoken");
+      return;
+    }
+    session.sendAudio(audio);
+    this.#noteSent();
+  }
+
+  /** D1. */
+  #keep(audio: Buffer): void {
+    if (this.#waitingBytes + audio.length > WAITING_MAX_MS * this.#bytesPerMs) {
+      this.#overflow("has no open connection for the audio that waits");
+      return;
+    }
+    this.#waiting.push(Buffer.from(audio));
+    this.#waitingBytes += audio.length;
+  }
+
+  /** On a later tick: we are inside `write` or `finalize`. */
+  #overflow(what: string): void {
+    const error = this.#deps.failures.error({ reason: "OVERFLOW", what });
+    this.#end(null);
+    queueMicrotask(() => this.#reportError(error));
+  }
+
+  #noteSent(): void {
+    this.#lastSentAtMs = this.#deps.clock.nowMs();
+    if (this.#unansweredSinceMs === NEVER) this.#unansweredSinceMs = this.#lastSentAtMs;
+  }
+
+  /** D3. */
+  #transcript(text: string, words: readonly SttWord[], startMs: number, endMs: number) {
+    const mapped = words.map((word) => ({
+      word: word.word,
+      startMs: this.#callMs(word.startMs),
+      endMs: this.#callMs(word.endMs),
+    }));
+    return { text, words: mapped, startMs: this.#callMs(startMs), endMs: this.#callMs(endMs) };
+  }
+
+  #callMs(deepgramMs: number): number {
+    return Math.max(0, deepgramMs + this.#offsetMs);
+  }
+
+  /** D2: the one way out. */
+  #end(error: LumentraError | null): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.dueAtMs = NEVER;
+    this.#deps.sweep.remove(this);
+    this.#session?.release();
+    this.#session = null;
+    this.#waiting = [];
+    this.#deps.onEnded(this);
+    if (error !== null) this.#reportError(error);
+  }
+
+  #reportError(error: LumentraError): void {
+    try {
+      this.#events.onError(error);
+    } catch (thrown) {
+      this.#logThrown(thrown);
+    }
+  }
+
+  #logThrown(error: unknown): void {
+    logThrown(this.#deps.log, this.#dialect.name, this.#callId, error);
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Text to speech: the one interface every voice stands behind. One stream is one reply (one prosody);
+ * text is pushed clause by clause while the model still writes. Events arrive on the shard's thread,
+ * never synchronously from inside a call of ours. After `cancel()`, `onDone` or `onError` no event fires.
+ */
+import type { LumentraError } from "#runtime/errors";
+import type { AudioFormat } from "#runtime/media";
+
+export interface TtsRequest {
+  readonly callId: string;
+  readonly model: string;
+  readonly voice: string;
+  /** BCP-47 primary tag: `en`, `es`, `fr`. */
+  readonly language: string;
+  /** What the leg carries; the provider delivers exactly this. */
+  readonly format: AudioFormat;
+}
+
+export interface TtsWord {
+  /** As it stood in the text, punctuation included. */
+  readonly word: string;
+  /** Milliseconds of audio since the stream's first byte. */
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+export interface TtsEvents {
+  /** In order. The view is only valid during the call. Any length, whole samples. */
+  onAudio(audio: Uint8Array): void;
+  /** When each word is spoken; may come before or after its audio, always before `onDone`. */
+  onWords(words: readonly TtsWord[]): void;
+  /** Terminal: all audio of all pushed text was delivered. */
+  onDone(): void;
+  /** Terminal. Codes: TTS_*. An end without `done` is an error. */
+  onError(error: LumentraError): void;
+}
+
+export interface TtsStream {
+  /** Pieces are concatenated verbatim: bring your own spaces. */
+  push(text: string): void;
+  /** No more text follows. Idempotent. */
+  finish(): void;
+  /** Idempotent. */
+  cancel(): void;
+}
+
+export interface TtsProvider {
+  readonly name: string;
+  speak(request: TtsRequest, events: TtsEvents): TtsStream;
+  warm(): Promise<void>;
+  close(): Promise<void>;
+}

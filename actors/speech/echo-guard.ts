@@ -1,0 +1,105 @@
+/**
+ * Whether what comes in is what we sent, coming back.
+ *
+ * We keep the level of every 20 ms we play. An inbound frame is echo when somewhere in the last 600 ms we
+ * played something so much louder that its echo explains the frame. A caller talking over us is louder than
+ * our echo and gets through. A caller as faint as our echo does not; the recogniser still hears him, and
+ * `isEchoText` tells his words from ours.
+ *
+ *   played    ......####.##..####.........        (playAtMs on this clock)
+ *   inbound   .........####.##..####......        loss 20 dB, 0 to 300 ms later
+ *                      ^ loudest played in [at − 600, at], less the line's loss, is the most echo there can be
+ *
+ * The loss is 12 dB until more is known of the line, then what was learned of it (see echo-path.ts). The
+ * delay is not narrowed down to what was learned: jitter buffers move it in mid-call.
+ */
+import { type AudioFormat, FRAME_MS, bytesPerMs } from "#runtime/media";
+import { EchoPath } from "./echo-path.js";
+import { FrameMeter } from "./frame-meter.js";
+import { SentLevels } from "./sent-levels.js";
+
+export interface EchoGuardOptions {
+  /**
+   * How much fainter echo is than what was sent, at the least, before the line is known. Telephone sets keep
+   * leakage to the microphone over 20; a bad speakerphone reaches 12. @default 12
+   */
+  readonly returnLossDb?: number;
+  /**
+   * The latest echo: 300 for a mobile network's way to the phone and back, and 300 for what plays while
+   * playout is paused and is only noted when its mark comes back, a quarter of a second later. @default 600
+   */
+  readonly maxDelayMs?: number;
+}
+
+const DEFAULT_RETURN_LOSS_DB = 12;
+/** Learned losses stay within: an echo of −20 dB always counts as echo, a caller of our own level never. */
+const RETURN_LOSS_MIN_DB = 6;
+const RETURN_LOSS_MAX_DB = 18;
+const DEFAULT_MAX_DELAY_MS = 600;
+/** Fainter than this our playout is a pause, from which nothing is learned of the line. */
+const AUDIBLE_DB = -50;
+/** The window grows by how late a record is (see `isEcho`), up to the burst after a long stall. */
+const LATE_MAX_MS = 1_000;
+
+export class EchoGuard {
+  readonly #meter: FrameMeter;
+  readonly #bytesPerMs: number;
+  readonly #maxDelayMs: number;
+  readonly #sent = new SentLevels();
+  readonly #path: EchoPath;
+  #expectedPlayAtMs = Number.NaN;
+
+  constructor(format: AudioFormat, options: EchoGuardOptions = {}) {
+    this.#meter = new FrameMeter(format);
+    this.#bytesPerMs = bytesPerMs(format);
+    this.#maxDelayMs = options.maxDelayMs ?? DEFAULT_MAX_DELAY_MS;
+    this.#path = new EchoPath(
+      options.returnLossDb ?? DEFAULT_RETURN_LOSS_DB,
+      RETURN_LOSS_MIN_DB,
+      RETURN_LOSS_MAX_DB,
+    );
+  }
+
+  /** How much fainter than what we sent a frame must be to count as echo, as far as the line is known. */
+  get returnLossDb(): number {
+    return this.#path.lossDb;
+  }
+
+  /** We play these bytes from `playAtMs` on (an estimate; it may lie ahead). Any length. */
+  noteSent(bytes: Uint8Array, offset: number, length: number, playAtMs: number): void {
+    // A jump in time begins a new stretch: the frame left half full before it stays so.
+    const continues = Math.abs(playAtMs - this.#expectedPlayAtMs) <= FRAME_MS / 2;
+    if (!continues) this.#meter.reset();
+    this.#expectedPlayAtMs = playAtMs + length / this.#bytesPerMs;
+    const end = offset + length;
+    for (let at = offset; at < end; ) {
+      at = this.#meter.feed(bytes, at, end);
+      if (!this.#meter.frameDone) break;
+      this.noteSentLevel(this.#meter.levelDb, playAtMs + (at - offset) / this.#bytesPerMs - FRAME_MS);
+    }
+  }
+
+  /** The same for one frame of known level. */
+  noteSentLevel(levelDb: number, playAtMs: number): void {
+    this.#sent.note(levelDb, playAtMs);
+  }
+
+  /** One inbound frame, whatever it holds: learns how much comes back. `VoiceActivity` calls it. */
+  observe(levelDb: number, atMs: number): void {
+    if (this.#sent.loudestBefore(atMs, this.#windowFrames(0)) < AUDIBLE_DB) return;
+    this.#path.observe(levelDb, atMs, this.#sent);
+  }
+
+  /**
+   * Whether an inbound frame of this level that arrived at `atMs` is no louder than our echo can be. `lateMs`:
+   * how much later than usual it arrived (the burst after a stall); its echo is of something that much older.
+   */
+  isEcho(levelDb: number, atMs: number, lateMs = 0): boolean {
+    return levelDb <= this.#sent.loudestBefore(atMs, this.#windowFrames(lateMs)) - this.#path.lossDb;
+  }
+
+  #windowFrames(lateMs: number): number {
+    // One more: a frame heard may lie across two that were sent.
+    return Math.ceil((this.#maxDelayMs + Math.min(lateMs, LATE_MAX_MS)) / FRAME_MS) + 1;
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * What the agent says when no model is asked: silence, trouble, waiting, the end. Fixed texts, so that
+ * their audio can be made ahead and played when every provider is down.
+ */
+import { type SpeechLanguage, speechLanguage } from "./language.js";
+
+export interface Phrases {
+  /** One after the other while the caller says nothing; after the last comes `silenceGoodbye`. */
+  readonly silencePrompts: readonly string[];
+  readonly silenceGoodbye: string;
+  readonly goodbye: string;
+  /** The call has reached its longest length. */
+  readonly callTooLong: string;
+  readonly apology: {
+    /** No provider of a kind answers: the call ends after it. */
+    readonly providerDown: string;
+    /** The shard that ran the call is gone: the call ends after it. */
+    readonly shardLost: string;
+  };
+  /** While a tool or the model is slow. */
+  readonly fillers: readonly string[];
+  /** The caller spoke, but no words came out of it. */
+  readonly didNotCatch: readonly string[];
+}
+
+const table: Readonly<Record<SpeechLanguage, Phrases>> = {
+  en: {
+    silencePrompts: ["Are you still there?", "I can't hear you. Is there anything I can help you with?"],
+    silenceGoodbye: "I can't hear anything, so I'll hang up now. Please call again. Goodbye.",
+    goodbye: "Thank you for calling. Goodbye!",
+    callTooLong: "I'm sorry, we have reached the longest time for a call. Please call us again. Goodbye.",
+    apology: {
+      providerDown: "I'm sorry, we have a technical problem. Please call again in a few minutes. Goodbye.",
+      shardLost: "I'm sorry, something went wrong on our side. Please call us again. Goodbye.",
+    },
+    fillers: ["One moment, please.", "Let me check that for you.", "Just a second."],
+    didNotCatch: ["I'm sorry, I didn't catch that.", "Sorry, could you say that again?"],
+  },
+  es: {
+    silencePrompts: ["¿Sigue ahí?", "No le oigo. ¿Puedo ayudarle en algo?"],
+    silenceGoodbye: "No oigo nada, así que voy a colgar. Llámenos de nuevo, por favor. Adiós.",
+    goodbye: "Gracias por llamar. ¡Adiós!",
+    callTooLong:
+      "Lo siento, hemos llegado a la duración máxima de la llamada. Llámenos de nuevo, por favor. Adiós.",
+    apology: {
+      providerDown:
+        "Lo siento, tenemos un problema técnico. Llame de nuevo en unos minutos, por favor. Adiós.",
+      shardLost: "Lo siento, algo ha fallado por nuestra parte. Llámenos de nuevo, por favor. Adiós.",
+    },
+    fillers: ["Un momento, por favor.", "Déjeme comprobarlo.", "Un segundo."],
+    didNotCatch: ["Perdone, no le he entendido.", "Disculpe, ¿puede repetirlo?"],
+  },
+  fr: {
+    silencePrompts: ["Vous êtes toujours là ?", "Je ne vous entends pas. Puis-je vous aider ?"],
+    silenceGoodbye: "Je n'entends rien, je vais donc raccrocher. N'hésitez pas à rappeler. Au revoir.",
+    goodbye: "Merci de votre appel. Au revoir !",
+    callTooLong:
+      "Je suis désolé, nous avons atteint la durée maximale d'un appel. Rappelez-nous, s'il vous plaît. Au revoir.",
+    apology: {
+      providerDown:
+        "Je suis désolé, nous avons un problème technique. Rappelez dans quelques minutes, s'il vous plaît. Au revoir.",
+      shardLost:
+        "Je suis désolé, un problème est survenu de notre côté. Rappelez-nous, s'il vous plaît. Au revoir.",
+    },
+    fillers: ["Un instant, s'il vous plaît.", "Je vérifie cela pour vous.", "Une seconde."],
+    didNotCatch: ["Pardon, je n'ai pas compris.", "Excusez-moi, pouvez-vous répéter ?"],
+  },
+};
+
+/** The phrases of a BCP-47 language; English when we have none of its own. */
+export function phrasesFor(language: string): Phrases {
+  return table[speechLanguage(language)];
+}

@@ -1,0 +1,50 @@
+/**
+ * How loud each 20 ms of our playout is, by when it plays.
+ *
+ *   slot        = round(playAtMs / 20), kept at index slot mod 512
+ *   levels      [ −18 | −19 | …… | −17 ]
+ *   slots       [ 512 | 513 | …… | 511 ]   tells a level of now from one of ten seconds ago
+ */
+import { FRAME_MS } from "#runtime/media";
+import { SILENCE_DB } from "./frame-meter.js";
+
+/**
+ * Frames remembered: 10.2 s. Echo is at most a second and a half behind playout, and what is noted ahead of it
+ * by an estimate gone wrong must not overwrite that.
+ */
+const HISTORY_FRAMES = 512;
+
+export class SentLevels {
+  readonly #levels = new Float32Array(HISTORY_FRAMES);
+  readonly #slots = new Float64Array(HISTORY_FRAMES).fill(Number.NaN);
+  /** The latest ever noted: most frames of a call come when we have been silent for long. */
+  #latestSlot = Number.NEGATIVE_INFINITY;
+
+  /** One frame of `levelDb` plays from `playAtMs` on. */
+  note(levelDb: number, playAtMs: number): void {
+    const slot = Math.round(playAtMs / FRAME_MS);
+    const index = slot & (HISTORY_FRAMES - 1);
+    if (slot > this.#latestSlot) this.#latestSlot = slot;
+    if (this.#slots[index] === slot && this.#levels[index]! >= levelDb) return;
+    this.#slots[index] = slot;
+    this.#levels[index] = levelDb;
+  }
+
+  /** Level of what played `delayFrames` before the frame that ended at `atMs` arrived. */
+  before(atMs: number, delayFrames: number): number {
+    const slot = Math.floor(atMs / FRAME_MS) - delayFrames;
+    const index = slot & (HISTORY_FRAMES - 1);
+    return this.#slots[index] === slot ? this.#levels[index]! : SILENCE_DB;
+  }
+
+  /** The loudest of the `delayFrames` before it and its own. */
+  loudestBefore(atMs: number, delayFrames: number): number {
+    let loudest = SILENCE_DB;
+    if (Math.floor(atMs / FRAME_MS) - delayFrames > this.#latestSlot) return loudest;
+    for (let delay = 0; delay <= delayFrames; delay += 1) {
+      const levelDb = this.before(atMs, delay);
+      if (levelDb > loudest) loudest = levelDb;
+    }
+    return loudest;
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * Tenants: the businesses we answer for.
+ *
+ * ```ts
+ * const directory = new FileTenantDirectory("config/tenants.json", clock, log);
+ * const tenant = directory.byNumber("+12025550101");
+ * if (tenant) openingAt(tenant, clock.unixMs()).open;
+ * directory.onChange((tenants) => pool.configure({ tenants }));
+ * ```
+ */
+export type { TenantDirectory } from "./directory.js";
+export { FileTenantDirectory, parseTenantsFile } from "./file-directory.js";
+export { describeHours, type Opening, openingAt } from "./hours.js";
+export { type TenantConfig, WEEKDAYS, type Weekday, tenantSchema, tenantsFileSchema } from "./tenant.js";

@@ -1,0 +1,150 @@
+/**
+ * What a business tells us about itself: the one schema of a tenant's configuration. It yields the type,
+ * the checks, the defaults and (through the descriptions) the reference in docs/TENANTS.md.
+ */
+import { parsePhoneNumberFromString } from "libphonenumber-js";
+import { IANAZone } from "luxon";
+import { z } from "zod";
+
+const e164 = z
+  .string()
+  .refine((text) => parsePhoneNumberFromString(text)?.number === text && text.startsWith("+"), {
+    error: "must be a phone number in E.164, such as +12025550101",
+  });
+
+const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, "must be HH:MM, 24 hours");
+
+const openSpan = z
+  .strictObject({ open: clockTime, close: clockTime })
+  .refine((span) => span.open < span.close, { error: "close must be after open on the same day" });
+
+export const WEEKDAYS = [
+  "monday",
+  "tuesday",
+  "wednesday",
+  "thursday",
+  "friday",
+  "saturday",
+  "sunday",
+] as const;
+export type Weekday = (typeof WEEKDAYS)[number];
+
+const hoursSchema = z.strictObject(
+  Object.fromEntries(WEEKDAYS.map((day) => [day, z.array(openSpan).max(4).default([])])) as Record<
+    Weekday,
+    z.ZodDefault<z.ZodArray<typeof openSpan>>
+  >,
+);
+
+const overflowSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("busy") }).describe("The caller hears the busy signal."),
+  z
+    .strictObject({ kind: z.literal("message"), text: z.string().min(1).max(500) })
+    .describe("The carrier speaks this text, then hangs up."),
+  z
+    .strictObject({ kind: z.literal("forward"), number: e164 })
+    .describe("The carrier connects the caller to this number."),
+  z
+    .strictObject({ kind: z.literal("queue"), name: z.string().min(1).max(64) })
+    .describe("The caller waits in the carrier's queue of this name."),
+]);
+
+export const tenantSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be lower-case letters, digits and dashes")
+    .describe("Stable id: in logs, metrics and journals."),
+  name: z.string().min(1).max(100).describe("The business's name, as the agent says it."),
+  industry: z.string().min(1).max(60).describe("What kind of business, as the prompt puts it."),
+  numbers: z.array(e164).min(1).max(100).describe("Dialled numbers that reach this tenant, E.164."),
+  timeZone: z
+    .string()
+    .refine((zone) => IANAZone.isValidZone(zone), { error: "must be an IANA zone such as America/New_York" })
+    .describe("IANA time zone of the opening hours."),
+  language: z.enum(["en", "es", "fr"]).default("en").describe("What agent and caller speak."),
+  agentName: z.string().min(1).max(40).describe("What the agent calls itself."),
+  greeting: z
+    .string()
+    .min(1)
+    .max(300)
+    .optional()
+    .describe("First words of the call; {business} and {agent} are filled in. Default: by language."),
+  disclosure: z
+    .enum(["greeting", "on_request"])
+    .default("on_request")
+    .describe("Say that an AI answers: in the greeting, or when asked sincerely. It is never denied."),
+  instructions: z.string().max(8_000).default("").describe("Added to the system prompt."),
+  facts: z
+    .record(z.string().min(1).max(60), z.string().min(1).max(500))
+    .default({})
+    .describe("What the agent may tell, by topic: Parking, Address, Prices …"),
+  hours: hoursSchema.prefault({}).describe("Opening hours by weekday; a day without spans is closed."),
+  keyterms: z
+    .array(z.string().min(1).max(50))
+    .max(50)
+    .default([])
+    .describe("Names the recogniser should know."),
+  stt: z
+    .strictObject({
+      provider: z.enum(["deepgram", "deepgram-flux"]).default("deepgram"),
+      model: z.string().min(1).max(100).default("nova-3"),
+    })
+    .prefault({})
+    .describe("Speech to text."),
+  llm: z
+    .strictObject({
+      provider: z.enum(["groq"]).default("groq"),
+      model: z.string().min(1).max(100).default("llama-3.3-70b-versatile"),
+      temperature: z.number().min(0).max(2).default(0.4),
+      maxOutputTokens: z.int().min(16).max(1_000).default(200),
+    })
+    .prefault({})
+    .describe("Language model."),
+  tts: z
+    .strictObject({
+      provider: z.enum(["cartesia"]).default("cartesia"),
+      model: z.string().min(1).max(100).default("sonic-3"),
+      voice: z.string().min(1).max(100).default("f786b574-daa5-4673-aa0c-cbe3e8534c02"),
+    })
+    .prefault({})
+    .describe("Voice."),
+  tools: z
+    .array(z.enum(["end_call", "check_opening_hours"]))
+    .default(["end_call", "check_opening_hours"])
+    .describe("What the agent may do."),
+  limits: z
+    .strictObject({
+      concurrentCalls: z
+        .int()
+        .min(1)
+        .max(10_000)
+        .default(100)
+        .describe("Calls at once; more get the overflow."),
+      callMinutes: z.number().min(0.1).max(240).default(30).describe("Longest call, in minutes."),
+    })
+    .prefault({}),
+  overflow: overflowSchema.default({ kind: "busy" }).describe("What a caller gets when we cannot answer."),
+});
+
+/** Complete: every default filled in. */
+export type TenantConfig = z.infer<typeof tenantSchema>;
+
+export const tenantsFileSchema = z
+  .strictObject({ tenants: z.array(tenantSchema).min(1).max(10_000) })
+  .check((context) => {
+    const seen = new Map<string, string>();
+    for (const [index, tenant] of context.value.tenants.entries()) {
+      for (const key of [tenant.id, ...tenant.numbers]) {
+        const owner = seen.get(key);
+        if (owner !== undefined) {
+          context.issues.push({
+            code: "custom",
+            input: key,
+            path: ["tenants", index],
+            message: `${key} is already used by tenant ${owner}`,
+          });
+        }
+        seen.set(key, tenant.id);
+      }
+    }
+  });

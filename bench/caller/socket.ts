@@ -1,0 +1,146 @@
+/**
+ * The wire under a call: the signed webhook POST and the signed upgrade of the media socket, as a carrier
+ * does them. What the node answers is returned as a value; only a node that is not
+ * there is an error.
+ */
+import { WebSocket } from "ws";
+import { LumentraError } from "#runtime/errors";
+import type { CarrierDialect } from "./carrier.js";
+import { signForm, signUpgrade } from "./signature.js";
+
+/** A carrier waits 15 s in total for a webhook's answer. */
+const WEBHOOK_TIMEOUT_MS = 15_000;
+/** And about as long for the upgrade: two attempts of 5 s. */
+const UPGRADE_TIMEOUT_MS = 10_000;
+/** A message of ten minutes of audio in base64 is 6.4 MB; anything larger is not audio. */
+const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Where a node is, and how it is known outside. */
+export interface NodeAddress {
+  /** Where to connect: `http://127.0.0.1:8080`. */
+  readonly nodeUrl: string;
+  /** What the node calls itself (LUMENTRA_PUBLIC_URL); signatures are made over it. */
+  readonly publicUrl: string;
+}
+
+export type WebhookAnswer =
+  | { readonly kind: "markup"; readonly xml: string }
+  | { readonly kind: "refused"; readonly status: number; readonly body: string };
+
+/** Throws CALLER_NODE_UNREACHABLE when nothing listens there. `url` is as the carrier knows it. */
+export async function postWebhook(
+  address: NodeAddress,
+  dialect: CarrierDialect,
+  url: string,
+  parameters: Readonly<Record<string, string>>,
+  authToken: string | null,
+): Promise<WebhookAnswer> {
+  const headers: Record<string, string> = {
+    "content-type": "application/x-www-form-urlencoded",
+    "user-agent": dialect.userAgent,
+  };
+  if (authToken !== null) headers[dialect.signatureHeader] = signForm(authToken, url, parameters);
+  const target = dialUrl(address, url);
+  let response: Response;
+  let body: string;
+  try {
+    response = await fetch(target, {
+      method: "POST",
+      headers,
+      body: new URLSearchParams(parameters).toString(),
+      redirect: "manual",
+      signal: AbortSignal.timeout(WEBHOOK_TIMEOUT_MS),
+    });
+    body = await response.text();
+  } catch (error) {
+    throw unreachable(address.nodeUrl, error);
+  }
+  if (response.status !== 200) return { kind: "refused", status: response.status, body };
+  return { kind: "markup", xml: body };
+}
+
+export interface MediaSocketListener {
+  onText(text: string): void;
+  onBinary(): void;
+  /** Once, last. */
+  onClose(code: number): void;
+}
+
+export type MediaSocket =
+  | { readonly kind: "open"; readonly socket: WebSocket }
+  /** Carrier's code and words: 31920 not a 101, 31901 no answer. */
+  | { readonly kind: "failed"; readonly detail: string };
+
+/** Opens the media socket of a markup's `<Stream>`; messages and the close go to `listener` from then on. */
+export function openMediaSocket(
+  address: NodeAddress,
+  dialect: CarrierDialect,
+  url: string,
+  bearerToken: string | null,
+  authToken: string | null,
+  listener: MediaSocketListener,
+): Promise<MediaSocket> {
+  const headers: Record<string, string> = { "accept-encoding": "gzip" };
+  if (dialect.signsUpgrade) headers["user-agent"] = "Twilio.TmeWs/1.0";
+  if (dialect.signsUpgrade && authToken !== null) {
+    headers[dialect.signatureHeader] = signUpgrade(authToken, url);
+  }
+  if (bearerToken !== null) headers.authorization = `Bearer ${bearerToken}`;
+  return new Promise((resolve) => {
+    const socket = new WebSocket(dialUrl(address, url, "ws"), {
+      headers,
+      perMessageDeflate: false,
+      handshakeTimeout: UPGRADE_TIMEOUT_MS,
+      maxPayload: MESSAGE_BYTES_MAX,
+      // A mask of zeros is legal, spares the phone a pass over every byte and costs the node the same.
+      generateMask: zeroMask,
+    });
+    let opened = false;
+    socket.on("open", () => {
+      opened = true;
+      resolve({ kind: "open", socket });
+    });
+    socket.on("unexpected-response", (_request, response) => {
+      response.resume();
+      resolve({ kind: "failed", detail: `31920: the upgrade was answered with ${response.statusCode}` });
+      socket.terminate();
+    });
+    socket.on("error", (error) => {
+      // After the handshake a close follows, which tells the rest.
+      if (!opened) resolve({ kind: "failed", detail: `31901: ${error.message}` });
+    });
+    socket.on("message", (data, isBinary) => {
+      if (isBinary) listener.onBinary();
+      else listener.onText((data as Buffer).toString());
+    });
+    socket.on("close", (code) => {
+      if (opened) listener.onClose(code);
+    });
+  });
+}
+
+/** The public address a URL was written with, replaced by where the node really is. */
+function dialUrl(address: NodeAddress, url: string, scheme: "http" | "ws" = "http"): string {
+  const target = new URL(url);
+  const node = new URL(address.nodeUrl);
+  if (target.host === new URL(address.publicUrl).host || target.host === node.host) {
+    const secure = node.protocol === "https:" || node.protocol === "wss:";
+    return `${scheme}${secure ? "s" : ""}://${node.host}${target.pathname}${target.search}`;
+  }
+  return url;
+}
+
+function zeroMask(mask: Buffer): void {
+  mask.fill(0);
+}
+
+function unreachable(nodeUrl: string, cause: unknown): LumentraError {
+  const error = cause instanceof Error ? cause : new Error(String(cause));
+  const reason = error.cause instanceof Error ? error.cause : error;
+  const code = "code" in reason ? String(reason.code) : reason.message;
+  const message =
+    code === "ECONNREFUSED"
+      ? `No node is listening at ${nodeUrl}: start one with "npm start", or say where it is with --url`
+      : `The node at ${nodeUrl} did not answer the webhook (${code})`;
+  return new LumentraError("CALLER_NODE_UNREACHABLE", message, { cause });
+}

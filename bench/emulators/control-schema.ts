@@ -1,0 +1,193 @@
+/** What the control endpoint takes: faults by kind, scripts as JSON, latencies as numbers or distributions. */
+import { z } from "zod";
+import type { CartesiaContextFault, CartesiaLiveFault, CartesiaSocketFault } from "./cartesia/faults.js";
+import type { DeepgramFault, DeepgramStreamFault } from "./deepgram/faults.js";
+import { type Distribution, around } from "./distribution.js";
+import type { GroqFault } from "./groq/faults.js";
+
+type Kinds<Fault extends { readonly kind: string }> = Readonly<Record<Fault["kind"], true>>;
+
+const deepgramStreamKinds: Kinds<DeepgramStreamFault> = {
+  close: true,
+  drop: true,
+  halfOpen: true,
+  stall: true,
+  delay: true,
+  noSpeechFinal: true,
+  emptyFinals: true,
+  lateFinals: true,
+  eagerFlapping: true,
+  ignoreFinalize: true,
+  error: true,
+  garbage: true,
+  unknownMessage: true,
+};
+const deepgramKinds: Kinds<DeepgramFault> = {
+  ...deepgramStreamKinds,
+  refuse: true,
+  slowHandshake: true,
+  dropHandshake: true,
+};
+const groqKinds: Kinds<GroqFault> = {
+  status: true,
+  reset: true,
+  noAnswer: true,
+  firstToken: true,
+  stall: true,
+  cut: true,
+  missingDone: true,
+  endEarly: true,
+  splitUtf8: true,
+  oneCharArguments: true,
+  wholeToolCalls: true,
+  repeatedNames: true,
+  noToolIndex: true,
+  stopDespiteTools: true,
+  lengthInArguments: true,
+  streamError: true,
+  looseFraming: true,
+  htmlBody: true,
+};
+const cartesiaLiveKinds: Kinds<CartesiaLiveFault> = {
+  close: true,
+  drop: true,
+  halfOpen: true,
+  stall: true,
+  delay: true,
+  connectionError: true,
+  garbage: true,
+};
+const cartesiaSocketKinds: Kinds<CartesiaSocketFault> = {
+  ...cartesiaLiveKinds,
+  refuse: true,
+  slowHandshake: true,
+  dropHandshake: true,
+};
+const cartesiaContextKinds: Kinds<CartesiaContextFault> = {
+  firstAudio: true,
+  contextError: true,
+  oddBytes: true,
+  chunksAfterCancel: true,
+  neverDone: true,
+  stallContext: true,
+  dropSocket: true,
+};
+
+/** A fault object of one of these kinds; its other fields are taken as they are, they are a test's own. */
+function faultOfKind<Fault extends { readonly kind: string }>(kinds: Kinds<Fault>): z.ZodType<Fault, Fault> {
+  const names = Object.keys(kinds);
+  return z.custom<Fault>(
+    (value) => typeof value === "object" && value !== null && names.includes((value as Fault).kind),
+    { error: `must be a fault of one of these kinds: ${names.join(", ")}` },
+  );
+}
+
+const deepgramFault = faultOfKind<DeepgramFault>(deepgramKinds);
+const deepgramStreamFault = faultOfKind<DeepgramStreamFault>(deepgramStreamKinds);
+const groqFault = faultOfKind<GroqFault>(groqKinds);
+const cartesiaSocketFault = faultOfKind<CartesiaSocketFault>(cartesiaSocketKinds);
+const cartesiaLiveFault = faultOfKind<CartesiaLiveFault>(cartesiaLiveKinds);
+const cartesiaContextFault = faultOfKind<CartesiaContextFault>(cartesiaContextKinds);
+
+const armed = { count: z.int().min(1).default(1), callId: z.string().optional() };
+
+/** `POST /control/faults` */
+export const armSchema = z.discriminatedUnion("target", [
+  z.strictObject({ target: z.literal("deepgram"), fault: deepgramFault, ...armed }),
+  z.strictObject({ target: z.literal("groq"), fault: groqFault, ...armed }),
+  z.strictObject({ target: z.literal("cartesiaSocket"), fault: cartesiaSocketFault, ...armed }),
+  z.strictObject({
+    target: z.literal("cartesiaContext"),
+    fault: cartesiaContextFault,
+    ...armed,
+  }),
+]);
+export type ArmCommand = z.input<typeof armSchema>;
+
+/** `POST /control/inject`: on what is live now, of one call or of all. */
+export const injectSchema = z.discriminatedUnion("target", [
+  z.strictObject({
+    target: z.literal("deepgram"),
+    fault: deepgramStreamFault,
+    callId: z.string().optional(),
+  }),
+  z.strictObject({
+    target: z.literal("groq"),
+    fault: z.strictObject({ kind: z.enum(["cut", "stall", "resume"]) }),
+    callId: z.string().optional(),
+  }),
+  z.strictObject({ target: z.literal("cartesia"), fault: cartesiaLiveFault }),
+]);
+export type InjectCommand = z.input<typeof injectSchema>;
+
+const toolCall = z.strictObject({
+  name: z.string(),
+  arguments: z.union([z.string(), z.record(z.string(), z.unknown())]),
+  id: z.string().optional(),
+});
+
+/** `POST /control/scripts`. A gate is named, and opened by `POST /control/gates/<name>`. */
+export const scriptSchema = z.strictObject({
+  /** A regular expression for what the caller said last. */
+  match: z.string(),
+  flags: z.string().default("i"),
+  callId: z.string().optional(),
+  times: z.int().min(1).optional(),
+  reply: z.strictObject({
+    text: z.string().optional(),
+    toolCalls: z.array(toolCall).optional(),
+    parts: z
+      .array(
+        z.union([
+          z.strictObject({ text: z.string() }),
+          z.strictObject({ toolCall }),
+          z.strictObject({ pauseMs: z.number().min(0) }),
+          z.strictObject({ gate: z.string() }),
+        ]),
+      )
+      .optional(),
+    firstTokenMs: z.number().min(0).optional(),
+    tokenDelayMs: z.number().min(0).optional(),
+    finish: z.enum(["stop", "length", "tool_calls"]).optional(),
+    faults: z.array(groqFault).optional(),
+  }),
+});
+export type ScriptCommand = z.input<typeof scriptSchema>;
+export type ParsedScript = z.output<typeof scriptSchema>;
+
+const distribution: z.ZodType<Distribution, number | Distribution> = z.union([
+  z
+    .number()
+    .min(0)
+    .transform((medianMs) => around(medianMs)),
+  z.strictObject({ medianMs: z.number().min(0), jitterMs: z.number().min(0) }),
+]);
+
+/** `PATCH /control/latency`: a number is a median with the default jitter. */
+export const latencySchema = z.strictObject({
+  sttInterimMs: distribution.optional(),
+  sttFinalMs: distribution.optional(),
+  sttFinalizeMs: distribution.optional(),
+  llmFirstTokenMs: distribution.optional(),
+  ttsFirstAudioMs: distribution.optional(),
+});
+export type LatencyCommand = z.input<typeof latencySchema>;
+
+const rate = z.number().positive().optional();
+
+/** `PATCH /control/rates` */
+export const ratesSchema = z.strictObject({
+  llmTokensPerSecond: rate,
+  ttsRealtimeFactor: rate,
+  sttMaxRealtimeFactor: rate,
+});
+export type RatesCommand = z.input<typeof ratesSchema>;
+
+/** `PATCH /control/limits` */
+export const limitsSchema = z.strictObject({
+  deepgramStreams: z.int().min(0).optional(),
+  cartesiaContexts: z.int().min(0).optional(),
+  groqRequestsPerMinute: z.int().min(0).optional(),
+  groqTokensPerMinute: z.int().min(0).optional(),
+});
+export type LimitsCommand = z.input<typeof limitsSchema>;

@@ -1,0 +1,67 @@
+/**
+ * Deepgram, Groq and Cartesia, emulated on their own wire protocols in one process, so that the real client
+ * code runs against them: latencies drawn from distributions, rates, limits, and faults a test flips at an
+ * exact instant.
+ *
+ * ```ts
+ * const emulators = await startEmulators({ seed: 7, latency: { llmFirstTokenMs: exactly(200) } });
+ * const node = spawnNode({ ...process.env, ...emulators.env() });
+ * emulators.groq.script(/parking/i, { text: "Behind the house." });
+ * emulators.deepgram.faults.arm({ kind: "close", code: 1011, reason: "NET-0000", afterAudioMs: 2_000 });
+ * const entry = await emulators.log.until((entry, change) => entry.kind === "llm" && change === "firstToken");
+ * emulators.deepgram.live[0]?.inject({ kind: "halfOpen" });
+ * await emulators.close();
+ * ```
+ */
+export type {
+  CartesiaContextFault,
+  CartesiaContextInfo,
+  CartesiaLiveFault,
+  CartesiaSocketFault,
+  CartesiaSocketInfo,
+} from "./cartesia/faults.js";
+export type { CartesiaControl, LiveSocket } from "./cartesia/server.js";
+export type {
+  DeepgramFault,
+  DeepgramStreamFault,
+  DeepgramStreamInfo,
+  StreamInstant,
+} from "./deepgram/faults.js";
+export type { DeepgramControl, LiveStream } from "./deepgram/server.js";
+export { type Distribution, around, drawMs, exactly } from "./distribution.js";
+export { type EmulatorUrls, type Emulators, startEmulators } from "./emulators.js";
+export type {
+  ArmCommand,
+  InjectCommand,
+  LatencyCommand,
+  LimitsCommand,
+  RatesCommand,
+  ScriptCommand,
+} from "./control-schema.js";
+export { ControlServer } from "./control-server.js";
+export type { ArmOptions, ArmedFault, FaultSwitch } from "./faults.js";
+export type { GroqControl, LiveReply, ScriptHandle, ScriptMatch, ScriptOptions } from "./groq/control.js";
+export type { GroqFault, GroqFaultKind, GroqRequestInfo } from "./groq/faults.js";
+export type { Scripted, ScriptedPart, ScriptedToolCall } from "./groq/reply.js";
+export { type ChatRequest, MODELS, lastUserText } from "./groq/request.js";
+export {
+  EmulatorLog,
+  type LlmRequestEntry,
+  type LogChange,
+  type LogEntry,
+  type LogListener,
+  type SttUtteranceEntry,
+  type TtsContextEntry,
+} from "./log.js";
+export {
+  DEFAULT_LATENCY,
+  DEFAULT_LIMITS,
+  DEFAULT_RATES,
+  EMULATOR_API_KEY,
+  type EmulatorLatency,
+  type EmulatorLimits,
+  type EmulatorOptions,
+  type EmulatorPorts,
+  type EmulatorRates,
+} from "./options.js";
+export { NetworkTap } from "./network-tap.js";

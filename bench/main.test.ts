@@ -1,0 +1,135 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { decodeWav } from "#bench/speech";
+import { ScriptedPeer } from "./caller/scripted-peer.js";
+import { converse } from "./caller/speaking-peer.js";
+import type { CallReport } from "./report/index.js";
+
+const MAIN = new URL("./main.js", import.meta.url).pathname;
+
+interface Run {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function bench(...parameters: string[]): Promise<Run> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [MAIN, ...parameters], { timeout: 60_000 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+void t.test("wrong usage exits with 2 and says what was wrong", async (t) => {
+  const cases: [string[], RegExp][] = [
+    [["call", "--loss", "200"], /number from 0 to 100/],
+    [["call", "--echo", "loud"], /number from -60 to 60/],
+    [["call", "--dtmf", "12x"], /keys are/],
+    [["call", "--carrier", "telnyx"], /Allowed choices are twilio, signalwire/],
+    [["call", "--say", " "], /it is empty/],
+    [["call", "--url", "localhost:8080"], /http or https URL/],
+    [["call", "--frobnicate"], /unknown option/],
+    [["dance"], /unknown command/],
+  ];
+  const runs = await Promise.all(cases.map(([parameters]) => bench(...parameters)));
+  for (const [index, [parameters, message]] of cases.entries()) {
+    t.equal(runs[index]!.code, 2, parameters.join(" "));
+    t.match(runs[index]!.stderr, message);
+  }
+});
+
+void t.test("help exits with 0 and names every option of a call", async (t) => {
+  const { code, stdout } = await bench("call", "--help");
+  t.equal(code, 0);
+  for (const option of [
+    "say",
+    "barge-in-after",
+    "echo",
+    "noise",
+    "jitter",
+    "loss",
+    "stall",
+    "dtmf",
+    "wav",
+    "json",
+  ]) {
+    t.match(stdout, `--${option}`);
+  }
+});
+
+void t.test("without a node the call exits with 1, in words and in JSON", async (t) => {
+  const { code, stdout } = await bench("call", "--url", "http://127.0.0.1:9", "--json");
+  t.equal(code, 1);
+  const lines = stdout.trim().split("\n");
+  t.match(lines[0], /No node is listening|did not answer/);
+  t.match(JSON.parse(lines.at(-1)!), { outcome: "nodeUnreachable", turns: [], journal: [] });
+});
+
+void t.test("a call tells the conversation live, writes the WAV and ends with one JSON object", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "lumentra-call-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const peer = await ScriptedPeer.listen({
+    answer: (webhook, peer) => {
+      if (webhook.path === "/after") return "<Response/>";
+      return peer.connectMarkup("/m");
+    },
+    onSocket: (socket) =>
+      converse(socket, "Hello there.", (said) => (said === "Bye" ? null : `You said ${said}`)),
+  });
+  t.teardown(() => peer.close());
+  const wav = join(folder, "deep", "call.wav");
+  // biome-ignore format: one option a line would be a page
+  const { code, stdout } = await bench(
+    "call", "--url", peer.url, "--admin-url", "http://127.0.0.1:9", "--say", "One two", "--say", "Three",
+    "--dtmf", "7", "--stall", "200", "--wav", wav, "--json",
+  );
+  t.equal(code, 0, stdout);
+  const lines = stdout.trim().split("\n");
+  t.match(stdout, /agent {2}Hello there\./);
+  t.match(stdout, /caller {1}One two/);
+  t.match(stdout, /agent {2}You said One two/);
+  t.match(stdout, /the caller hung up/);
+  t.match(stdout, /voice to voice/);
+  const report = JSON.parse(lines.at(-1)!) as CallReport;
+  t.match(report, {
+    outcome: "callerHungUp",
+    failure: null,
+    violations: [],
+    turns: [
+      { said: null, heard: "Hello there.", voiceToVoiceMs: null },
+      { said: "One two", heard: "You said One two", voiceToVoiceMs: Number },
+      { said: "Three", heard: "You said Three", voiceToVoiceMs: Number },
+    ],
+  });
+  t.ok(peer.sockets[0]!.messages.some((message) => message.event === "dtmf"));
+  const audio = decodeWav(await readFile(wav));
+  t.equal(audio.channels.length, 2);
+  t.ok(
+    audio.channels[0]!.some((sample) => sample !== 0) && audio.channels[1]!.some((sample) => sample !== 0),
+  );
+});
+
+void t.test("a node that turns the call away is told in words, and exits with 1", async (t) => {
+  const peer = await ScriptedPeer.listen({ answer: () => '<Response><Reject reason="busy"/></Response>' });
+  t.teardown(() => peer.close());
+  const { code, stdout } = await bench("call", "--url", peer.url, "--json");
+  t.equal(code, 1);
+  const lines = stdout.trim().split("\n");
+  t.equal(lines[0], "the node turned the call away: busy");
+  t.match(JSON.parse(lines.at(-1)!), { outcome: "rejected", turns: [], journal: [] });
+});
+
+void t.test("an agent that never answers makes the call fail with the reason", async (t) => {
+  const peer = await ScriptedPeer.listen({
+    answer: (_webhook, peer) => peer.connectMarkup("/m"),
+    onSocket: (socket) => void socket.started.then(() => socket.socket.close(1011)),
+  });
+  t.teardown(() => peer.close());
+  const { code, stdout } = await bench("call", "--url", peer.url, "--say", "Anybody?");
+  t.equal(code, 1);
+  t.match(stdout, /Failed: .*ended/);
+});

@@ -1,0 +1,172 @@
+/**
+ * The command line of bench: `npm run demo`, `npm run call -- …`, `npm run bench -- calls|rings|codec|vad`.
+ *
+ * Exit codes: 0 done, 1 it did not work out (the message says what), 2 wrong usage.
+ */
+import { realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { LumentraError } from "#runtime/errors";
+import { type CommandOutput, runCallCommand } from "./call.js";
+import { runDemo } from "./demo.js";
+import { runSuite, suiteNames } from "./suite-command.js";
+
+const EXIT_USAGE = 2;
+/** 128 and the signal's number, as shells count. */
+const EXIT_INTERRUPTED = 130;
+const EXIT_TERMINATED = 143;
+
+/** The parser; `run` takes the exit code of what was asked for. */
+export function buildProgram(output: CommandOutput, run: (code: Promise<number>) => void): Command {
+  const program = new Command("lumentra-bench")
+    .description("Simulated calls against a Lumentra node, and benchmarks.")
+    .exitOverride()
+    .configureHelp({ sortSubcommands: true });
+  addDemoCommand(program, output, run);
+  addCallCommand(program, output, run);
+  addSuiteCommands(program, output, run);
+  return program;
+}
+
+function addDemoCommand(program: Command, output: CommandOutput, run: (code: Promise<number>) => void): void {
+  program
+    .command("demo")
+    .description("a whole conversation on this machine, with a recording to listen to")
+    .option("--out <folder>", "where the WAV and the report go", "out")
+    .option("--log", "let the node's log through", false)
+    .action((options) => run(runDemo(options, output)));
+}
+
+function addCallCommand(program: Command, output: CommandOutput, run: (code: Promise<number>) => void): void {
+  program
+    .command("call")
+    .description("place one simulated call against a running node (npm start)")
+    .option("--to <number>", "number that is called", "+12025550101")
+    .option("--from <number>", "caller's number", "+15550100001")
+    .option("--say <text>", "a sentence of the caller; several are said in turn", collect, [])
+    .option(
+      "--barge-in-after <ms>",
+      "the last --say interrupts the agent, this long into its speech",
+      number(0, 60_000),
+    )
+    .option("--dtmf <digits>", "keys pressed at the end", digits)
+    .option("--echo <db>", "the agent's voice comes back, this many dB quieter", number(-60, 60))
+    .option("--echo-delay <ms>", "and this much later", number(0, 2_000), 120)
+    .option("--noise <db>", "steady noise, this many dB below speech", number(-10, 90))
+    .option("--jitter <ms>", "every message is late by up to this", number(0, 5_000))
+    .option("--loss <percent>", "share of audio frames that never arrive", number(0, 100))
+    .option(
+      "--stall <ms>",
+      "the line stalls in the first sentence for this long, then bursts",
+      number(1, 30_000),
+    )
+    .option("--wav <file>", "write the call as a stereo WAV: caller left, agent right")
+    .option("--json", "the last line of output is one JSON object: outcome, turns, journal", false)
+    .option("--url <url>", "the node's edge", url, "http://127.0.0.1:8080")
+    .option("--public-url <url>", "what the node calls itself, if not http://localhost and its port", url)
+    .option("--admin-url <url>", "the node's admin port", url, "http://127.0.0.1:9090")
+    .addOption(
+      new Option("--carrier <name>", "whose protocol").choices(["twilio", "signalwire"]).default("twilio"),
+    )
+    .addOption(
+      new Option("--voice <name>", "how the caller sounds").choices(["tones", "spoken"]).default("tones"),
+    )
+    .option("--auth-token <token>", "sign as the carrier does")
+    .action((options) => {
+      if (options.say.length === 0) options.say.push("Is there parking?");
+      run(runCallCommand(options, output));
+    });
+}
+
+const SUITE_SUMMARIES: Readonly<Record<string, string>> = {
+  calls: "whole calls: correctness, CPU and memory per call, delay added per stage",
+};
+
+function addSuiteCommands(
+  program: Command,
+  output: CommandOutput,
+  run: (code: Promise<number>) => void,
+): void {
+  for (const name of suiteNames) {
+    const command = program
+      .command(name)
+      .description(`benchmark: ${SUITE_SUMMARIES[name] ?? name}; see docs/BENCHMARKS.md`)
+      .option("--seconds <s>", "how long to measure", number(0.01, 3_600), 10)
+      .option("--json", "the last line of output is one JSON object", false);
+    if (name === "calls") {
+      command
+        .option("--calls <n>", "calls at once", number(1, 676), 20)
+        .addOption(
+          new Option("--mix <name>", "what the callers do; both if not given").choices([
+            "idle",
+            "conversation",
+          ]),
+        );
+    }
+    command.action((options) => run(runSuite(name, options, output)));
+  }
+}
+
+function collect(value: string, previous: readonly string[]): readonly string[] {
+  if (value.trim() === "") throw new InvalidArgumentError("it is empty.");
+  return [...previous, value];
+}
+
+function number(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isFinite(value) || value < min || value > max) {
+      throw new InvalidArgumentError(`it must be a number from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+function digits(text: string): string {
+  if (!/^[0-9*#A-D]{1,32}$/.test(text))
+    throw new InvalidArgumentError("keys are 0-9, *, # and A-D, at most 32.");
+  return text;
+}
+
+function url(text: string): string {
+  if (!URL.canParse(text) || !["http:", "https:"].includes(new URL(text).protocol)) {
+    throw new InvalidArgumentError("it must be an http or https URL.");
+  }
+  return text;
+}
+
+/** Resolves with the exit code. */
+export async function main(parameters: readonly string[], output: CommandOutput): Promise<number> {
+  let code: Promise<number> = Promise.resolve(0);
+  try {
+    buildProgram(output, (running) => {
+      code = running;
+    }).parse(parameters, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  }
+  try {
+    return await code;
+  } catch (error) {
+    // What we foresaw has a message for people; anything else is a bug and shows where it is.
+    const foreseen = error instanceof LumentraError || (error instanceof Error && error.name === "Error");
+    console.error(foreseen ? error.message : error);
+    return 1;
+  }
+}
+
+const isEntry =
+  process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url);
+if (isEntry) {
+  // By way of exit(), so that the processes we started are ended with us.
+  process.on("SIGINT", () => process.exit(EXIT_INTERRUPTED));
+  process.on("SIGTERM", () => process.exit(EXIT_TERMINATED));
+  // Whoever reads us (head, a closed terminal) may have seen enough; that is no failure of ours.
+  process.stdout.on("error", () => process.exit());
+  process.exitCode = await main(process.argv.slice(2), {
+    write: (text) => process.stdout.write(text),
+    colors: process.stdout.isTTY && process.env.NO_COLOR === undefined,
+    columns: Math.min(120, process.stdout.columns ?? 100),
+  });
+}

@@ -1,0 +1,21 @@
+/**
+ * A node and the provider emulators as processes of their own, and what the kernel says they used.
+ *
+ * ```ts
+ * const emulators = await startEmulatorProcess({ voice: "spoken" });
+ * const node = await startNodeProcess({ environment: emulators.environment });
+ * const before = readUsage(node.pid);
+ * // … calls to node.edgeUrl …
+ * const { cpuMs } = usageSince(before, readUsage(node.pid), node.pid);
+ * await node.stop();
+ * await emulators.stop();
+ * ```
+ */
+export {
+  type EmulatorProcess,
+  type EmulatorProcessOptions,
+  startEmulatorProcess,
+} from "./emulator-process.js";
+export { EmulatorRemote } from "./emulator-remote.js";
+export { type NodeProcess, type NodeProcessOptions, startNodeProcess } from "./node-process.js";
+export { type ProcessUsage, type UsedSince, readUsage, usageSince } from "./usage.js";

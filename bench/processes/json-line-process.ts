@@ -1,0 +1,121 @@
+/**
+ * A child process that says in one JSON line on its standard output that it is ready. It never outlives us:
+ * it is stopped with us, and what it wrote to standard error is kept for the message when it fails.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+/** A node starts in well under a second; loading a voice takes a few. */
+const READY_TIMEOUT_MS = 30_000;
+/** After SIGTERM a node may drain; later than this it is killed. */
+const STOP_GRACE_MS = 5_000;
+/** What is kept of standard error: the last lines are the ones that tell. */
+const STDERR_CHARS_MAX = 16_384;
+
+export interface JsonLineProcessOptions {
+  /** For messages: "the node". */
+  readonly name: string;
+  readonly script: string;
+  readonly parameters?: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Whether this line is the one; others, such as a log on standard output, are passed over. */
+  readonly isReady: (line: Readonly<Record<string, unknown>>) => boolean;
+  /** Passed through when set; else kept for the error message. @default false */
+  readonly showStderr?: boolean;
+}
+
+export class JsonLineProcess {
+  readonly #child: ChildProcess;
+  readonly #name: string;
+  readonly #isReady: JsonLineProcessOptions["isReady"];
+  readonly #killWithUs: () => void;
+  #stderr = "";
+
+  /** Resolves with the process and the line that said it was ready, parsed. */
+  static async start(
+    options: JsonLineProcessOptions,
+  ): Promise<{ readonly process: JsonLineProcess; readonly ready: Readonly<Record<string, unknown>> }> {
+    const running = new JsonLineProcess(options);
+    return { process: running, ready: await running.#readyLine() };
+  }
+
+  private constructor(options: JsonLineProcessOptions) {
+    this.#name = options.name;
+    this.#isReady = options.isReady;
+    this.#child = spawn(
+      process.execPath,
+      ["--enable-source-maps", options.script, ...(options.parameters ?? [])],
+      { stdio: ["pipe", "pipe", "pipe"], env: { ...options.environment } },
+    );
+    this.#child.stderr!.on("data", (chunk: Buffer) => {
+      const text = chunk.toString();
+      if (options.showStderr === true) process.stderr.write(text);
+      this.#stderr = (this.#stderr + text).slice(-STDERR_CHARS_MAX);
+    });
+    this.#killWithUs = () => this.#child.kill("SIGKILL");
+    process.once("exit", this.#killWithUs);
+    this.#child.once("exit", () => process.off("exit", this.#killWithUs));
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** The end of what it wrote to standard error. */
+  get stderrTail(): string {
+    return this.#stderr;
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** SIGTERM, and SIGKILL for what does not end by itself. Idempotent. */
+  async stop(): Promise<void> {
+    if (!this.running) return;
+    const exited = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    const kill = setTimeout(() => this.#child.kill("SIGKILL"), STOP_GRACE_MS);
+    await exited;
+    clearTimeout(kill);
+  }
+
+  async #readyLine(): Promise<Readonly<Record<string, unknown>>> {
+    const lines = createInterface({ input: this.#child.stdout! });
+    const ready = new Promise<Readonly<Record<string, unknown>>>((resolve, reject) => {
+      const settle = (act: () => void): void => {
+        clearTimeout(timer);
+        act();
+      };
+      const fail = (why: string): void => {
+        const words = this.#stderr.trim();
+        settle(() => reject(new Error(`${this.#name} ${why}${words === "" ? "" : `:\n${words}`}`)));
+      };
+      const timer = setTimeout(() => fail(`did not get ready in ${READY_TIMEOUT_MS} ms`), READY_TIMEOUT_MS);
+      // Listening on after that one, too: what follows is not for us, but must not fill the pipe.
+      lines.on("line", (text) => {
+        const line = parseObject(text);
+        if (line !== null && this.#isReady(line)) settle(() => resolve(line));
+      });
+      this.#child.once("error", (error) => fail(`could not be started (${error.message})`));
+      // "close", not "exit": by then all of standard error has arrived.
+      this.#child.once("close", (code) => fail(`ended with code ${code} before it was ready`));
+    });
+    try {
+      return await ready;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" ? (value as Readonly<Record<string, unknown>> | null) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,78 @@
+/** A media node as its own process on free ports, with a data folder that goes when it goes. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { JsonLineProcess } from "./json-line-process.js";
+
+const NODE_ENTRY = fileURLToPath(new URL("../../node/main.js", import.meta.url));
+
+export interface NodeProcessOptions {
+  /** Settings of the node, on top of those given here; nothing is inherited but PATH and the like. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Let its log through. @default false */
+  readonly showLog?: boolean;
+}
+
+export interface NodeProcess {
+  readonly pid: number;
+  /** `http://127.0.0.1:port` */
+  readonly edgeUrl: string;
+  readonly adminUrl: string;
+  readonly running: boolean;
+  /** The end of its log. */
+  readonly logTail: string;
+  /** Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Throws with the node's own words when it does not start. */
+export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
+  const dataFolder = await mkdtemp(join(tmpdir(), "lumentra-node-"));
+  const removeData = (): Promise<void> => rm(dataFolder, { recursive: true, force: true });
+  try {
+    const { process: child, ready } = await JsonLineProcess.start({
+      name: "The node",
+      script: NODE_ENTRY,
+      isReady: (line) => line.event === "listening",
+      showStderr: options.showLog ?? false,
+      environment: {
+        ...inherited(),
+        LUMENTRA_EDGE_HOST: "127.0.0.1",
+        LUMENTRA_EDGE_PORT: "0",
+        LUMENTRA_ADMIN_PORT: "0",
+        LUMENTRA_DATA_DIR: dataFolder,
+        LUMENTRA_READY_JSON: "1",
+        // Nobody waits for the calls of a process that was started for a test.
+        LUMENTRA_DRAIN_GRACE_S: "0",
+        ...options.environment,
+      },
+    });
+    return {
+      pid: child.pid,
+      edgeUrl: `http://127.0.0.1:${String(ready.edgePort)}`,
+      adminUrl: `http://127.0.0.1:${String(ready.adminPort)}`,
+      get running() {
+        return child.running;
+      },
+      get logTail() {
+        return child.stderrTail;
+      },
+      async stop() {
+        await child.stop();
+        await removeData();
+      },
+    };
+  } catch (error) {
+    await removeData();
+    throw error;
+  }
+}
+
+/** What any program needs; settings of the shell we run in must not reach a node that is measured. */
+function inherited(): Record<string, string> {
+  const names = ["PATH", "HOME", "TMPDIR", "LANG", "TZ", "SystemRoot"];
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+}

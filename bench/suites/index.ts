@@ -1,0 +1,17 @@
+/**
+ * The benchmark suites. Each has a paragraph in docs/BENCHMARKS.md.
+ *
+ * ```ts
+ * const { rows, notes } = await suites.rings({ seconds: 10, json: false });
+ * ```
+ */
+import { run as calls } from "./calls.js";
+import { run as codec } from "./codec.js";
+import { run as rings } from "./rings.js";
+import { run as vad } from "./vad.js";
+
+export type { CallsOptions } from "./calls.js";
+export type { SuiteOptions, SuiteResult } from "./suite.js";
+
+/** By the name that `npm run bench -- NAME` takes. */
+export const suites = { calls, rings, codec, vad } as const;

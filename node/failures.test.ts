@@ -1,0 +1,137 @@
+import t from "tap";
+import { DEATHS, DYING_SHARD_ENTRY } from "./deaths.fixture.js";
+import { factsOf, startTestNode } from "./node.fixture.js";
+
+// Each test has a node of its own; they run side by side.
+t.jobs = 2;
+
+for (const [death, from] of Object.entries(DEATHS)) {
+  void t.test(
+    `a shard that ${death}: its callers hear an apology, the others notice nothing`,
+    { buffered: true },
+    async (t) => {
+      const server = await startTestNode(t, {
+        shardEntry: DYING_SHARD_ENTRY,
+        environment: { LUMENTRA_SHARDS: "2" },
+      });
+      // Placed on the less loaded shard each: the two are on different ones.
+      const doomed = await server.call({ from });
+      const other = await server.call({ from: "+15550100001" });
+      const result = await doomed.ended;
+      t.equal(result.outcome.kind, "agentHungUp", "the node closed the leg, not the line");
+      t.match(doomed.heardText(), /something went wrong on our side/);
+      const journal = await server.journal(doomed);
+      t.match(journal.at(-1), { kind: "callEnded", outcome: { kind: "shardLost" } });
+      t.same(
+        journal.map((event) => event.sequence),
+        journal.map((_, index) => index),
+      );
+
+      await other.waitForReply(0);
+      const said = await other.say("Is there parking?");
+      await other.waitForReply(said.endedAtMs);
+      t.match(other.heardText(said.endedAtMs), /free parking/);
+      other.hangUp();
+      t.match((await server.journal(other)).at(-1), { outcome: { kind: "callerHungUp" } });
+
+      // The shard was replaced: a new call is answered by it.
+      const next = await server.call({ from: "+15550100002" });
+      await next.waitForReply(0);
+      next.hangUp();
+      t.match((await server.admin("/metrics")).text, /lumentra_shard_restarts_total\{reason="\w+"\} 1/);
+    },
+  );
+}
+
+void t.test(
+  "an outage of each provider ends in a spoken apology and a recorded outcome",
+  { buffered: true },
+  async (t) => {
+    const server = await startTestNode(t);
+    const { deepgram, groq, cartesia } = server.emulators;
+    // For every request until it is taken back: one that fails while it is only ahead of the turn ends nothing.
+    const always = { count: Number.POSITIVE_INFINITY };
+    const outages: Record<
+      string,
+      { readonly arm: () => { readonly disarm?: () => void } | void; readonly code: RegExp }
+    > = {
+      "the recogniser closes mid-call": {
+        arm: () => {
+          for (const stream of deepgram.live)
+            stream.inject({ kind: "close", code: 1011, reason: "NET-0000" });
+        },
+        code: /^STT_/,
+      },
+      "the model answers 503": {
+        arm: () => groq.faults.arm({ kind: "status", status: 503 }, always),
+        code: /^LLM_/,
+      },
+      "the voice drops its socket": {
+        arm: () => cartesia.contextFaults.arm({ kind: "dropSocket", afterChunks: 1 }, always),
+        code: /^TTS_/,
+      },
+    };
+    for (const [outage, { arm, code }] of Object.entries(outages)) {
+      const call = await server.call();
+      await call.waitForReply(0);
+      const armed = arm();
+      await call.say("Do you have any special offers this month?").catch(() => {});
+      const result = await call.ended;
+      armed?.disarm?.();
+      t.equal(result.outcome.kind, "agentHungUp", outage);
+      t.match(call.heardText(), /technical problem/, outage);
+      const journal = await server.journal(call);
+      const ended = factsOf(journal, "callEnded")[0]!.outcome;
+      t.equal(ended.kind, "providerFailed", outage);
+      t.match(ended.kind === "providerFailed" ? ended.code : "", code, outage);
+    }
+    t.match(
+      (await server.admin("/metrics")).text,
+      /lumentra_provider_errors_total\{provider="groq",code="LLM_/,
+    );
+  },
+);
+
+void t.test(
+  "admission: over the tenant's cap, without a slot and while draining callers get the overflow",
+  { buffered: true },
+  async (t) => {
+    const server = await startTestNode(t, {
+      environment: { LUMENTRA_CALLS_PER_SHARD: "3" },
+      tenants: {
+        "bright-smile-dental": {
+          limits: { concurrentCalls: 1 },
+          overflow: { kind: "message", text: "Please call later." },
+        },
+        "trattoria-lucia": { overflow: { kind: "busy" } },
+      },
+    });
+    const first = await server.call();
+    const overCap = await server.call();
+    t.match(await overCap.ended, { outcome: { kind: "agentHungUp" }, stats: { streamCount: 0 } });
+    const restaurant = { to: "+12025550102" };
+    const others = [await server.call(restaurant), await server.call(restaurant)];
+    const withoutSlot = await server.call(restaurant);
+    t.match(await withoutSlot.ended, { outcome: { kind: "rejected" } });
+    for (const call of others) call.hangUp();
+    await Promise.all(others.map((call) => server.journal(call)));
+    const unknown = await server.call({ to: "+12025550199" });
+    t.match(await unknown.ended, { outcome: { kind: "rejected" } });
+
+    const drained = server.node.drain(20_000);
+    const late = await server.call(restaurant);
+    t.match(await late.ended, { outcome: { kind: "rejected" } });
+    t.equal((await server.admin("/healthz/ready")).status, 503);
+    t.equal((await server.admin("/healthz/live")).status, 200);
+    await first.waitForReply(0);
+    const said = await first.say("Is there parking?");
+    await first.waitForReply(said.endedAtMs);
+    t.match(first.heardText(said.endedAtMs), /free parking/, "a live call goes on while draining");
+    first.hangUp();
+    await drained;
+    const metrics = (await server.admin("/metrics")).text;
+    for (const reason of ["tenantCap", "noSlot", "unknownNumber", "draining"]) {
+      t.match(metrics, new RegExp(`lumentra_admission_refusals_total\\{reason="${reason}"\\} 1`));
+    }
+  },
+);

@@ -1,0 +1,11 @@
+/**
+ * The composition root: a media node from settings.
+ *
+ * ```ts
+ * const node = await startNode(resolveSettings(process.env));
+ * await node.drain(60_000);
+ * await node.close();
+ * ```
+ */
+export { type RunningNode, startNode } from "./node.js";
+export { type Environment, type Settings, resolveSettings } from "./settings.js";

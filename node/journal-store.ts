@@ -1,0 +1,69 @@
+/**
+ * Journals of live calls and of the last that ended, in memory, for the admin port. Bounded: the live ones by
+ * the slots, as the switchboard tells when it lets go of a call; of the ended ones the oldest go first, and a
+ * call that writes too much keeps its beginning and says so.
+ */
+import { LRUCache } from "lru-cache";
+import type { JournalEvent } from "#actors/call";
+
+/** A day of a busy line; about 10 MiB at a few dozen events each. */
+export const ENDED_JOURNALS_MAX = 1_000;
+/** A four-hour call with a turn every five seconds stays below it. */
+export const EVENTS_PER_CALL_MAX = 10_000;
+
+export class JournalStore {
+  readonly #live = new Map<string, JournalEvent[]>();
+  readonly #ended = new LRUCache<string, JournalEvent[]>({ max: ENDED_JOURNALS_MAX });
+  /** Carrier's id to ours: people have the one they see in the carrier's console. */
+  readonly #aliases = new LRUCache<string, string>({ max: ENDED_JOURNALS_MAX * 2 });
+  /** Events not kept because their call was at its bound. */
+  droppedCount = 0;
+
+  append(event: JournalEvent): void {
+    const { callId } = event;
+    // Of a call that was let go, what the shard still had to say comes later.
+    let events = this.#live.get(callId) ?? this.#ended.get(callId);
+    if (events === undefined) {
+      events = [];
+      this.#live.set(callId, events);
+    }
+    if (event.kind === "callStarted") this.#aliases.set(event.carrierCallId, callId);
+    // The end is always kept: a journal without it would look like a live call (J2).
+    if (events.length >= EVENTS_PER_CALL_MAX && event.kind !== "callEnded") {
+      this.droppedCount += 1;
+      return;
+    }
+    events.push(event);
+    if (event.kind === "callEnded") this.release(callId);
+  }
+
+  /**
+   * The call is over for us, whatever its journal says: a shard that falls behind drops events, and the end
+   * may be among them.
+   */
+  release(callId: string): void {
+    if (this.#ended.has(callId)) return;
+    this.#ended.set(callId, this.#live.get(callId) ?? []);
+    this.#live.delete(callId);
+  }
+
+  get liveCount(): number {
+    return this.#live.size;
+  }
+
+  /** By our call id or the carrier's; null when unknown or long gone. */
+  get(id: string): readonly JournalEvent[] | null {
+    const callId = this.#aliases.get(id) ?? id;
+    return this.#live.get(callId) ?? this.#ended.get(callId) ?? null;
+  }
+
+  /** Whether its end is written. */
+  isComplete(callId: string): boolean {
+    return this.get(callId)?.at(-1)?.kind === "callEnded";
+  }
+
+  /** Next sequence number of a call: for what the node writes in the shard's stead. */
+  nextSequence(callId: string): number {
+    return (this.get(callId)?.at(-1)?.sequence ?? -1) + 1;
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * A whole node for tests at the wire: real edge, shards and provider clients, the emulators and a phone.
+ * Everything is gone when the test is over.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Test } from "tap";
+import type { JournalEvent } from "#actors/call";
+import { type PhoneCall, type PlaceCallOptions, placeCall } from "#bench/caller";
+import { type EmulatorOptions, type Emulators, startEmulators } from "#bench/emulators";
+import { type RunningNode, resolveSettings, startNode } from "#node";
+
+export const DENTIST = "+12025550101";
+export const RESTAURANT = "+12025550102";
+
+export interface TestNodeOptions {
+  readonly emulators?: EmulatorOptions;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly shardEntry?: URL;
+  /** Changes the demo tenants, by id. */
+  readonly tenants?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+export interface TestNode {
+  readonly node: RunningNode;
+  readonly emulators: Emulators;
+  readonly nodeUrl: string;
+  readonly adminUrl: string;
+  readonly call: (options?: Partial<PlaceCallOptions>) => Promise<PhoneCall>;
+  /** The call's journal, once it is closed. */
+  readonly journal: (call: PhoneCall) => Promise<JournalEvent[]>;
+  readonly admin: (path: string) => Promise<{ readonly status: number; readonly text: string }>;
+}
+
+type JournalFactOf<K extends JournalEvent["kind"]> = Extract<JournalEvent, { readonly kind: K }>;
+
+export function factsOf<K extends JournalEvent["kind"]>(
+  journal: readonly JournalEvent[],
+  kind: K,
+): JournalFactOf<K>[] {
+  return journal.filter((event): event is JournalFactOf<K> => event.kind === kind);
+}
+
+export async function startTestNode(t: Test, options: TestNodeOptions = {}): Promise<TestNode> {
+  const directory = mkdtempSync(join(tmpdir(), "lumentra-node-"));
+  const tenantsFile = join(directory, "tenants.json");
+  writeFileSync(tenantsFile, JSON.stringify(withChanges(options.tenants ?? {})));
+  const emulators = await startEmulators({ seed: 7, ttsRealtimeFactor: 200, ...options.emulators });
+  const node = await startNode(
+    resolveSettings({
+      ...emulators.env(),
+      LUMENTRA_EDGE_PORT: "0",
+      LUMENTRA_EDGE_HOST: "127.0.0.1",
+      LUMENTRA_ADMIN_PORT: "0",
+      LUMENTRA_SHARDS: "1",
+      LUMENTRA_TENANTS_FILE: tenantsFile,
+      LUMENTRA_DATA_DIR: directory,
+      LUMENTRA_LOG_LEVEL: "silent",
+      ...options.environment,
+    }),
+    options.shardEntry,
+  );
+  t.teardown(async () => {
+    await node.close();
+    await emulators.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const nodeUrl = `http://127.0.0.1:${node.edgePort}`;
+  const adminUrl = `http://127.0.0.1:${node.adminPort}`;
+  const admin = async (path: string) => {
+    const response = await fetch(`${adminUrl}${path}`);
+    return { status: response.status, text: await response.text() };
+  };
+  return {
+    node,
+    emulators,
+    nodeUrl,
+    adminUrl,
+    admin,
+    call: (callOptions) => placeCall({ nodeUrl, to: DENTIST, ...callOptions }),
+    async journal(call) {
+      for (let attempt = 0; attempt < JOURNAL_ATTEMPTS; attempt += 1) {
+        const { status, text } = await admin(`/calls/${call.callSid}/journal`);
+        const journal = status === 200 ? (JSON.parse(text) as { journal: JournalEvent[] }).journal : [];
+        if (journal.at(-1)?.kind === "callEnded") return journal;
+        await new Promise((resolve) => setTimeout(resolve, JOURNAL_RETRY_MS));
+      }
+      throw new Error(`the journal of ${call.callSid} was not closed`);
+    },
+  };
+}
+
+/** The shard's last events reach the main thread a tick or two after the leg is gone. */
+const JOURNAL_RETRY_MS = 20;
+const JOURNAL_ATTEMPTS = 250;
+
+function withChanges(changes: NonNullable<TestNodeOptions["tenants"]>): unknown {
+  const file = JSON.parse(readFileSync("config/tenants.json", "utf8")) as { tenants: { id: string }[] };
+  return { tenants: file.tenants.map((tenant) => ({ ...tenant, ...changes[tenant.id] })) };
+}
+
+/**
+ * The phone heard these words, in this order. On a starved machine audio can come too late: each such gap
+ * may have cost it one word, and the phone counts them; without gaps the two are equal.
+ */
+export async function heardExactly(
+  t: Test,
+  call: PhoneCall,
+  heard: string[],
+  written: string[],
+  what: string,
+) {
+  const { underrunCount } = (await call.ended).stats;
+  if (underrunCount === 0) return t.same(heard, written, what);
+  let next = 0;
+  for (const word of written) if (heard[next] === word) next += 1;
+  t.equal(next, heard.length, `${what}: nothing else was heard`);
+  return t.ok(written.length - heard.length <= underrunCount, `${what}: one word lost per gap at most`);
+}
+
+/** For comparing what was heard with what was written: letters and digits only. */
+export function plainWords(text: string): string[] {
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}']+/gu, " ")
+    .trim()
+    .split(" ")
+    .filter(Boolean);
+}

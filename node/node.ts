@@ -1,0 +1,146 @@
+/**
+ * A media node: edge, shards and what joins them, from settings to a serving process and back.
+ */
+import { type Clock, SystemClock } from "#runtime/actor";
+import { ShardPool } from "#runtime/cluster";
+import { Edge, createSignalWire, createTwilio } from "#runtime/edge";
+import { createLogger, createMetrics, type Logger } from "#runtime/telemetry";
+import { type CallShardConfig, type CallShardData, trimVoiceFiles } from "#actors/call";
+import { FileTenantDirectory } from "#actors/tenants";
+import { ApologyStore } from "./apologies.js";
+import { JournalStore } from "./journal-store.js";
+import { providerSettings } from "./provider-settings.js";
+import type { Settings } from "./settings.js";
+import { Switchboard } from "./switchboard.js";
+
+/** Telling the last calls goodbye takes a few seconds; the process waits that long after the grace. */
+const AFTER_GRACE_MS = 3_000;
+
+/** Loading the vendors' clients on a busy machine takes seconds, and so does making the tenants' phrases. */
+const SHARD_READY_TIMEOUT_MS = 30_000;
+const SHARD_ENTRY = new URL("./shard.js", import.meta.url);
+
+/**
+ * When a media socket has closed the carrier asks what comes next; a node that is gone by then leaves the
+ * caller with the carrier's error message. Carriers ask within a round trip.
+ */
+const AFTER_MEDIA_MS = 1_000;
+
+export interface RunningNode {
+  readonly edgePort: number;
+  readonly adminPort: number;
+  readonly log: Logger;
+  /**
+   * No new calls from now on; resolves when the live ones are gone, or when the grace has run out: those
+   * that are left are told goodbye shortly before.
+   */
+  drain(graceMs: number): Promise<void>;
+  /** Releases everything now. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * @throws LumentraError SETTING_INVALID, TENANT_CONFIG_INVALID, SHARD_START_FAILED or EDGE_LISTEN_FAILED;
+ * nothing is left behind then.
+ * @param shardEntry the shards' entry file; another one only in tests of shards that die.
+ */
+export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): Promise<RunningNode> {
+  const clock = new SystemClock();
+  const logOptions = { level: settings.LUMENTRA_LOG_LEVEL, logPii: settings.LUMENTRA_LOG_PII } as const;
+  const log = createLogger({ ...logOptions, name: "node" });
+  // What can be wrong with the settings is found out before anything is opened.
+  const shardData: CallShardData = {
+    providers: providerSettings(settings),
+    dataDirectory: settings.LUMENTRA_DATA_DIR,
+    log: logOptions,
+  };
+  const tenants = new FileTenantDirectory(settings.LUMENTRA_TENANTS_FILE, clock, log);
+  const metrics = createMetrics({ thread: "main", processMetrics: true });
+  const switchboard = new Switchboard({
+    clock,
+    log,
+    metrics,
+    tenants,
+    journals: new JournalStore(),
+    apologies: new ApologyStore(),
+    accounts: { twilio: settings.TWILIO_ACCOUNT_SID, signalwire: settings.SIGNALWIRE_PROJECT_ID },
+  });
+  const pool = new ShardPool(
+    {
+      shardCount: settings.LUMENTRA_SHARDS,
+      slotsPerShard: settings.LUMENTRA_CALLS_PER_SHARD,
+      entry: shardEntry,
+      workerData: shardData,
+      readyTimeoutMs: SHARD_READY_TIMEOUT_MS,
+      clock,
+      log,
+    },
+    switchboard,
+  );
+  const edge = new Edge(
+    {
+      host: settings.LUMENTRA_EDGE_HOST,
+      port: settings.LUMENTRA_EDGE_PORT,
+      adminHost: settings.LUMENTRA_ADMIN_HOST,
+      adminPort: settings.LUMENTRA_ADMIN_PORT,
+      maxSockets: settings.LUMENTRA_MAX_SOCKETS,
+      ...(settings.LUMENTRA_PUBLIC_URL !== undefined && { publicUrl: settings.LUMENTRA_PUBLIC_URL }),
+      carriers: [
+        createTwilio({ authTokens: present(settings.TWILIO_AUTH_TOKEN, settings.TWILIO_AUTH_TOKEN_NEXT) }),
+        createSignalWire({
+          signingKeys: present(settings.SIGNALWIRE_SIGNING_KEY, settings.SIGNALWIRE_SIGNING_KEY_NEXT),
+        }),
+      ],
+    },
+    { clock, log, metrics, delegate: switchboard },
+  );
+  switchboard.connect(pool, edge);
+  const configure = (): void => pool.configure({ tenants: tenants.tenants } satisfies CallShardConfig);
+  tenants.onChange(configure);
+  configure();
+
+  let trimming: Promise<unknown> = Promise.resolve();
+  let closing: Promise<void> | null = null;
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      tenants.close();
+      await edge.close();
+      await pool.close();
+      await trimming;
+      metrics.close();
+    })();
+    return closing;
+  };
+
+  try {
+    await pool.start();
+    // After the shards have read what their tenants need: that counts as use.
+    trimming = trimVoiceFiles(settings.LUMENTRA_DATA_DIR, clock.unixMs(), log);
+    const { port, adminPort } = await edge.listen();
+    return {
+      edgePort: port,
+      adminPort,
+      log,
+      async drain(graceMs) {
+        const deadlineMs = clock.nowMs() + graceMs;
+        edge.beginDrain();
+        pool.beginDrain(deadlineMs);
+        const emptied = switchboard.drain();
+        await Promise.race([emptied, sleep(clock, graceMs + AFTER_GRACE_MS)]);
+        await sleep(clock, AFTER_MEDIA_MS);
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function sleep(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(delayMs, resolve));
+}
+
+function present(...values: (string | undefined)[]): string[] {
+  return values.filter((value) => value !== undefined);
+}

@@ -1,0 +1,62 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { MAX_SLOT_COUNT } from "#runtime/media";
+import { renderSettingsPage } from "./settings-page.js";
+import { resolveSettings } from "./settings.js";
+
+void t.test("an empty environment gives every default", async (t) => {
+  const settings = resolveSettings({ PATH: "/bin", LUMENTRA_EDGE_PORT: "" });
+  t.equal(settings.LUMENTRA_EDGE_PORT, 8080);
+  t.equal(settings.LUMENTRA_ADMIN_PORT, 9090);
+  t.ok(settings.LUMENTRA_SHARDS >= 1);
+  t.equal(settings.TWILIO_AUTH_TOKEN, undefined);
+});
+
+void t.test("a wrong value is refused with its name and what it must be", async (t) => {
+  const wrong: [Record<string, string>, RegExp][] = [
+    [{ LUMENTRA_EDGE_PORT: "70000" }, /LUMENTRA_EDGE_PORT must be 0 to 65535 \(got "70000"\)/],
+    [{ LUMENTRA_EDGE_PORT: "80a" }, /LUMENTRA_EDGE_PORT must be a whole number/],
+    [{ LUMENTRA_PUBLIC_URL: "voice.example" }, /LUMENTRA_PUBLIC_URL must be a URL/],
+    [{ LUMENTRA_LOG_LEVEL: "loud" }, /LUMENTRA_LOG_LEVEL/],
+    [{ DEEPGRAM_URL: "ftp://x" }, /DEEPGRAM_URL must be a URL/],
+  ];
+  for (const [environment, expected] of wrong) {
+    t.throws(() => resolveSettings(environment), { code: "SETTING_INVALID", message: expected });
+  }
+});
+
+void t.test("a shard may have as many slots as an arena can, and no more", async (t) => {
+  const slots = (count: number) => ({ LUMENTRA_CALLS_PER_SHARD: String(count) });
+  t.equal(resolveSettings(slots(MAX_SLOT_COUNT)).LUMENTRA_CALLS_PER_SHARD, MAX_SLOT_COUNT);
+  t.throws(() => resolveSettings(slots(MAX_SLOT_COUNT + 1)), { code: "SETTING_INVALID" });
+});
+
+void t.test("an unknown variable with one of our prefixes is refused", async (t) => {
+  t.throws(() => resolveSettings({ LUMENTRA_EDGE_PROT: "1" }), {
+    message: /LUMENTRA_EDGE_PROT is not a setting/,
+  });
+  t.throws(() => resolveSettings({ DEEPGRAM_KEY: "x" }), { message: /DEEPGRAM_KEY is not a setting/ });
+});
+
+void t.test("a secret may come from a file, not twice, and is never shown", async (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), "lumentra-")), "token");
+  writeFileSync(file, "s3cret-token\n");
+  t.equal(resolveSettings({ TWILIO_AUTH_TOKEN_FILE: file }).TWILIO_AUTH_TOKEN, "s3cret-token");
+  t.throws(() => resolveSettings({ TWILIO_AUTH_TOKEN_FILE: file, TWILIO_AUTH_TOKEN: "x" }), {
+    message: /both set/,
+  });
+  t.throws(() => resolveSettings({ TWILIO_AUTH_TOKEN_FILE: "/nowhere/x" }), { message: /cannot be read/ });
+  const tooLong = `planted-${"x".repeat(5_000)}`;
+  try {
+    resolveSettings({ GROQ_API_KEY: tooLong });
+    t.fail("an oversized key is refused");
+  } catch (error) {
+    t.notMatch((error as Error).message, /planted/);
+  }
+});
+
+void t.test("docs/SETTINGS.md is what the schema says", async (t) => {
+  t.equal(readFileSync("docs/SETTINGS.md", "utf8"), renderSettingsPage());
+});

@@ -1,0 +1,144 @@
+/**
+ * The switchboard between an edge and shards that the test plays: what reaches it in an order, or not at all,
+ * that running ones show only under load.
+ */
+import t, { type Test } from "tap";
+import { VirtualClock } from "#runtime/actor";
+import type { ShardPool, SlotLease } from "#runtime/cluster";
+import type { Edge, InboundCall } from "#runtime/edge";
+import { type AudioFormat, LegEnd, MULAW_8K } from "#runtime/media";
+import { createMetrics, silentLogger } from "#runtime/telemetry";
+import { type TenantDirectory, tenantSchema } from "#actors/tenants";
+import { ApologyStore } from "./apologies.js";
+import { JournalStore } from "./journal-store.js";
+import { Switchboard } from "./switchboard.js";
+
+const L16: AudioFormat = { encoding: "l16le", sampleRateHz: 16_000 };
+
+function rig(t: Test) {
+  const clock = new VirtualClock();
+  const metrics = createMetrics({ thread: "main" });
+  t.teardown(() => metrics.close());
+  const tenant = tenantSchema.parse({
+    id: "test",
+    name: "Test Dental",
+    industry: "dental practice",
+    numbers: ["+12025550101"],
+    timeZone: "America/New_York",
+    agentName: "Ava",
+    greeting: "Hello there.",
+  });
+  const journals = new JournalStore();
+  const apologies = new ApologyStore();
+  const switchboard = new Switchboard({
+    clock,
+    log: silentLogger,
+    metrics,
+    tenants: { byNumber: () => tenant, byId: () => tenant } as unknown as TenantDirectory,
+    journals,
+    apologies,
+    accounts: {},
+  });
+  const leases: SlotLease[] = [];
+  const apologised: Uint8Array[] = [];
+  const pool = {
+    reserve: () => {
+      const lease = {
+        shardId: 0,
+        slot: leases.length,
+        side: {},
+        ringShard: () => {},
+      } as unknown as SlotLease;
+      leases.push(lease);
+      return lease;
+    },
+    open: () => true,
+    release: () => {},
+  } as unknown as ShardPool;
+  const edge = {
+    hangUp: () => {},
+    playAndClose: (_callId: string, audio: Uint8Array) => apologised.push(audio),
+  } as unknown as Edge;
+  switchboard.connect(pool, edge);
+  /** A call whose media socket is open. */
+  const open = (format: AudioFormat = MULAW_8K) => {
+    const call: InboundCall = {
+      carrier: "twilio",
+      carrierCallId: `CA${leases.length}`,
+      accountId: "AC1",
+      callStatus: "ringing",
+      direction: "inbound",
+      pii: { from: "+15550100001", to: "+12025550101" },
+      receivedAtMs: clock.nowMs(),
+    };
+    const admission = switchboard.admit(call);
+    if (admission.kind !== "admitted") throw new Error("refused");
+    switchboard.mediaOpened(admission.callId, format, clock.nowMs());
+    return { callId: admission.callId, lease: leases.at(-1)! };
+  };
+  /** The shard writes it. */
+  const writes = (callId: string, fields: object) => {
+    const event = { callId, atMs: clock.nowMs(), atUnixMs: clock.unixMs(), ...fields };
+    switchboard.onEvent(0, { kind: "journal", event });
+  };
+  return { switchboard, journals, apologies, apologised, open, writes };
+}
+
+const started = {
+  kind: "callStarted",
+  sequence: 0,
+  carrierCallId: "CA0",
+  tenantId: "test",
+  carrier: "twilio",
+};
+
+void t.test("a journal whose end the shard dropped is ended with the call, and is no live one", async (t) => {
+  const { switchboard, journals, open, writes } = rig(t);
+  for (const legFirst of [true, false]) {
+    const { callId, lease } = open();
+    writes(callId, started);
+    if (legFirst) switchboard.legEnded(callId, LegEnd.stopped);
+    switchboard.onCallClosed(lease, { kind: "callerHungUp" });
+    if (!legFirst) switchboard.legEnded(callId, LegEnd.hungUp);
+    t.equal(journals.liveCount, 0);
+    const end = { kind: "callEnded", sequence: 1, outcome: { kind: "callerHungUp" } };
+    t.match(journals.get(callId)!.at(-1), end);
+    t.equal(journals.get(callId)!.length, 2);
+  }
+});
+
+void t.test("a shard that says nothing more of a call leaves no live journal behind", async (t) => {
+  const { switchboard, journals, open, writes } = rig(t);
+  const { callId } = open();
+  writes(callId, started);
+  t.equal(journals.liveCount, 1);
+  switchboard.legEnded(callId, LegEnd.stopped);
+  t.equal(journals.liveCount, 0);
+});
+
+void t.test("what a shard writes after the leg has ended is kept, in order, once", async (t) => {
+  const { switchboard, journals, open, writes } = rig(t);
+  const { callId, lease } = open();
+  switchboard.legEnded(callId, LegEnd.stopped);
+  writes(callId, started);
+  writes(callId, { kind: "callEnded", sequence: 1, outcome: { kind: "callerHungUp" }, durationMs: 5 });
+  switchboard.onCallClosed(lease, { kind: "callerHungUp" });
+  t.same(
+    journals.get(callId)!.map(({ kind }) => kind),
+    ["callStarted", "callEnded"],
+  );
+  t.equal(journals.get("CA0"), journals.get(callId), "found by the carrier's id as well");
+  t.equal(journals.liveCount, 0);
+});
+
+void t.test("the apology comes in the format of the leg", async (t) => {
+  const { switchboard, apologies, apologised, open } = rig(t);
+  const audio = new Uint8Array(800).fill(0x9f);
+  apologies.set("test", audio);
+  const narrow = open();
+  const wide = open(L16);
+  switchboard.onShardLost(0, [narrow.lease, wide.lease], "hung");
+  t.equal(apologised[0], audio);
+  const wideMs = apologised[1]!.length / 32;
+  t.ok(wideMs >= 100 && wideMs <= 103, `${wideMs} ms of 16-bit audio at 16 kHz`);
+});

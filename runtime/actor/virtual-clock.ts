@@ -1,0 +1,148 @@
+/**
+ * Time that moves only when told to, for tests and the simulator. Timers fire in the order of their due
+ * instants, and in the order they were set when those are equal; during a callback `nowMs()` is exactly
+ * the instant the timer was due. Two runs with the same calls are the same, to the bit.
+ */
+import assert from "node:assert/strict";
+import type { Clock, TimerHandle } from "./clock.js";
+
+/** A clock that starts at 0 hides code that takes 0 for "never". */
+const DEFAULT_START_MS = 1_000_000;
+/** 2025-01-01T00:00:00Z: any fixed wall clock will do. */
+const DEFAULT_START_UNIX_MS = 1_735_689_600_000;
+/** A timer that sets itself again with no delay would hold virtual time still for ever. */
+const MAX_TIMERS_PER_INSTANT = 100_000;
+
+class VirtualTimer implements TimerHandle {
+  readonly dueAtMs: number;
+  readonly order: number;
+  readonly callback: () => void;
+  cancelled = false;
+
+  constructor(dueAtMs: number, order: number, callback: () => void) {
+    this.dueAtMs = dueAtMs;
+    this.order = order;
+    this.callback = callback;
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+  }
+
+  before(other: VirtualTimer): boolean {
+    return this.dueAtMs < other.dueAtMs || (this.dueAtMs === other.dueAtMs && this.order < other.order);
+  }
+}
+
+export class VirtualClock implements Clock {
+  readonly #unixOffsetMs: number;
+  /** A binary heap; cancelled timers stay in it until they come up. */
+  readonly #heap: VirtualTimer[] = [];
+  #nowMs: number;
+  #order = 0;
+
+  constructor(options: { startMs?: number; startUnixMs?: number } = {}) {
+    this.#nowMs = options.startMs ?? DEFAULT_START_MS;
+    this.#unixOffsetMs = (options.startUnixMs ?? DEFAULT_START_UNIX_MS) - this.#nowMs;
+  }
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  unixMs(): number {
+    return this.#nowMs + this.#unixOffsetMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): TimerHandle {
+    assert(Number.isFinite(delayMs), `a timer's delay must be finite (got ${delayMs})`);
+    const timer = new VirtualTimer(this.#nowMs + Math.max(delayMs, 0), this.#order++, callback);
+    push(this.#heap, timer);
+    return timer;
+  }
+
+  /** Moves time on, firing what falls due on the way, also what callbacks set. */
+  advance(ms: number): void {
+    this.advanceTo(this.#nowMs + ms);
+  }
+
+  /** As `advance`, to an instant. */
+  advanceTo(atMs: number): void {
+    assert(atMs >= this.#nowMs, "time moves forward only");
+    let firedAtInstant = 0;
+    for (let dueAtMs = this.nextDueAtMs(); dueAtMs <= atMs; dueAtMs = this.nextDueAtMs()) {
+      firedAtInstant = dueAtMs === this.#nowMs ? firedAtInstant + 1 : 0;
+      assert(firedAtInstant < MAX_TIMERS_PER_INSTANT, "timers with no delay set each other for ever");
+      this.#fireFirst();
+    }
+    this.#nowMs = atMs;
+  }
+
+  /**
+   * As `advance`, but lets promises and immediates run after each timer and at the end, so that code
+   * awaiting between timers keeps up with them.
+   */
+  async advanceAsync(ms: number): Promise<void> {
+    const atMs = this.#nowMs + ms;
+    await nextImmediate();
+    while (this.nextDueAtMs() <= atMs) {
+      this.#fireFirst();
+      await nextImmediate();
+    }
+    this.#nowMs = atMs;
+    await nextImmediate();
+  }
+
+  /** When the next timer is due; Infinity when none is set. */
+  nextDueAtMs(): number {
+    while (this.#heap[0]?.cancelled === true) pop(this.#heap);
+    return this.#heap[0]?.dueAtMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Timers waiting now; a test ends with 0. */
+  get timerCount(): number {
+    return this.#heap.reduce((count, timer) => (timer.cancelled ? count : count + 1), 0);
+  }
+
+  #fireFirst(): void {
+    const timer = pop(this.#heap);
+    this.#nowMs = timer.dueAtMs;
+    timer.cancelled = true;
+    timer.callback();
+  }
+}
+
+function nextImmediate(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+function push(heap: VirtualTimer[], timer: VirtualTimer): void {
+  let index = heap.length;
+  heap.push(timer);
+  while (index > 0) {
+    const parent = (index - 1) >> 1;
+    if (!timer.before(heap[parent]!)) break;
+    heap[index] = heap[parent]!;
+    index = parent;
+  }
+  heap[index] = timer;
+}
+
+function pop(heap: VirtualTimer[]): VirtualTimer {
+  const first = heap[0]!;
+  const last = heap.pop()!;
+  if (heap.length === 0) return first;
+  let index = 0;
+  for (;;) {
+    let child = 2 * index + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && heap[child + 1]!.before(heap[child]!)) child++;
+    if (!heap[child]!.before(last)) break;
+    heap[index] = heap[child]!;
+    index = child;
+  }
+  heap[index] = last;
+  return first;
+}

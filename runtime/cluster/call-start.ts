@@ -1,0 +1,45 @@
+/** What a shard is told when a call's media socket has opened. Plain data: it crosses threads. */
+import type { AudioFormat } from "#runtime/media";
+
+export interface CallStart {
+  /** Ours, unique for all time; in every log line and journal of the call. */
+  readonly callId: string;
+  /** The carrier's id of the call (Twilio `CallSid`). */
+  readonly carrierCallId: string;
+  /** Name of the carrier file that speaks for it: `twilio`, `signalwire`. */
+  readonly carrier: string;
+  readonly tenantId: string;
+  readonly format: AudioFormat;
+  /** Clock.nowMs() when the voice webhook arrived; the call's latency ledger starts here. */
+  readonly webhookAtMs: number;
+  /** Clock.nowMs() when the carrier's `start` message arrived. */
+  readonly openedAtMs: number;
+  readonly pii: {
+    /** As the carrier gave it: E.164, `anonymous`, `sip:…`. */
+    readonly from: string;
+    readonly to: string;
+  };
+}
+
+/** How a call ended. `kind` is a metric label: add rarely, never rename. */
+export type CallOutcome =
+  /** The agent said goodbye and hung up. */
+  | { readonly kind: "agentHungUp" }
+  | { readonly kind: "callerHungUp" }
+  /** Nobody spoke; the agent said goodbye. */
+  | { readonly kind: "callerSilent" }
+  | { readonly kind: "maxDuration" }
+  /** The media socket was lost without a stop. */
+  | { readonly kind: "legLost" }
+  /** The edge closed the socket: it never read, or broke the protocol. */
+  | { readonly kind: "legEvicted" }
+  /** A provider failed; the caller heard an apology. `code` is from the error table. */
+  | { readonly kind: "providerFailed"; readonly code: string }
+  /** The call actor crashed; the caller heard an apology. */
+  | { readonly kind: "actorCrashed"; readonly code: string }
+  /** The shard under it died or hung; the caller heard an apology. */
+  | { readonly kind: "shardLost" }
+  /** A drain's grace ran out, or the process was told twice to stop. */
+  | { readonly kind: "drained" }
+  /** The webhook was answered but no media socket came before the token expired. */
+  | { readonly kind: "mediaNeverCame" };

@@ -1,0 +1,308 @@
+/**
+ * The supervisor of one shard: starts its thread, watches it, and starts another when it dies.
+ *
+ * ```
+ *  idle -> starting -> ready --------------------------> closing -> closed
+ *             ^          |  died, hung                       ^
+ *             |          v                                   |
+ *             +------ backoff                                |
+ *                        |  restarted too often              |
+ *                        v                                   |
+ *                     failed --------------------------------+
+ * ```
+ * H1 a shard's death is reported once, with every lease that died with it; state and slots are settled
+ *    before, so that whoever is told may reserve elsewhere at once.
+ * H2 a new incarnation gets a new arena: a thread that is slow to die writes into memory nobody reads.
+ */
+import assert from "node:assert/strict";
+import { type Clock, RestartBudget, type TimerHandle } from "#runtime/actor";
+import { LumentraError } from "#runtime/errors";
+import { Arena } from "#runtime/media";
+import type { Logger } from "#runtime/telemetry";
+import type { CallStart } from "./call-start.js";
+import { HangDetector } from "./hang-detector.js";
+import type { ShardItem } from "./messages.js";
+import type { ResolvedShardPoolOptions } from "./options.js";
+import { ShardIncarnation, type ShardLoss, type ShardLossReason } from "./shard-incarnation.js";
+import type { SlotLease } from "./slot-lease.js";
+import { SlotTable } from "./slot-table.js";
+
+/** The second restart in a row waits this long, the next twice that, and so on. The first does not wait. */
+const FIRST_BACKOFF_MS = 100;
+/** Long enough that a shard that cannot start costs little, short enough to be back soon after the cause is gone. */
+const MAX_BACKOFF_MS = 5_000;
+/** A node has a handful of shards that fail together when a cause is common; spread their restarts. */
+const BACKOFF_JITTER = 0.2;
+
+export type ShardState = "idle" | "starting" | "ready" | "backoff" | "failed" | "closing" | "closed";
+
+type State =
+  /** Not started yet. */
+  | { readonly kind: "idle" }
+  /** The thread loads and its handler starts; the timer bounds it. */
+  | { readonly kind: "starting"; readonly incarnation: ShardIncarnation; readonly timer: TimerHandle }
+  /** It serves. */
+  | { readonly kind: "ready"; readonly incarnation: ShardIncarnation; readonly hang: HangDetector }
+  /** Dead; the timer starts the next one. */
+  | { readonly kind: "backoff"; readonly timer: TimerHandle }
+  /** Dead, and it died too often to be started again. */
+  | { readonly kind: "failed" }
+  /** Told to stop; the timer ends it if it does not. */
+  | { readonly kind: "closing"; readonly incarnation: ShardIncarnation; readonly timer: TimerHandle }
+  | { readonly kind: "closed" };
+
+export interface ShardHostEvents {
+  onReady(shardId: number): void;
+  onWake(shardId: number): void;
+  onItem(shardId: number, item: ShardItem): void;
+  onLost(shardId: number, leases: readonly SlotLease[], reason: ShardLossReason): void;
+}
+
+export interface ShardStats {
+  readonly shardId: number;
+  readonly state: ShardState;
+  /** Slots taken: reserved, open, or waiting for one side to finish. */
+  readonly live: number;
+  readonly free: number;
+  /** Slots the edge has given back and the shard still holds; more than a few for long is a leak. */
+  readonly lingering: number;
+  readonly restarts: number;
+  /** Null when there is no thread. */
+  readonly heartbeatAgeMs: number | null;
+}
+
+export class ShardHost {
+  readonly shardId: number;
+  readonly #options: ResolvedShardPoolOptions;
+  readonly #events: ShardHostEvents;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #budget: RestartBudget;
+  /** Threads that were let go of but have not ended yet. */
+  readonly #exits = new Set<Promise<void>>();
+  readonly #nextGeneration = (): number => ++this.#generation;
+  #generation = 0;
+  #state: State = { kind: "idle" };
+  #restarts = 0;
+  #config: { readonly value: unknown } | null = null;
+  #drainDeadlineAtMs: number | null = null;
+  /** Set until the first incarnation is ready or dead. */
+  #started: { resolve: () => void; reject: (error: Error) => void } | null = null;
+
+  constructor(shardId: number, options: ResolvedShardPoolOptions, events: ShardHostEvents) {
+    this.shardId = shardId;
+    this.#options = options;
+    this.#events = events;
+    this.#clock = options.clock;
+    this.#log = options.log.child({ shardId });
+    this.#budget = new RestartBudget(options.restart);
+  }
+
+  /** Rejects with SHARD_START_FAILED when the first incarnation does not come up: it is not retried. */
+  start(): Promise<void> {
+    assert(this.#state.kind === "idle", "a shard is started once");
+    return new Promise((resolve, reject) => {
+      this.#started = { resolve, reject };
+      this.#spawn();
+    });
+  }
+
+  get state(): ShardState {
+    return this.#state.kind;
+  }
+
+  /** The slots to place calls in; null while the shard cannot serve. */
+  get readySlots(): SlotTable | null {
+    return this.#state.kind === "ready" ? this.#state.incarnation.slots : null;
+  }
+
+  /** The slots of whatever thread there is. */
+  get slots(): SlotTable | null {
+    return this.#incarnation?.slots ?? null;
+  }
+
+  configure(config: unknown): void {
+    this.#config = { value: config };
+    this.#incarnation?.post({ kind: "configure", config });
+  }
+
+  /** False when the lease is lost. */
+  open(lease: SlotLease, start: CallStart): boolean {
+    const incarnation = this.#incarnation;
+    if (incarnation === null || incarnation.slots !== SlotTable.of(lease)) {
+      // Of an earlier incarnation: lost, and reported so.
+      assert(lease.state === "lost", `cannot open a lease that is ${lease.state}`);
+      return false;
+    }
+    if (!incarnation.slots.markOpen(lease)) return false;
+    try {
+      const { slot, generation } = lease;
+      incarnation.post({ kind: "openCall", slot, generation, start });
+      return true;
+    } catch (error) {
+      incarnation.slots.markReserved(lease);
+      throw error;
+    }
+  }
+
+  ask(topic: string, payload: unknown, deadlineMs: number): Promise<unknown> {
+    if (this.#state.kind !== "ready") {
+      const what = `shard ${this.shardId} is ${this.#state.kind}`;
+      return Promise.reject(new LumentraError("SHARD_LOST", `${what}; "${topic}" was not sent`));
+    }
+    return this.#state.incarnation.ask(topic, payload, deadlineMs);
+  }
+
+  /** Called at the watchdog's pace. */
+  look(): void {
+    if (this.#state.kind !== "ready") return;
+    const { incarnation, hang } = this.#state;
+    if (!hang.look(incarnation.heartbeat.lastBeat(), this.#clock.nowMs())) return;
+    incarnation.kill("hung", `sent no heartbeat for ${Math.round(hang.silentMs)} ms`);
+  }
+
+  beginDrain(deadlineAtMs: number): void {
+    this.#drainDeadlineAtMs = deadlineAtMs;
+    if (this.#state.kind === "ready") {
+      this.#state.incarnation.post({ kind: "beginDrain", deadlineAtMs });
+    }
+    // Nothing new will come to it, so there is nothing to come back for.
+    if (this.#state.kind === "backoff") {
+      this.#state.timer.cancel();
+      this.#state = { kind: "closed" };
+    }
+  }
+
+  /** Idempotent; resolves when no thread of this shard is left. */
+  async close(): Promise<void> {
+    const state = this.#state;
+    if (state.kind === "starting" || state.kind === "backoff") state.timer.cancel();
+    if (state.kind === "starting" || state.kind === "ready") {
+      const { incarnation } = state;
+      const timer = this.#clock.setTimer(this.#options.closeGraceMs, () => {
+        this.#log.warn({ closeGraceMs: this.#options.closeGraceMs }, "shard did not stop in time");
+        incarnation.kill("closed", "was closed by force");
+      });
+      this.#state = { kind: "closing", incarnation, timer };
+      incarnation.post({ kind: "stop" });
+    } else if (state.kind !== "closing") {
+      this.#state = { kind: "closed" };
+    }
+    await Promise.all(this.#exits);
+  }
+
+  stats(): ShardStats {
+    const incarnation = this.#incarnation;
+    return {
+      shardId: this.shardId,
+      state: this.#state.kind,
+      live: incarnation?.slots.liveCount ?? 0,
+      free: this.readySlots?.freeCount ?? 0,
+      lingering: incarnation?.slots.lingeringCount ?? 0,
+      restarts: this.#restarts,
+      heartbeatAgeMs: incarnation?.heartbeat.ageMs(this.#clock.nowMs()) ?? null,
+    };
+  }
+
+  get #incarnation(): ShardIncarnation | null {
+    const state = this.#state;
+    return state.kind === "starting" || state.kind === "ready" || state.kind === "closing"
+      ? state.incarnation
+      : null;
+  }
+
+  #spawn(): void {
+    try {
+      this.#startIncarnation();
+    } catch (error) {
+      // No memory for an arena, no thread to be had.
+      const cause = error instanceof Error ? error : new Error(String(error));
+      this.#noteDeath({ reason: "notReady", what: `could not be spawned: ${cause.message}`, cause }, []);
+    }
+  }
+
+  #startIncarnation(): void {
+    const options = this.#options;
+    const arena = Arena.create({ slotCount: options.slotsPerShard, ...options.arena });
+    const incarnation = new ShardIncarnation(
+      {
+        shardId: this.shardId,
+        entry: options.entry,
+        workerData: options.workerData,
+        config: this.#config,
+        env: options.env,
+        resourceLimits: options.resourceLimits,
+        heartbeatMs: options.watchdog.heartbeatMs,
+        pollMs: options.pollMs,
+        clock: this.#clock,
+      },
+      new SlotTable(this.shardId, arena, this.#nextGeneration),
+      {
+        onReady: () => this.#onReady(incarnation),
+        onWake: () => this.#events.onWake(this.shardId),
+        onItem: (item) => this.#events.onItem(this.shardId, item),
+        onGone: (loss) => this.#onGone(incarnation, loss),
+      },
+    );
+    const timer = this.#clock.setTimer(options.readyTimeoutMs, () => {
+      incarnation.kill("notReady", `was not ready within ${options.readyTimeoutMs} ms`);
+    });
+    this.#state = { kind: "starting", incarnation, timer };
+    this.#exits.add(incarnation.exited);
+    void incarnation.exited.then(() => this.#exits.delete(incarnation.exited));
+  }
+
+  #onReady(incarnation: ShardIncarnation): void {
+    if (this.#state.kind !== "starting") return;
+    this.#state.timer.cancel();
+    const { heartbeatMs, hungAfterMs } = this.#options.watchdog;
+    const hang = new HangDetector(
+      { lookEveryMs: heartbeatMs, hungAfterMs },
+      incarnation.heartbeat.lastBeat(),
+      this.#clock.nowMs(),
+    );
+    this.#state = { kind: "ready", incarnation, hang };
+    this.#log.info({ restarts: this.#restarts }, "shard ready");
+    if (this.#drainDeadlineAtMs !== null) this.beginDrain(this.#drainDeadlineAtMs);
+    this.#started?.resolve();
+    this.#started = null;
+    this.#events.onReady(this.shardId);
+  }
+
+  #onGone(incarnation: ShardIncarnation, loss: ShardLoss): void {
+    if (this.#state.kind === "starting" || this.#state.kind === "closing") this.#state.timer.cancel();
+    this.#noteDeath(loss, incarnation.slots.loseAll());
+  }
+
+  #noteDeath({ reason, what, cause }: ShardLoss, leases: readonly SlotLease[]): void {
+    const before = this.#state.kind;
+    this.#state = this.#afterDeath(before);
+    const line = { reason, what, lostCalls: leases.length, state: this.#state.kind, err: cause };
+    if (before === "closing") this.#log.info(line, "shard closed");
+    else this.#log.error(line, "shard lost");
+    this.#started?.reject(
+      new LumentraError("SHARD_START_FAILED", `shard ${this.shardId} ${what}`, { cause: cause ?? undefined }),
+    );
+    this.#started = null;
+    const told = before === "closing" ? "closed" : reason;
+    if (before === "ready" || leases.length > 0) this.#events.onLost(this.shardId, leases, told);
+  }
+
+  #afterDeath(before: ShardState): State {
+    // During a drain nothing new comes to this shard; a first start that failed is the caller's to repeat.
+    if (before === "closing" || this.#drainDeadlineAtMs !== null || this.#started !== null) {
+      return { kind: "closed" };
+    }
+    const nowMs = this.#clock.nowMs();
+    if (!this.#budget.tryTake(nowMs)) return { kind: "failed" };
+    this.#restarts++;
+    const timer = this.#clock.setTimer(this.#backoffMs(this.#budget.usedAt(nowMs)), () => this.#spawn());
+    return { kind: "backoff", timer };
+  }
+
+  #backoffMs(recentRestarts: number): number {
+    if (recentRestarts <= 1) return 0;
+    const baseMs = Math.min(FIRST_BACKOFF_MS * 2 ** (recentRestarts - 2), MAX_BACKOFF_MS);
+    return baseMs * (1 + BACKOFF_JITTER * this.#options.random.next());
+  }
+}

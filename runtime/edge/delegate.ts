@@ -1,0 +1,76 @@
+/**
+ * What the edge asks of the node it serves. The edge knows carriers, sockets and rings; who is called,
+ * which shard has room and what becomes of a call is the delegate's.
+ */
+import type { AudioFormat, EdgeSlot, LegEnd } from "#runtime/media";
+
+/** A call at the door, as the voice webhook tells it. */
+export interface InboundCall {
+  /** Name of the carrier: `twilio`, `signalwire`. */
+  readonly carrier: string;
+  readonly carrierCallId: string;
+  readonly accountId: string;
+  readonly callStatus: string;
+  readonly direction: string;
+  readonly pii: { readonly from: string; readonly to: string };
+  /** Clock.nowMs() when the webhook had arrived. */
+  readonly receivedAtMs: number;
+}
+
+/** What a caller gets whom we cannot answer; the tenant's choice. */
+export type OverflowPolicy =
+  | { readonly kind: "busy" }
+  | { readonly kind: "message"; readonly text: string; readonly language: string }
+  | { readonly kind: "forward"; readonly number: string }
+  | { readonly kind: "queue"; readonly name: string };
+
+/** A metric label: add rarely, never rename. `internal`: the delegate threw. */
+export type RefusalReason = "noSlot" | "draining" | "tenantCap" | "unknownNumber" | "internal";
+
+export type Admission =
+  | {
+      readonly kind: "admitted";
+      /** Ours, unique for all time; letters, digits, `-` and `_`. */
+      readonly callId: string;
+      readonly tenantId: string;
+      /** Reset, and this call's until legEnded or mediaExpired. */
+      readonly side: EdgeSlot;
+      /** Rings the arena's bell: the in-ring was written. Wakes nobody; the shard looks at its bell at each tick. */
+      readonly ringShard: () => void;
+    }
+  | { readonly kind: "refused"; readonly reason: RefusalReason; readonly overflow: OverflowPolicy };
+
+export interface EdgeDelegate {
+  /**
+   * A call wants in; the delegate logs what comes of it, the edge counts. Must answer at once. An admitted call is either opened (mediaOpened), or expires
+   * (mediaExpired); nothing else happens to it in between.
+   */
+  admit(call: InboundCall): Admission;
+  /** The carrier's `start` arrived; from now on the in-ring is written. */
+  mediaOpened(
+    callId: string,
+    format: AudioFormat,
+    openedAtMs: number,
+    customParameters: Readonly<Record<string, string>>,
+  ): void;
+  /** No media socket came before the token ran out, or the carrier said the call is over. The slot is free. */
+  mediaExpired(callId: string): void;
+  /** The leg is gone, and its in-ring holds the legEnded record. The edge will not touch the slot again. */
+  legEnded(callId: string, end: LegEnd): void;
+  /**
+   * The carrier asks what to do now that the media socket has closed and the call lives. `callId` is
+   * undefined when the reference in the URL is not one of ours.
+   */
+  afterMedia(
+    callId: string | undefined,
+    carrierCallId: string,
+  ): "hangUp" | { readonly kind: "say"; readonly text: string; readonly language: string };
+
+  /** Admin port: whether new calls are welcome, and why not. */
+  ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> };
+  liveCalls(): readonly unknown[];
+  /** Null when there is no such call. */
+  journal(callId: string): readonly unknown[] | null;
+  /** The metrics page in Prometheus' text format. */
+  metricsText(): Promise<string>;
+}

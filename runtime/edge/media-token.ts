@@ -1,0 +1,42 @@
+/**
+ * The token in a media socket's path: proof that we sent the carrier there, for this call, just now.
+ *
+ *   <call id>.<expires at, unix ms, base 36>.<HMAC-SHA256 of carrier, call id and expiry, base64url>
+ *
+ * That a token works once is the admissions' matter: a call waits for one socket.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+
+export type TokenVerdict =
+  | { readonly kind: "good"; readonly callId: string }
+  /** Ours, but too old. */
+  | { readonly kind: "expired"; readonly callId: string }
+  /** Not ours, not for this carrier, or damaged. */
+  | { readonly kind: "forged" };
+
+export class MediaTokens {
+  readonly #key: Uint8Array;
+
+  constructor(key: Uint8Array) {
+    this.#key = key;
+  }
+
+  issue(carrier: string, callId: string, expiresAtUnixMs: number): string {
+    const expiry = Math.ceil(expiresAtUnixMs).toString(36);
+    return `${callId}.${expiry}.${this.#sign(carrier, callId, expiry)}`;
+  }
+
+  check(carrier: string, token: string, nowUnixMs: number): TokenVerdict {
+    const match = /^([\w-]{1,128})\.([0-9a-z]{1,11})\.([\w-]{43})$/.exec(token);
+    if (match === null) return { kind: "forged" };
+    const [, callId = "", expiry = "", signature = ""] = match;
+    const expected = Buffer.from(this.#sign(carrier, callId, expiry));
+    // Both are 43 characters of ASCII: the expression above has seen to it.
+    if (!timingSafeEqual(Buffer.from(signature), expected)) return { kind: "forged" };
+    return nowUnixMs < Number.parseInt(expiry, 36) ? { kind: "good", callId } : { kind: "expired", callId };
+  }
+
+  #sign(carrier: string, callId: string, expiry: string): string {
+    return createHmac("sha256", this.#key).update(`${carrier}\n${callId}\n${expiry}`).digest("base64url");
+  }
+}

@@ -1,0 +1,117 @@
+/** The node behind the edge in its tests: it admits while it has slots, and notes what it is told. */
+import type { Arena, AudioFormat, LegEnd } from "#runtime/media";
+import { Condition } from "./condition.fixture.js";
+import type { Admission, EdgeDelegate, InboundCall } from "./delegate.js";
+import type { Edge } from "./edge.js";
+import { ShardEnd } from "./shard-end.fixture.js";
+
+interface DelegateEvent {
+  readonly kind: "opened" | "expired" | "ended";
+  readonly callId: string;
+  readonly format?: AudioFormat;
+  readonly customParameters?: Readonly<Record<string, string>>;
+  readonly openedAtMs?: number;
+  readonly end?: LegEnd;
+}
+
+/** A test may put its own answer in `refuseWith`. */
+export class NotingDelegate implements EdgeDelegate {
+  readonly calls: InboundCall[] = [];
+  readonly events: DelegateEvent[] = [];
+  readonly shards = new Map<string, ShardEnd>();
+  refuseWith: Extract<Admission, { kind: "refused" }> | null = null;
+  after: ReturnType<EdgeDelegate["afterMedia"]> = "hangUp";
+  readonly afterAsked: [string | undefined, string][] = [];
+  isReady = true;
+  readonly condition = new Condition();
+  readonly #arena: Arena;
+  readonly #free: number[];
+  readonly #slots = new Map<string, number>();
+  #edge: Edge | null = null;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+    this.#free = Array.from({ length: arena.slotCount }, (_, slot) => arena.slotCount - 1 - slot);
+  }
+
+  attach(edge: Edge): void {
+    this.#edge = edge;
+  }
+
+  get freeSlotCount(): number {
+    return this.#free.length;
+  }
+
+  admit(call: InboundCall): Admission {
+    this.calls.push(call);
+    if (this.refuseWith !== null) return this.refuseWith;
+    const slot = this.#free.pop();
+    if (slot === undefined) return { kind: "refused", reason: "noSlot", overflow: { kind: "busy" } };
+    const callId = `call-${this.calls.length}`;
+    const side = this.#arena.edgeSide(slot);
+    side.reset();
+    const shard = new ShardEnd(this.#arena.shardSide(slot), () => this.#edge!.pump(side));
+    this.shards.set(callId, shard);
+    this.#slots.set(callId, slot);
+    return { kind: "admitted", callId, tenantId: "tenant-1", side, ringShard: () => shard.drain() };
+  }
+
+  mediaOpened(
+    callId: string,
+    format: AudioFormat,
+    openedAtMs: number,
+    customParameters: Readonly<Record<string, string>>,
+  ): void {
+    this.#note({ kind: "opened", callId, format, openedAtMs, customParameters });
+  }
+
+  mediaExpired(callId: string): void {
+    this.#giveBack(callId);
+    this.#note({ kind: "expired", callId });
+  }
+
+  legEnded(callId: string, end: LegEnd): void {
+    this.#giveBack(callId);
+    this.#note({ kind: "ended", callId, end });
+  }
+
+  afterMedia(callId: string | undefined, carrierCallId: string): ReturnType<EdgeDelegate["afterMedia"]> {
+    this.afterAsked.push([callId, carrierCallId]);
+    return this.after;
+  }
+
+  ready(): { ready: boolean; detail: Readonly<Record<string, unknown>> } {
+    return { ready: this.isReady, detail: { slots: this.#free.length } };
+  }
+
+  liveCalls(): readonly unknown[] {
+    return [...this.#slots.keys()];
+  }
+
+  journal(callId: string): readonly unknown[] | null {
+    return this.shards.has(callId) ? [{ callId }] : null;
+  }
+
+  async metricsText(): Promise<string> {
+    return "metrics 1\n";
+  }
+
+  async event(kind: DelegateEvent["kind"], callId: string): Promise<DelegateEvent> {
+    const find = (): DelegateEvent | undefined =>
+      this.events.find((event) => event.kind === kind && event.callId === callId);
+    await this.condition.until(() => find() !== undefined);
+    return find()!;
+  }
+
+  #note(event: DelegateEvent): void {
+    this.events.push(event);
+    this.condition.changed();
+  }
+
+  #giveBack(callId: string): void {
+    const slot = this.#slots.get(callId);
+    if (slot === undefined) throw new Error(`the slot of ${callId} was given back twice`);
+    this.#slots.delete(callId);
+    this.#free.push(slot);
+  }
+}

@@ -1,0 +1,27 @@
+/** docs/ERRORS.md, from the table. Run as a program it prints the page. */
+import { pathToFileURL } from "node:url";
+import { type ErrorDefinition, errorTable } from "./table.js";
+
+/** The page as it must stand in docs/ERRORS.md; a test compares them. */
+export function renderErrorsPage(): string {
+  const rows = Object.entries<ErrorDefinition>(errorTable).map(
+    ([code, { retryable, grpcStatus, meaning }]) =>
+      `| \`${code}\` | ${retryable ? "yes" : "no"} | ${grpcStatus} | ${meaning} |`,
+  );
+  return [
+    "# Error codes",
+    "",
+    "Branch on the code; messages are for people and may change. Codes are never reused.",
+    "",
+    "This page is generated: `npm run build && node dist/runtime/errors/errors-page.js > docs/ERRORS.md`.",
+    "",
+    "| code | worth retrying | gRPC status | meaning |",
+    "| --- | --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  process.stdout.write(renderErrorsPage());
+}

@@ -1,0 +1,33 @@
+import { readFileSync } from "node:fs";
+import { MessageChannel } from "node:worker_threads";
+import t from "tap";
+import { LumentraError, type WireError, fromWire, toWire } from "#runtime/errors";
+import { renderErrorsPage } from "./errors-page.js";
+
+void t.test("docs/ERRORS.md is what the table says", async (t) => {
+  t.equal(readFileSync("docs/ERRORS.md", "utf8"), renderErrorsPage());
+});
+
+void t.test("an error keeps its code, detail and stack across a thread", async (t) => {
+  const { port1, port2 } = new MessageChannel();
+  const sent = new LumentraError("SHARD_LOST", "shard 3 is gone", { detail: { shardId: 3 } });
+  const arrived = new Promise<WireError>((resolve) => port2.once("message", resolve));
+  port1.postMessage(toWire(sent));
+  const rebuilt = fromWire(await arrived);
+  port1.close();
+  t.match(rebuilt, {
+    name: "LumentraError",
+    code: "SHARD_LOST",
+    message: "shard 3 is gone",
+    retryable: true,
+  });
+  t.same((rebuilt as LumentraError).detail, { shardId: 3 });
+  t.equal(rebuilt.stack, sent.stack);
+});
+
+void t.test("what is no LumentraError arrives as a plain error", async (t) => {
+  const rebuilt = fromWire(toWire(new TypeError("odd")));
+  t.notOk(rebuilt instanceof LumentraError);
+  t.equal(rebuilt.message, "odd");
+  t.equal(toWire("a string").message, "a string");
+});

@@ -1,0 +1,176 @@
+/**
+ * The pino logger behind `Logger`: one line of JSON per event, on the main thread and in shards alike.
+ *
+ * Invariants:
+ * L1  A value under a `pii` key is written only when `logPii` is set; the key stays, so that a reader
+ *     sees that something was left out.
+ * L2  A value under a key that names a secret is never written, whatever the options.
+ * L3  A line is bounded: depth, entries per object and characters per string.
+ * L4  Writing never waits for the reader of the log: a slow pipe costs lines past a bound, not calls.
+ */
+import { isMainThread } from "node:worker_threads";
+import { pino } from "pino";
+import { toWire } from "#runtime/errors";
+import type { Logger } from "./logger.js";
+
+export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  /** Who writes: `node`, `shard-0`. In the field `name` of every line. */
+  readonly name: string;
+  /** Anything with `write(line)` will do, a test's array for one. @default "stdout" */
+  readonly destination?: "stdout" | "stderr" | { write(line: string): void };
+  /** Write what callers said and dialled too. For a developer's own machine. @default false */
+  readonly logPii?: boolean;
+}
+
+/** L4. Some 20,000 lines; past it new lines are dropped while the reader of our output does not read. */
+const LOG_BUFFER_BYTES = 8 * 1024 * 1024;
+/** L3. Deeper than any field of ours; what lies below is left out. */
+const DEPTH_MAX = 6;
+/** L3. Per object or array. */
+const ENTRIES_MAX = 64;
+/** L3. A stack trace of thirty frames fits. */
+const STRING_MAX_CHARS = 4_096;
+/** L2. Compared in lower case without `-` and `_`. */
+const SECRET_KEYS: ReadonlySet<string> = new Set([
+  "apikey",
+  "apikeys",
+  "authtoken",
+  "authtokens",
+  "authorization",
+  "bearertoken",
+  "cookie",
+  "mediatoken",
+  "password",
+  "secret",
+  "signature",
+  "signingkey",
+  "token",
+]);
+
+export function createLogger(options: LoggerOptions): Logger {
+  const inner = pino(
+    {
+      level: options.level,
+      name: options.name,
+      // The reader of a file with many nodes' lines knows the host from the collector.
+      base: { name: options.name },
+      messageKey: "message",
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    openDestination(options.destination ?? "stdout"),
+  );
+  return new PinoLogger(inner, options.logPii ?? false);
+}
+
+/** A logger that writes nothing, for tests and tools. */
+export const silentLogger: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silentLogger,
+};
+
+class PinoLogger implements Logger {
+  readonly #inner: pino.Logger;
+  readonly #logPii: boolean;
+
+  constructor(inner: pino.Logger, logPii: boolean) {
+    this.#inner = inner;
+    this.#logPii = logPii;
+  }
+
+  debug(fields: Readonly<Record<string, unknown>>, message: string): void {
+    if (this.#inner.isLevelEnabled("debug")) this.#inner.debug(this.#clean(fields), message);
+  }
+
+  info(fields: Readonly<Record<string, unknown>>, message: string): void {
+    if (this.#inner.isLevelEnabled("info")) this.#inner.info(this.#clean(fields), message);
+  }
+
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void {
+    if (this.#inner.isLevelEnabled("warn")) this.#inner.warn(this.#clean(fields), message);
+  }
+
+  error(fields: Readonly<Record<string, unknown>>, message: string): void {
+    if (this.#inner.isLevelEnabled("error")) this.#inner.error(this.#clean(fields), message);
+  }
+
+  child(fields: Readonly<Record<string, unknown>>): Logger {
+    return new PinoLogger(this.#inner.child(this.#clean(fields)), this.#logPii);
+  }
+
+  #clean(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+    return cleanObject(fields, this.#logPii, 0);
+  }
+}
+
+function openDestination(
+  destination: "stdout" | "stderr" | { write(line: string): void },
+): pino.DestinationStream {
+  if (typeof destination === "object") return destination;
+  const stream = pino.destination({
+    dest: destination === "stdout" ? 1 : 2,
+    sync: false,
+    maxLength: LOG_BUFFER_BYTES,
+  });
+  // pino flushes at exit on the main thread only; a shard that ends by itself must do the same. One
+  // that is terminated may lose the line it had not handed to the kernel.
+  if (!isMainThread) {
+    process.once("exit", () => {
+      try {
+        stream.flushSync();
+      } catch {
+        // The descriptor was never ready or is gone: there is nowhere left to say so.
+      }
+    });
+  }
+  return stream;
+}
+
+function cleanObject(source: object, logPii: boolean, depth: number): Record<string, unknown> {
+  const target: Record<string, unknown> = {};
+  let count = 0;
+  for (const [key, value] of Object.entries(source)) {
+    if (++count > ENTRIES_MAX) {
+      target["…"] = "more entries left out";
+      break;
+    }
+    if (key === "pii" && !logPii) target[key] = "[left out]";
+    else if (isSecretKey(key)) target[key] = "[secret]";
+    else target[key] = cleanValue(value, logPii, depth + 1);
+  }
+  return target;
+}
+
+function cleanValue(value: unknown, logPii: boolean, depth: number): unknown {
+  if (typeof value === "string") {
+    return value.length > STRING_MAX_CHARS ? `${value.slice(0, STRING_MAX_CHARS)}…` : value;
+  }
+  if (typeof value === "bigint" || typeof value === "symbol") return String(value);
+  if (typeof value === "function") return undefined;
+  if (typeof value !== "object" || value === null) return value;
+  if (depth > DEPTH_MAX) return "[too deep]";
+  if (value instanceof Error) return cleanError(value, logPii, depth);
+  if (value instanceof Date) return value.toISOString();
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) {
+    return value.slice(0, ENTRIES_MAX).map((entry) => cleanValue(entry, logPii, depth + 1));
+  }
+  return cleanObject(value, logPii, depth);
+}
+
+/** Code, message and detail are kept, and the cause in turn: its own message is often the useful one. */
+function cleanError(error: Error, logPii: boolean, depth: number): Record<string, unknown> {
+  const cleaned = cleanObject(toWire(error), logPii, depth);
+  if (error.cause !== undefined) cleaned["cause"] = cleanValue(error.cause, logPii, depth + 1);
+  return cleaned;
+}
+
+function isSecretKey(key: string): boolean {
+  return SECRET_KEYS.has(key.replaceAll(/[-_]/g, "").toLowerCase());
+}

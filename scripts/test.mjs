@@ -1,0 +1,38 @@
+// Runs every compiled test file under tap and ends with one line alone: `N passed, N failed`.
+// Arguments name the files to run instead: `npm test -- dist/runtime/media/*.test.js`.
+// Prints one line per file and everything of what failed. tap's own exit code is kept: a file that dies or
+// times out fails the run even if no assertion did.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+const tapBin = "node_modules/.bin/tap";
+// tap generates its test class once per install; without this the first test file would wait for it.
+if (!existsSync(".tap/plugins")) spawnSync(tapBin, ["build"], { stdio: "ignore" });
+
+const files = process.argv.length > 2 ? process.argv.slice(2) : ["dist/**/*.test.js"];
+const child = spawn(tapBin, ["--reporter=tap", ...files], { stdio: ["ignore", "pipe", "inherit"] });
+
+let passed = 0;
+let failed = 0;
+// What a file printed is held until the file's own line says whether it is worth showing.
+let held = [];
+createInterface({ input: child.stdout }).on("line", (line) => {
+  const totals = /^# \{ total: \d+(.*) \}/.exec(line)?.[1];
+  if (totals !== undefined) {
+    passed = Number(/pass: (\d+)/.exec(totals)?.[1] ?? 0);
+    failed = Number(/fail: (\d+)/.exec(totals)?.[1] ?? 0);
+  } else if (line.startsWith("not ok ")) {
+    console.log([...held.filter((text) => !/^\s*ok \d+ /.test(text)), line].join("\n"));
+    held = [];
+  } else if (/^ok \d+ - /.test(line)) {
+    console.log(line);
+    held = [];
+  } else {
+    held.push(line);
+  }
+});
+child.on("close", (code) => {
+  process.exitCode = code !== 0 || passed === 0 ? code || 1 : 0;
+  console.log(`\n${passed} passed, ${process.exitCode === 0 ? failed : Math.max(failed, 1)} failed`);
+});
