@@ -10,7 +10,7 @@ function said(text: string | null, heard: string, cut = false): Turn {
 
 /** A conversation as it should be. */
 function good(): CallReport {
-  const fact = { callId: "c", sequence: 0, atMs: 0, atUnixMs: 0, turn: 2 } as const;
+  const fact = { callId: "c", sequence: 0, epoch: 1, atMs: 0, atUnixMs: 0, turn: 2 } as const;
   return {
     outcome: "agentHungUp",
     failure: null,

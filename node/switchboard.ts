@@ -134,6 +134,9 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       carrierCallId,
       carrier,
       tenantId,
+      epoch: 1,
+      nodeId: "node",
+      resumed: null,
       format,
       webhookAtMs,
       openedAtMs,
@@ -268,6 +271,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       durationMs: atUnixMs - startedAtUnixMs,
       callId,
       sequence: journals.nextSequence(callId),
+      epoch: 1,
       atMs: clock.nowMs(),
       atUnixMs,
     });

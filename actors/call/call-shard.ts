@@ -19,7 +19,7 @@ import type { TenantConfig } from "#actors/tenants";
 import { ToolRegistry } from "#actors/tools";
 import { type CallMessage, RINGS_READY, callActorProps } from "./call-actor.js";
 import { CallCounters } from "./counters.js";
-import type { JournalEvent } from "./journal.js";
+import type { JournalEvent } from "#actors/journal";
 import { RingLosses } from "./ring-losses.js";
 import { cacheableTexts, shardLostApology } from "./tenant-phrases.js";
 import { VoiceCache, type VoiceKey } from "./voice-cache.js";

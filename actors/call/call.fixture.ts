@@ -21,7 +21,7 @@ import { tenantSchema } from "#actors/tenants";
 import { type Tool, ToolRegistry } from "#actors/tools";
 import { Call } from "./call.js";
 import { CallCounters } from "./counters.js";
-import type { JournalEvent } from "./journal.js";
+import type { JournalEvent } from "#actors/journal";
 import { VoiceCache } from "./voice-cache.js";
 
 const FRAME_BYTES = 160;
@@ -89,6 +89,9 @@ export class CallFixture {
         carrierCallId: "CA1",
         carrier: "twilio",
         tenantId: "test",
+        epoch: 1,
+        nodeId: "node-1",
+        resumed: null,
         format: MULAW_8K,
         webhookAtMs: clock.nowMs(),
         openedAtMs: clock.nowMs(),

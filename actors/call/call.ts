@@ -23,7 +23,7 @@ import type { CallCounters } from "./counters.js";
 import { Generation, type GenerationEvents } from "./generation.js";
 import { History } from "./history.js";
 import { Inbound } from "./inbound.js";
-import type { JournalEvent } from "./journal.js";
+import type { JournalEvent } from "#actors/journal";
 import { JournalWriter } from "./journal-writer.js";
 import type { Ledger } from "./ledger.js";
 import { Listener } from "./listener.js";
@@ -103,7 +103,7 @@ export class Call {
       language: tenant.language,
       format,
     };
-    this.#journal = new JournalWriter(callId, clock, deps.emit);
+    this.#journal = new JournalWriter(callId, deps.start.epoch, clock, deps.emit);
     this.#history = new History(systemPrompt(tenant, clock.unixMs()));
     this.#vad = new VoiceActivity(format, { echoGuard, hangoverMs: VAD_HANGOVER_MS });
     this.#playout = new Playout({ clock, ring: leg.out, format, echoGuard, wakeEdge: deps.wakeEdge, guard });
@@ -146,8 +146,8 @@ export class Call {
   /** Greets; from here on the call lives until `end()`. */
   begin(): void {
     const { start, tenant, counters } = this.#deps;
-    const { carrier, carrierCallId, tenantId, pii } = start;
-    this.#journal.record({ kind: "callStarted", tenantId, carrier, carrierCallId, pii });
+    const { carrier, carrierCallId, tenantId, nodeId, pii } = start;
+    this.#journal.record({ kind: "callStarted", tenantId, carrier, carrierCallId, nodeId, pii });
     this.#timers.maxDuration = this.#after(tenant.limits.callMinutes * 60_000, () =>
       this.#leave(phrasesFor(tenant.language).callTooLong, "legEnded", { kind: "maxDuration" }),
     );

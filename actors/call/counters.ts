@@ -2,7 +2,7 @@
  * What a call tells the metrics: a few times per turn, never per frame. One per shard, shared by its calls.
  */
 import type { Metrics } from "#runtime/telemetry";
-import type { TurnLedger } from "./journal.js";
+import type { TurnLedger } from "#actors/journal";
 
 export class CallCounters {
   readonly #metrics: Metrics;

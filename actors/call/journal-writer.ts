@@ -1,16 +1,18 @@
 /** Writes a call's journal in order (J1) and closes it once (J2). */
 import type { Clock } from "#runtime/actor";
-import type { JournalEvent, JournalFact } from "./journal.js";
+import type { JournalEvent, JournalFact } from "#actors/journal";
 
 export class JournalWriter {
   readonly #callId: string;
+  readonly #epoch: number;
   readonly #clock: Clock;
   readonly #emit: (event: JournalEvent) => void;
   #sequence = 0;
   #ended = false;
 
-  constructor(callId: string, clock: Clock, emit: (event: JournalEvent) => void) {
+  constructor(callId: string, epoch: number, clock: Clock, emit: (event: JournalEvent) => void) {
     this.#callId = callId;
+    this.#epoch = epoch;
     this.#clock = clock;
     this.#emit = emit;
   }
@@ -23,6 +25,7 @@ export class JournalWriter {
       ...fact,
       callId: this.#callId,
       sequence: this.#sequence++,
+      epoch: this.#epoch,
       atMs: this.#clock.nowMs(),
       atUnixMs: this.#clock.unixMs(),
     });

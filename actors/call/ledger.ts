@@ -1,5 +1,5 @@
 /** One turn's delays while they happen; `snapshot()` is what the journal keeps. */
-import type { TurnLedger } from "./journal.js";
+import type { TurnLedger } from "#actors/journal";
 
 export class Ledger {
   speechEndAtMs: number | null = null;

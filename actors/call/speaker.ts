@@ -7,7 +7,7 @@ import type { LumentraError } from "#runtime/errors";
 import type { TtsProvider, TtsRequest } from "#actors/providers";
 import type { Generation } from "./generation.js";
 import type { History } from "./history.js";
-import type { JournalFact } from "./journal.js";
+import type { JournalFact } from "#actors/journal";
 import type { JournalWriter } from "./journal-writer.js";
 import type { Ledger } from "./ledger.js";
 import type { Playout } from "./playout.js";

@@ -123,6 +123,11 @@ export const tenantSchema = z.strictObject({
       callMinutes: z.number().min(0.1).max(240).default(30).describe("Longest call, in minutes."),
     })
     .prefault({}),
+  retention: z
+    .strictObject({
+      callDays: z.int().min(1).max(3_650).default(365).describe("Days that a call and its journal are kept."),
+    })
+    .prefault({}),
   overflow: overflowSchema.default({ kind: "busy" }).describe("What a caller gets when we cannot answer."),
 });
 

@@ -41,6 +41,7 @@ function agentTurn(turn: number, ledger: Partial<TurnLedger>): JournalEvent {
     pii: { intended: "", heard: "" },
     callId: "c",
     sequence: turn,
+    epoch: 1,
     atMs: 0,
     atUnixMs: 0,
   };

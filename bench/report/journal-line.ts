@@ -34,6 +34,12 @@ export function describeJournalEvent(event: JournalEvent): string {
       return `key ${event.pii.digit}`;
     case "providerFailed":
       return `${event.provider} failed: ${event.code}`;
+    case "agentProgress":
+      return `turn ${event.turn}: heard so far ${quote(event.pii.heard)}`;
+    case "legLost":
+      return "the media leg was lost";
+    case "callResumed":
+      return `${event.nodeId} goes on with the call after ${Math.round(event.gapMs)} ms`;
     default: {
       // callEnded: with any other kind left the next line would not compile.
       const code = "code" in event.outcome ? ` ${event.outcome.code}` : "";

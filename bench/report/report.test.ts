@@ -21,7 +21,7 @@ const LEDGER: TurnLedger = {
 };
 
 function event(fact: JournalFact): JournalEvent {
-  return { ...fact, callId: "c", sequence: 0, atMs: 0, atUnixMs: 0 };
+  return { ...fact, callId: "c", sequence: 0, epoch: 1, atMs: 0, atUnixMs: 0 };
 }
 
 /** A printer on virtual time, and a call that says what the test says. */
@@ -96,6 +96,7 @@ void t.test("every kind of journal event has its line", (t) => {
         tenantId: "dental",
         carrier: "twilio",
         carrierCallId: "CA1",
+        nodeId: "node-1",
         pii: { from: "+1", to: "+2" },
       },
       /dental, over twilio/,

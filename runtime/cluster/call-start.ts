@@ -10,6 +10,17 @@ export interface CallStart {
   readonly carrier: string;
   readonly tenantId: string;
   readonly format: AudioFormat;
+  /** The lease under which this owner writes; see `CALL_LEASE_LOST`. */
+  readonly epoch: number;
+  /** The node that owns it. */
+  readonly nodeId: string;
+  /** Set when another owner had the call before: go on from its journal. */
+  readonly resumed: null | {
+    /** From the last sign of the old leg, as far as known, to the webhook that brought the call back. */
+    readonly gapMs: number;
+    /** Its journal so far, in order; events as actors/journal has them. */
+    readonly journal: readonly unknown[];
+  };
   /** Clock.nowMs() when the voice webhook arrived; the call's latency ledger starts here. */
   readonly webhookAtMs: number;
   /** Clock.nowMs() when the carrier's `start` message arrived. */
@@ -39,6 +50,12 @@ export type CallOutcome =
   | { readonly kind: "actorCrashed"; readonly code: string }
   /** The shard under it died or hung; the caller heard an apology. */
   | { readonly kind: "shardLost" }
+  /** The node under it died and nobody went on with it in time. */
+  | { readonly kind: "nodeLost" }
+  /** Somebody ended it over the API; the caller heard a goodbye. */
+  | { readonly kind: "operatorHungUp" }
+  /** Its lease moved to another owner, who goes on with it: for the caller it is not over. */
+  | { readonly kind: "leaseLost" }
   /** A drain's grace ran out, or the process was told twice to stop. */
   | { readonly kind: "drained" }
   /** The webhook was answered but no media socket came before the token expired. */

@@ -5,12 +5,13 @@
  * Codes are never reused: a retired one stays listed with `retired: true`.
  */
 
-/** How gRPC reports the code once the control plane speaks it; names as in google.rpc.Code. */
+/** How gRPC reports the code; names as in google.rpc.Code. */
 export type GrpcStatus =
   | "INVALID_ARGUMENT"
   | "UNAUTHENTICATED"
   | "PERMISSION_DENIED"
   | "NOT_FOUND"
+  | "ALREADY_EXISTS"
   | "FAILED_PRECONDITION"
   | "RESOURCE_EXHAUSTED"
   | "DEADLINE_EXCEEDED"
@@ -299,6 +300,177 @@ export const errorTable = {
     retryable: false,
     grpcStatus: "FAILED_PRECONDITION",
     meaning: "The voice was closed by us: this shard is ending.",
+  },
+
+  // requests to the control plane
+  REQUEST_INVALID: {
+    retryable: false,
+    grpcStatus: "INVALID_ARGUMENT",
+    meaning:
+      "A field of a request is missing, malformed or out of range; the message and its details name it.",
+  },
+  UNAUTHENTICATED: {
+    retryable: false,
+    grpcStatus: "UNAUTHENTICATED",
+    meaning: "No credential, or one that is unknown, expired or revoked.",
+  },
+  PERMISSION_DENIED: {
+    retryable: false,
+    grpcStatus: "PERMISSION_DENIED",
+    meaning: "The credential does not hold the scope that the RPC needs.",
+  },
+  SCOPE_NOT_GRANTABLE: {
+    retryable: false,
+    grpcStatus: "PERMISSION_DENIED",
+    meaning: "A key cannot be given a scope that does not exist or that its maker does not hold.",
+  },
+  RATE_LIMITED: {
+    retryable: true,
+    grpcStatus: "RESOURCE_EXHAUSTED",
+    meaning:
+      "The credential has made more requests than it may in this second; the details say when to come back.",
+  },
+  NOT_FOUND: {
+    retryable: false,
+    grpcStatus: "NOT_FOUND",
+    meaning: "There is no such resource, or it is somebody else's.",
+  },
+  ALREADY_EXISTS: {
+    retryable: false,
+    grpcStatus: "ALREADY_EXISTS",
+    meaning: "The id or number is taken.",
+  },
+  ETAG_MISMATCH: {
+    retryable: true,
+    grpcStatus: "ABORTED",
+    meaning: "The resource was changed by somebody else since it was read; read it again.",
+  },
+  REQUEST_ID_REUSED: {
+    retryable: false,
+    grpcStatus: "INVALID_ARGUMENT",
+    meaning: "The request id was used before for a different request.",
+  },
+  PAGE_TOKEN_INVALID: {
+    retryable: false,
+    grpcStatus: "INVALID_ARGUMENT",
+    meaning: "The page token is not one of ours, or belongs to another query.",
+  },
+  LIMIT_REACHED: {
+    retryable: false,
+    grpcStatus: "RESOURCE_EXHAUSTED",
+    meaning: "A limit of the reseller or tenant does not allow one more.",
+  },
+  STILL_IN_USE: {
+    retryable: false,
+    grpcStatus: "FAILED_PRECONDITION",
+    meaning: "The resource cannot be removed while others belong to it.",
+  },
+  DEADLINE_EXCEEDED: {
+    retryable: true,
+    grpcStatus: "DEADLINE_EXCEEDED",
+    meaning: "The request took longer than the RPC may, or than the caller wanted to wait.",
+  },
+  WATCHER_TOO_SLOW: {
+    retryable: true,
+    grpcStatus: "RESOURCE_EXHAUSTED",
+    meaning: "A watcher did not read what was sent to it; connect again with the resume token.",
+  },
+  INTERNAL: {
+    retryable: false,
+    grpcStatus: "INTERNAL",
+    meaning: "A bug of ours; the log has it under the request id in the details.",
+  },
+
+  // control-plane/store
+  STORE_UNAVAILABLE: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning: "Postgres cannot be reached, or has no connection free in time.",
+  },
+  MIGRATION_FAILED: {
+    retryable: false,
+    grpcStatus: "FAILED_PRECONDITION",
+    meaning: "A migration could not be applied; the database is as it was before it.",
+  },
+  MIGRATION_HISTORY_EDITED: {
+    retryable: false,
+    grpcStatus: "FAILED_PRECONDITION",
+    meaning: "A migration that was applied is not the one in the folder any more; nothing was done.",
+  },
+  EMBEDDED_POSTGRES_FAILED: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning: "The embedded Postgres did not start; the message has its last words.",
+  },
+  SECRET_KEY_MISSING: {
+    retryable: false,
+    grpcStatus: "FAILED_PRECONDITION",
+    meaning: "A stored secret is encrypted with a key that is not among those given.",
+  },
+
+  // control-plane/directory and placement
+  DIRECTORY_UNAVAILABLE: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning: "Redis cannot be reached.",
+  },
+  DIRECTORY_REBUILDING: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning: "Redis has lost its memory and is being told again by the nodes; try again in a moment.",
+  },
+  CALL_LEASE_LOST: {
+    retryable: false,
+    grpcStatus: "ABORTED",
+    meaning: "Another owner holds the call's lease; what the old one writes is refused.",
+  },
+  CALL_ENDED: {
+    retryable: false,
+    grpcStatus: "FAILED_PRECONDITION",
+    meaning: "The call is over.",
+  },
+  NODE_REPLACED: {
+    retryable: false,
+    grpcStatus: "ABORTED",
+    meaning: "Another node with the same id has registered since; this one must stop.",
+  },
+  BOOTSTRAP_TOKEN_INVALID: {
+    retryable: false,
+    grpcStatus: "UNAUTHENTICATED",
+    meaning: "A node's bootstrap token is not the one the control plane knows.",
+  },
+  JOURNAL_GAP: {
+    retryable: true,
+    grpcStatus: "FAILED_PRECONDITION",
+    meaning: "Events before these are missing; send from the sequence in the answer on.",
+  },
+  JOURNAL_EVENT_INVALID: {
+    retryable: false,
+    grpcStatus: "INVALID_ARGUMENT",
+    meaning: "A journal event does not have the form it must have; it is set aside.",
+  },
+
+  // a node's side of the control plane
+  CONTROL_PLANE_UNREACHABLE: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning: "No control plane answers; known tenants are served, journals are spooled.",
+  },
+  TLS_REQUIRED: {
+    retryable: false,
+    grpcStatus: "FAILED_PRECONDITION",
+    meaning: "Clear text is allowed on loopback only; give certificates, or --insecure.",
+  },
+  SPOOL_FULL: {
+    retryable: true,
+    grpcStatus: "RESOURCE_EXHAUSTED",
+    meaning:
+      "The journals' spool on disk is at its bound; the oldest ended calls' events make room, counted.",
+  },
+  SPOOL_DAMAGED: {
+    retryable: false,
+    grpcStatus: "INTERNAL",
+    meaning: "A record of the journals' spool cannot be read; what follows it in its segment is set aside.",
   },
 } as const satisfies Record<string, ErrorDefinition>;
 

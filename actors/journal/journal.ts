@@ -1,10 +1,11 @@
 /**
- * A call is its journal: every fact, in order. Read today by the admin port and whoever follows it there;
- * recovery and persistence will read it too. What was said or dialled stands under `pii` and nowhere else.
+ * A call is its journal: every fact, in order. Read by the admin port, by the control plane (which keeps it) and by
+ * the owner that resumes the call. What was said or dialled stands under `pii` and nowhere else.
  *
  * Invariants
- * J1 `sequence` counts from 0 without gaps within a call.
- * J2 the last event of a call is `callEnded`, and there is exactly one.
+ * J1 `sequence` counts from 0 without gaps within a call, over every owner it had; `epoch` never decreases.
+ * J2 the last event of a call is `callEnded`, and there is exactly one. A call whose leg was lost is not over:
+ *    its last event is `legLost` until `callResumed` or `callEnded` follows.
  * J3 `agentTurn.pii.heard` holds the words whose audio reached the carrier's playout, and no others.
  */
 import type { CallOutcome } from "#runtime/cluster";
@@ -35,6 +36,8 @@ export type JournalFact =
       readonly tenantId: string;
       readonly carrier: string;
       readonly carrierCallId: string;
+      /** The node that answered. */
+      readonly nodeId: string;
       readonly pii: { readonly from: string; readonly to: string };
     }
   /** The caller's turn was taken as over. */
@@ -73,11 +76,27 @@ export type JournalFact =
     }
   | { readonly kind: "dtmf"; readonly pii: { readonly digit: string } }
   | { readonly kind: "providerFailed"; readonly provider: string; readonly code: string }
+  /**
+   * The agent is speaking: when a reply's first audio left, and at each clause that was heard. What another
+   * owner needs to go on from there; `intended` is what is known of the reply by then.
+   */
+  | {
+      readonly kind: "agentProgress";
+      readonly turn: number;
+      readonly source: "greeting" | "quickReply" | "model" | "prompt";
+      readonly pii: { readonly intended: string; readonly heard: string };
+    }
+  /** The media leg was lost without a hang-up; the carrier will ask what comes next. */
+  | { readonly kind: "legLost" }
+  /** Another owner goes on; `epoch` of the event is its lease's. */
+  | { readonly kind: "callResumed"; readonly nodeId: string; readonly gapMs: number }
   | { readonly kind: "callEnded"; readonly outcome: CallOutcome; readonly durationMs: number };
 
 export type JournalEvent = JournalFact & {
   readonly callId: string;
   readonly sequence: number;
+  /** Of the lease it was written under. */
+  readonly epoch: number;
   /** Clock.nowMs(): comparable with the ledger. */
   readonly atMs: number;
   readonly atUnixMs: number;

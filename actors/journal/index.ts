@@ -1,0 +1,8 @@
+/**
+ * A call's journal: what every fact of a call looks like, here and on the wire.
+ *
+ * ```ts
+ * const event: JournalEvent = { kind: "callerTurn", turn: 1, pii: { said: "hello" }, callId, sequence: 3, epoch, atMs, atUnixMs };
+ * ```
+ */
+export type { JournalEvent, JournalFact, TurnLedger } from "./journal.js";
