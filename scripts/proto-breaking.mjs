@@ -4,6 +4,6 @@ import { spawnSync } from "node:child_process";
 
 const image = "proto/landed.binpb";
 const run = (...args) => spawnSync("node_modules/.bin/buf", args, { stdio: "inherit" }).status ?? 1;
-const status = run("breaking", "proto", "--against", image);
+const status = run("breaking", "--against", image);
 if (status !== 0 || !process.argv.includes("--land")) process.exit(status);
-process.exit(run("build", "proto", "--output", image));
+process.exit(run("build", "--output", image));
