@@ -8,4 +8,4 @@
  * ```
  */
 export { type RunningNode, startNode } from "./node.js";
-export { type Environment, type Settings, resolveSettings } from "./settings.js";
+export { type Environment, type Settings, resolveSettings, settingsSchema } from "./settings.js";

@@ -1,9 +1,8 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { MAX_SLOT_COUNT } from "#runtime/media";
-import { renderSettingsPage } from "./settings-page.js";
 import { resolveSettings } from "./settings.js";
 
 void t.test("an empty environment gives every default", async (t) => {
@@ -55,8 +54,4 @@ void t.test("a secret may come from a file, not twice, and is never shown", asyn
   } catch (error) {
     t.notMatch((error as Error).message, /planted/);
   }
-});
-
-void t.test("docs/SETTINGS.md is what the schema says", async (t) => {
-  t.equal(readFileSync("docs/SETTINGS.md", "utf8"), renderSettingsPage());
 });
