@@ -6,7 +6,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 import {
   type CarrierName,
   type LineImpairments,

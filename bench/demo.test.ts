@@ -1,5 +1,5 @@
 import t from "tap";
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 import type { Turn } from "#bench/caller";
 import { checkDemo } from "./demo.js";
 import type { CallReport } from "./report/index.js";

@@ -7,7 +7,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pc from "picocolors";
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 import {
   type PhoneCallResult,
   type ScriptStep,

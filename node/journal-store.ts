@@ -4,7 +4,7 @@
  * call that writes too much keeps its beginning and says so.
  */
 import { LRUCache } from "lru-cache";
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 
 /** A day of a busy line; about 10 MiB at a few dozen events each. */
 export const ENDED_JOURNALS_MAX = 1_000;

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 import { type PhoneCall, type PlaceCallOptions, placeCall } from "#bench/caller";
 import { type EmulatorOptions, type Emulators, startEmulators } from "#bench/emulators";
 import { type RunningNode, resolveSettings, startNode } from "#node";

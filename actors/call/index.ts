@@ -15,5 +15,4 @@ export {
   type CallShardTopic,
   createCallShard,
 } from "./call-shard.js";
-export type { JournalEvent, JournalFact, TurnLedger } from "#actors/journal";
 export { trimVoiceFiles } from "./voice-files.js";

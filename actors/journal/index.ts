@@ -3,6 +3,9 @@
  *
  * ```ts
  * const event: JournalEvent = { kind: "callerTurn", turn: 1, pii: { said: "hello" }, callId, sequence: 3, epoch, atMs, atUnixMs };
+ * stream.write({ batchId, callId, epoch, events: [journalEventToProto(event)] });
+ * const read = answer.events.map(journalEventFromProto);
  * ```
  */
 export type { JournalEvent, JournalFact, TurnLedger } from "./journal.js";
+export { journalEventFromProto, journalEventToProto } from "./journal-proto.js";

@@ -1,6 +1,6 @@
 /** Reads a call's journal from a node's admin port. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 import { LumentraError } from "#runtime/errors";
 
 /** How long after the hang-up a journal may take to be closed: the actor settles in milliseconds. */

@@ -1,5 +1,5 @@
 import t from "tap";
-import type { JournalEvent, TurnLedger } from "#actors/call";
+import type { JournalEvent, TurnLedger } from "#actors/journal";
 import { type PhoneCallResult, newStats } from "./phone-types.js";
 import { turnsOf } from "./turns.js";
 

@@ -2,7 +2,7 @@
  * Puts a call together from both ends: what the phone said and heard, and what the node's journal says about
  * the same turn. All instants are of one clock (CLOCK_MONOTONIC), so they may be compared.
  */
-import type { JournalEvent, TurnLedger } from "#actors/call";
+import type { JournalEvent, TurnLedger } from "#actors/journal";
 import type { PhoneCallResult } from "./phone-types.js";
 
 /** Milliseconds after the caller's last speech sample reached the node's edge; null when it did not happen. */

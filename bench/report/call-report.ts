@@ -1,5 +1,5 @@
 /** A simulated call as one JSON object: the last line of `npm run call -- --json`, and the demo's report. */
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 import {
   type PhoneCallResult,
   type PhoneCallStats,

@@ -6,7 +6,7 @@
  * C2 lines are in the order in which they were learnt; a journal line shows when its event happened.
  */
 import { createColors } from "picocolors";
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 import type { PhoneCall, PhoneEvent } from "#bench/caller";
 import type { Clock } from "#runtime/actor";
 import { describeJournalEvent } from "./journal-line.js";

@@ -1,5 +1,5 @@
 /** A journal event as one line for people. */
-import type { JournalEvent } from "#actors/call";
+import type { JournalEvent } from "#actors/journal";
 
 const TEXT_CHARS_MAX = 160;
 

@@ -1,5 +1,5 @@
 import t from "tap";
-import type { JournalEvent, JournalFact, TurnLedger } from "#actors/call";
+import type { JournalEvent, JournalFact, TurnLedger } from "#actors/journal";
 import type { PhoneCall, PhoneEvent, Turn } from "#bench/caller";
 import { VirtualClock } from "#runtime/actor";
 import { ConversationPrinter } from "./conversation.js";
