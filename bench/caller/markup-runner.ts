@@ -7,16 +7,20 @@ import type { WebSocket } from "ws";
 import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import type { CallIds, CarrierDialect } from "./carrier.js";
+import { Ear, type HeardWord } from "./ear.js";
 import { type MarkupVerb, parseMarkup } from "./markup.js";
 import type { MediaLeg } from "./media-leg.js";
 import type { PhoneOutcome } from "./phone-types.js";
-import { type NodeAddress, openMediaSocket, postWebhook } from "./socket.js";
+import { type NodeAddress, fetchAudio, openMediaSocket, postWebhook } from "./socket.js";
 
 /** A node that redirects for ever is told apart from one that resumes a call a few times. */
 const REDIRECTS_MAX = 8;
 const FIRST_CALL_STATUS = "ringing";
 /** A caller waits through a longer one, a test does not. */
 const PAUSE_MS_MAX = 5_000;
+const PLAYED_RATE_HZ = 8_000;
+/** 40 ms. */
+const PLAYED_PIECE_SAMPLES = 320;
 /** Close code the WebSocket library reports when there was no close frame. */
 const NO_CLOSE_FRAME = 1006;
 
@@ -33,6 +37,8 @@ export interface MarkupRun {
   onVerb(verb: MarkupVerb): void;
   /** The first webhook was answered after this long. */
   onWebhookAnswered(durationMs: number): void;
+  /** A word of a `<Play>`, once its end was decoded. */
+  onPlayedWord(word: HeardWord, understood: boolean): void;
   /** Not null once the caller has hung up or dropped the line. */
   ended(): PhoneOutcome | null;
   openStream(socket: WebSocket, ids: CallIds, parameters: Readonly<Record<string, string>>): MediaLeg;
@@ -69,12 +75,33 @@ async function followMarkup(run: MarkupRun): Promise<PhoneOutcome> {
         break;
       }
       if (verb.kind === "pause") await pause(run.clock, verb.lengthMs);
+      if (verb.kind === "play") await play(run, verb.url);
       if (verb.kind !== "connectStream") continue;
       outcome = await holdStream(run, verb);
       if (run.ended() !== null || outcome.kind === "mediaFailed") return outcome;
     }
   }
   return outcome;
+}
+
+/** Fetches it, and lets the caller hear it for as long as it lasts. */
+async function play(run: MarkupRun, url: string): Promise<void> {
+  const { sampleRateHz, channels } = await fetchAudio(run.address, url);
+  const samples = channels[0] ?? new Int16Array();
+  if (sampleRateHz !== PLAYED_RATE_HZ) {
+    throw new LumentraError(
+      "CALLER_MARKUP_INVALID",
+      `The phone plays 8 kHz only, and this is ${sampleRateHz}`,
+    );
+  }
+  const ear = new Ear(run.clock.nowMs(), (word, understood) => run.onPlayedWord(word, understood));
+  for (let at = 0; at < samples.length; at += PLAYED_PIECE_SAMPLES) {
+    ear.hear(samples.subarray(at, at + PLAYED_PIECE_SAMPLES));
+    // Many phones share a thread: one that decodes seconds of speech must not make the others late.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  ear.hearSilence(PLAYED_RATE_HZ);
+  await pause(run.clock, (samples.length * 1_000) / PLAYED_RATE_HZ);
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {

@@ -25,10 +25,16 @@ void t.test("reads stream, parameters and redirect in order", (t) => {
 });
 
 void t.test("reads refusals, goodbyes and what it does not act out", (t) => {
+  t.same(parseMarkup("<Response><Dial>+12025550101</Dial></Response>"), [
+    { kind: "dial", number: "+12025550101" },
+  ]);
+  t.same(parseMarkup("<Response><Enqueue>front &amp; desk</Enqueue></Response>"), [
+    { kind: "enqueue", name: "front & desk" },
+  ]);
   t.same(parseMarkup('<Response><Reject reason="busy"/></Response>'), [{ kind: "reject", reason: "busy" }]);
   t.same(parseMarkup("<Response/>"), []);
   t.same(
-    parseMarkup('<Response><Say>Hi</Say><Pause length="2"/><Enqueue>q</Enqueue><Hangup/></Response>').map(
+    parseMarkup('<Response><Say>Hi</Say><Pause length="2"/><Gather>q</Gather><Hangup/></Response>').map(
       (verb) => verb.kind,
     ),
     ["say", "pause", "other", "hangup"],

@@ -19,6 +19,9 @@ export type MarkupVerb =
   | { readonly kind: "say"; readonly text: string }
   | { readonly kind: "play"; readonly url: string }
   | { readonly kind: "pause"; readonly lengthMs: number }
+  /** The call is somebody else's from here on: connected to a number, or waiting in a queue. */
+  | { readonly kind: "dial"; readonly number: string }
+  | { readonly kind: "enqueue"; readonly name: string }
   /** A verb the phone does not act out: it is reported and skipped. */
   | { readonly kind: "other"; readonly name: string };
 
@@ -79,6 +82,10 @@ function verbOf(node: XmlNode): MarkupVerb | null {
       return { kind: "say", text: textOf(node) };
     case "Play":
       return { kind: "play", url: textOf(node) };
+    case "Dial":
+      return { kind: "dial", number: textOf(node) };
+    case "Enqueue":
+      return { kind: "enqueue", name: textOf(node) };
     case "Pause":
       return { kind: "pause", lengthMs: Number(attributesOf(node).length ?? "1") * 1000 };
     default:

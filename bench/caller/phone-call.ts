@@ -234,6 +234,7 @@ export class PhoneCall {
       onWebhookAnswered: (durationMs) => {
         this.stats.webhookMs = durationMs;
       },
+      onPlayedWord: (word, understood) => this.#onWord(word, understood),
       ended: () => this.#ending,
       openStream: (socket, ids, parameters) => this.#openLeg(socket, ids, parameters),
       closeStream: () => this.#closeLeg(),

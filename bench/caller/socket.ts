@@ -5,6 +5,7 @@
  */
 import { WebSocket } from "ws";
 import { LumentraError } from "#runtime/errors";
+import { type WavAudio, decodeWav } from "#bench/speech";
 import type { CarrierDialect } from "./carrier.js";
 import { signForm, signUpgrade } from "./signature.js";
 
@@ -12,6 +13,8 @@ import { signForm, signUpgrade } from "./signature.js";
 const WEBHOOK_TIMEOUT_MS = 15_000;
 /** And about as long for the upgrade: two attempts of 5 s. */
 const UPGRADE_TIMEOUT_MS = 10_000;
+/** Of those that carriers play, what we read. */
+const PLAYABLE_TYPES: ReadonlySet<string> = new Set(["audio/wav", "audio/wave", "audio/x-wav"]);
 /** A message of ten minutes of audio in base64 is 6.4 MB; anything larger is not audio. */
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 
@@ -57,6 +60,21 @@ export async function postWebhook(
   }
   if (response.status !== 200) return { kind: "refused", status: response.status, body };
   return { kind: "markup", xml: body };
+}
+
+/** Fetches what a `<Play>` names, as a carrier does: unsigned, following nothing. Throws what it cannot use. */
+export async function fetchAudio(address: NodeAddress, url: string): Promise<WavAudio> {
+  const response = await fetch(dialUrl(address, url), {
+    redirect: "manual",
+    signal: AbortSignal.timeout(WEBHOOK_TIMEOUT_MS),
+  });
+  const body = new Uint8Array(await response.arrayBuffer());
+  const type = response.headers.get("content-type") ?? "";
+  if (response.status !== 200 || !PLAYABLE_TYPES.has(type)) {
+    const detail = `<Play>${url}</Play> was answered with ${response.status}, ${type || "no type"}`;
+    throw new LumentraError("CALLER_MARKUP_INVALID", `A carrier would refuse this markup: 11200, ${detail}`);
+  }
+  return decodeWav(body);
 }
 
 export interface MediaSocketListener {

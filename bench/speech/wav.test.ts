@@ -51,10 +51,19 @@ void t.test(
   },
 );
 
-void t.test("what is not 16-bit PCM is refused with a reason", async (t) => {
+void t.test("µ-law is read as what it decodes to, per channel", async (t) => {
+  const bytes = encodeWav({ sampleRateHz: 8000, channels: [Int16Array.of(0x00ff), Int16Array.of(0x0080)] });
+  bytes[20] = 7;
+  bytes[34] = 8;
+  // Four bytes of data: 0xff, 0x00, 0x80, 0x00 in turn for left and right.
+  const lowest = -32_124;
+  t.same(decodeWav(bytes).channels, [Int16Array.of(0, 32_124), Int16Array.of(lowest, lowest)]);
+});
+
+void t.test("what is neither 16-bit PCM nor µ-law is refused with a reason", async (t) => {
   t.throws(() => decodeWav(new Uint8Array(3)), /RIFF/);
   const bytes = encodeWav({ sampleRateHz: 8000, channels: [Int16Array.of(1)] });
   t.throws(() => decodeWav(bytes.subarray(0, 36)), /no data/);
-  bytes[20] = 7;
-  t.throws(() => decodeWav(bytes), /format 7/);
+  bytes[20] = 6;
+  t.throws(() => decodeWav(bytes), /format 6/);
 });

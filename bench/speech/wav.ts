@@ -1,12 +1,14 @@
 /**
- * WAV files, 16-bit PCM: for people to listen to and for tests to read back. Chunks other than `fmt ` and
- * `data` are skipped.
+ * WAV files: 16-bit PCM for people to listen to and for tests to read back, and µ-law to read what a carrier is
+ * given to play. Chunks other than `fmt ` and `data` are skipped.
  */
 import { writeFile } from "node:fs/promises";
 import { TextDecoder } from "node:util";
+import { decodeInto } from "#runtime/media";
 
 const HEADER_BYTES = 44;
 const PCM = 1;
+const MULAW = 7;
 const BYTES_PER_SAMPLE = 2;
 
 export interface WavAudio {
@@ -55,7 +57,7 @@ export function encodeWav(audio: WavAudio): Uint8Array {
   return bytes;
 }
 
-/** A RangeError or Error says what is wrong with a file that is not 16-bit PCM. */
+/** A RangeError or Error says what is wrong with a file that is neither 16-bit PCM nor µ-law. */
 export function decodeWav(bytes: Uint8Array): WavAudio {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 12 || readTag(bytes, 0) !== "RIFF" || readTag(bytes, 8) !== "WAVE") {
@@ -63,6 +65,7 @@ export function decodeWav(bytes: Uint8Array): WavAudio {
   }
   let channelCount = 0;
   let sampleRateHz = 0;
+  let isMulaw = false;
   for (let at = 12; at + 8 <= bytes.length; ) {
     const tag = readTag(bytes, at);
     const body = at + 8;
@@ -70,13 +73,19 @@ export function decodeWav(bytes: Uint8Array): WavAudio {
     if (tag === "fmt ") {
       const format = view.getUint16(body, true);
       const bits = view.getUint16(body + 14, true);
-      if (format !== PCM || bits !== 16) {
-        throw new Error(`only 16-bit PCM is read; this file has format ${format} with ${bits} bits`);
+      isMulaw = format === MULAW && bits === 8;
+      if (!isMulaw && (format !== PCM || bits !== 16)) {
+        throw new Error(
+          `only 16-bit PCM and µ-law are read; this file has format ${format} with ${bits} bits`,
+        );
       }
       channelCount = view.getUint16(body + 2, true);
       sampleRateHz = view.getUint32(body + 4, true);
     } else if (tag === "data" && channelCount > 0) {
-      return { sampleRateHz, channels: deinterleave(view, body, size, channelCount) };
+      const data = isMulaw
+        ? mulawToPcm(bytes.subarray(body, body + size))
+        : bytes.subarray(body, body + size);
+      return { sampleRateHz, channels: deinterleave(data, channelCount) };
     }
     // Chunks are padded to an even length.
     at = body + size + (size % 2);
@@ -84,13 +93,22 @@ export function decodeWav(bytes: Uint8Array): WavAudio {
   throw new Error("not a complete WAV file: it has no data after its format");
 }
 
-function deinterleave(view: DataView, from: number, size: number, channelCount: number): Int16Array[] {
+function mulawToPcm(data: Uint8Array): Uint8Array {
+  const samples = new Int16Array(data.length);
+  decodeInto("mulaw", data, 0, data.length, samples, 0);
+  const pcm = Buffer.alloc(data.length * BYTES_PER_SAMPLE);
+  samples.forEach((sample, index) => pcm.writeInt16LE(sample, index * BYTES_PER_SAMPLE));
+  return pcm;
+}
+
+function deinterleave(data: Uint8Array, channelCount: number): Int16Array[] {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const blockBytes = channelCount * BYTES_PER_SAMPLE;
-  const frameCount = Math.floor(size / blockBytes);
+  const frameCount = Math.floor(data.length / blockBytes);
   return Array.from({ length: channelCount }, (_, channelIndex) => {
     const channel = new Int16Array(frameCount);
     for (let i = 0; i < frameCount; i++) {
-      channel[i] = view.getInt16(from + i * blockBytes + channelIndex * BYTES_PER_SAMPLE, true);
+      channel[i] = view.getInt16(i * blockBytes + channelIndex * BYTES_PER_SAMPLE, true);
     }
     return channel;
   });
