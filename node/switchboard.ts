@@ -93,7 +93,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const tenant =
       account === undefined || account === call.accountId ? tenants.byNumber(call.pii.to) : undefined;
     if (tenant === undefined) return this.#refuse("unknownNumber", { kind: "busy" }, call);
-    const overflow = overflowOf(tenant);
+    const overflow = this.#overflowOf(tenant);
     if (this.#draining) return this.#refuse("draining", overflow, call);
     const again = this.#calls.byCarrierId(call.carrierCallId);
     if (again?.state === "reserved") {
@@ -217,8 +217,14 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   onEvent(_shardId: number, event: unknown): void {
     const told = event as CallShardEvent;
-    if (told.kind === "journal") this.#deps.journals.append(told.event);
-    else this.#deps.apologies.set(told.tenantId, told.audio);
+    switch (told.kind) {
+      case "journal":
+        return this.#deps.journals.append(told.event);
+      case "apology":
+        return this.#deps.apologies.set(told.tenantId, told.audio);
+      case "overflow":
+        return this.#edge.overflowAudio.set(told.tenantId, told.text, told.audio);
+    }
   }
 
   onHangUp(lease: SlotLease): void {
@@ -284,6 +290,11 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     else this.#edge.playAndClose(callId, format === null ? audio : mulawTo(format, audio));
   }
 
+  #overflowOf({ id, overflow, language }: TenantConfig): OverflowPolicy {
+    if (overflow.kind !== "message") return overflow;
+    return { ...overflow, language, audioUrl: this.#edge.overflowAudio.url(id, overflow.text) };
+  }
+
   #refuse(reason: RefusalReason, overflow: OverflowPolicy, call: InboundCall): Admission {
     this.#deps.log.info({ reason, carrierCallId: call.carrierCallId, pii: call.pii }, "call refused");
     return { kind: "refused", reason, overflow };
@@ -312,8 +323,4 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
 function admission({ callId, tenantId, lease }: LiveCall): Admission {
   return { kind: "admitted", callId, tenantId, side: lease.side, ringShard: () => lease.ringShard() };
-}
-
-function overflowOf({ overflow, language }: TenantConfig): OverflowPolicy {
-  return overflow.kind === "message" ? { ...overflow, language } : overflow;
 }

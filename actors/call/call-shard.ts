@@ -21,7 +21,7 @@ import { type CallMessage, RINGS_READY, callActorProps } from "./call-actor.js";
 import { CallCounters } from "./counters.js";
 import type { JournalEvent } from "#actors/journal";
 import { RingLosses } from "./ring-losses.js";
-import { cacheableTexts, shardLostApology } from "./tenant-phrases.js";
+import { cacheableTexts, overflowMessage, shardLostApology } from "./tenant-phrases.js";
 import { VoiceCache, type VoiceKey } from "./voice-cache.js";
 import { voiceDirectory } from "./voice-files.js";
 
@@ -46,7 +46,14 @@ export interface CallShardConfig {
 export type CallShardEvent =
   | { readonly kind: "journal"; readonly event: JournalEvent }
   /** The audio the edge plays to the tenant's callers when this shard is gone; µ-law, 8 kHz. */
-  | { readonly kind: "apology"; readonly tenantId: string; readonly audio: Uint8Array };
+  | { readonly kind: "apology"; readonly tenantId: string; readonly audio: Uint8Array }
+  /** The tenant's overflow message, which the edge has carriers play to callers it refuses; µ-law, 8 kHz. */
+  | {
+      readonly kind: "overflow";
+      readonly tenantId: string;
+      readonly text: string;
+      readonly audio: Uint8Array;
+    };
 
 /** Topics of `ask`. */
 export type CallShardTopic = "metrics";
@@ -172,13 +179,28 @@ class CallShard implements ShardHandler {
           this.#providers.llm(llm.provider).warm(),
           this.#providers.tts(tts.provider).warm(),
         ]);
-        await this.#cache.warm(key, cacheableTexts(tenant));
-        const apology = this.#cache.get(key, shardLostApology(tenant));
-        if (apology === null) return;
-        const event: CallShardEvent = { kind: "apology", tenantId: tenant.id, audio: apology.audio };
-        this.#context.emit(event);
+        const overflow = overflowMessage(tenant);
+        await this.#cache.warm(key, [...cacheableTexts(tenant), ...(overflow === null ? [] : [overflow])]);
+        this.#emitSpoken(key, shardLostApology(tenant), (audio) => ({
+          kind: "apology",
+          tenantId: tenant.id,
+          audio,
+        }));
+        if (overflow === null) return;
+        this.#emitSpoken(key, overflow, (audio) => ({
+          kind: "overflow",
+          tenantId: tenant.id,
+          text: overflow,
+          audio,
+        }));
       }),
     );
+  }
+
+  /** For the main thread, which needs it when no shard can be asked. Nothing when it could not be rendered. */
+  #emitSpoken(key: VoiceKey, text: string, event: (audio: Uint8Array) => CallShardEvent): void {
+    const speech = this.#cache.get(key, text);
+    if (speech !== null) this.#context.emit(event(speech.audio));
   }
 
   #collect(thread: string): void {

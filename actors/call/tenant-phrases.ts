@@ -21,6 +21,11 @@ export function shardLostApology(tenant: TenantConfig): string {
   return phrasesFor(tenant.language).apology.shardLost;
 }
 
+/** Played to callers who are refused: the edge keeps its audio. Null when the tenant's overflow is another. */
+export function overflowMessage({ overflow }: TenantConfig): string | null {
+  return overflow.kind === "message" ? overflow.text : null;
+}
+
 export function cacheableTexts(tenant: TenantConfig): readonly string[] {
   const phrases = phrasesFor(tenant.language);
   return [

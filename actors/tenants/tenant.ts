@@ -40,7 +40,7 @@ const overflowSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("busy") }).describe("The caller hears the busy signal."),
   z
     .strictObject({ kind: z.literal("message"), text: z.string().min(1).max(500) })
-    .describe("The carrier speaks this text, then hangs up."),
+    .describe("The caller hears this text in the agent's voice, then the carrier hangs up."),
   z
     .strictObject({ kind: z.literal("forward"), number: e164 })
     .describe("The carrier connects the caller to this number."),

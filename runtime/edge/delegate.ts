@@ -20,12 +20,18 @@ export interface InboundCall {
 /** What a caller gets whom we cannot answer; the tenant's choice. */
 export type OverflowPolicy =
   | { readonly kind: "busy" }
-  | { readonly kind: "message"; readonly text: string; readonly language: string }
+  | {
+      readonly kind: "message";
+      readonly text: string;
+      readonly language: string;
+      /** The text as audio (Edge.overflowAudio); null: the carrier's own voice says it. */
+      readonly audioUrl: string | null;
+    }
   | { readonly kind: "forward"; readonly number: string }
   | { readonly kind: "queue"; readonly name: string };
 
 /** A metric label: add rarely, never rename. `internal`: the delegate threw. */
-export type RefusalReason = "noSlot" | "draining" | "tenantCap" | "unknownNumber" | "internal";
+export type RefusalReason = "noSlot" | "draining" | "tenantCap" | "pressure" | "unknownNumber" | "internal";
 
 export type Admission =
   | {

@@ -30,6 +30,7 @@ import { route } from "./http-exchange.js";
 import { Leg, type LegEnvironment } from "./leg.js";
 import { registerMediaSockets } from "./media-sockets.js";
 import { MediaTokens } from "./media-token.js";
+import { OverflowAudio } from "./overflow-audio.js";
 import { type EdgeOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./options.js";
 import { Pump } from "./pump.js";
 import { Webhooks } from "./webhooks.js";
@@ -55,6 +56,8 @@ const LISTEN_EXCLUSIVE = 1;
 const CLOSE_GOING_AWAY = 1001;
 
 export class Edge {
+  /** What refused callers hear instead of the carrier's own voice. */
+  readonly overflowAudio = new OverflowAudio(() => this.#publicUrl);
   readonly #options: ResolvedEdgeOptions;
   readonly #dependencies: EdgeDependencies;
   readonly #app: TemplatedApp;
@@ -133,6 +136,7 @@ export class Edge {
         );
       }
     }
+    this.overflowAudio.register(this.#app, log, metrics);
     registerNotFound(this.#app, dependencies);
 
     this.#adminApp = App();

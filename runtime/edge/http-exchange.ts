@@ -110,7 +110,7 @@ export class HttpExchange {
     });
   }
 
-  respond(status: number, contentType: string, body: string, closeConnection = false): void {
+  respond(status: number, contentType: string, body: string | Uint8Array, closeConnection = false): void {
     if (this.#over) return;
     this.#over = true;
     // X4

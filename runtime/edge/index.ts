@@ -31,4 +31,5 @@ export { type SignalWireOptions, createSignalWire } from "./carriers/signalwire.
 export { type TwilioOptions, createTwilio } from "./carriers/twilio.js";
 export type { Admission, EdgeDelegate, InboundCall, OverflowPolicy, RefusalReason } from "./delegate.js";
 export { Edge, type EdgeDependencies } from "./edge.js";
+export type { OverflowAudio } from "./overflow-audio.js";
 export { type EdgeOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./options.js";

@@ -138,7 +138,7 @@ void t.test(
     const cases: [OverflowPolicy, RegExp][] = [
       [{ kind: "busy" }, /<Response><Reject reason="busy"\/><\/Response>/],
       [
-        { kind: "message", text: "All lines are busy.", language: "en-GB" },
+        { kind: "message", text: "All lines are busy.", language: "en-GB", audioUrl: null },
         /<Say language="en-GB">All lines/,
       ],
       [{ kind: "forward", number: "+12025550100" }, /<Response><Dial>\+12025550100<\/Dial><\/Response>/],

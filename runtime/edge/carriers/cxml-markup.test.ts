@@ -34,8 +34,16 @@ void t.test("the markup says what Twilio's own builder says", async (t) => {
   message.say({ language: "fr-FR" }, text);
   message.hangup();
   t.strictSame(
-    tree(carrier.overflowMarkup({ kind: "message", text, language: "fr-FR" })),
+    tree(carrier.overflowMarkup({ kind: "message", text, language: "fr-FR", audioUrl: null })),
     tree(message.toString()),
+  );
+  const played = new twilio.twiml.VoiceResponse();
+  const audioUrl = "https://edge.example.test/overflow/n4me.wav";
+  played.play(audioUrl);
+  played.hangup();
+  t.strictSame(
+    tree(carrier.overflowMarkup({ kind: "message", text, language: "fr-FR", audioUrl })),
+    tree(played.toString()),
   );
   t.strictSame(tree(carrier.sayMarkup(text, "fr-FR")), tree(message.toString()));
 

@@ -21,7 +21,10 @@ export function connectMarkup(
 
 export function overflowMarkup(policy: OverflowPolicy): string {
   if (policy.kind === "busy") return render({ Reject: { "@reason": "busy" } });
-  if (policy.kind === "message") return sayMarkup(policy.text, policy.language);
+  if (policy.kind === "message") {
+    if (policy.audioUrl === null) return sayMarkup(policy.text, policy.language);
+    return render({ Play: policy.audioUrl, Hangup: {} });
+  }
   if (policy.kind === "forward") return render({ Dial: policy.number });
   return render({ Enqueue: policy.name });
 }
