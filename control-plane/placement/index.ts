@@ -1,0 +1,22 @@
+/**
+ * Where a call goes.
+ *
+ * ```ts
+ * const view = new ClusterView();
+ * view.beginRefresh();
+ * view.replace(await directory.nodes());
+ * for (const round of rounds(view, { preferredNodeId: "node-1", region: "us-east-1" }, random)) {
+ *   const result = await directory.reserve({ ...call, ...round });
+ *   if (result.kind !== "full") return result;
+ *   round.nodeIds.forEach((nodeId) => view.markFull(nodeId));
+ * }
+ * ```
+ */
+export {
+  type ChooseRequest,
+  MAX_NODES_PER_ROUND,
+  PREFERRED_LOAD_MARGIN,
+  type Round,
+  rounds,
+} from "./choose.js";
+export { AVOIDED_FROM_RUNG, type Candidate, ClusterView, type ViewedNode, loadOf } from "./cluster-view.js";
