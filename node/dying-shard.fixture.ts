@@ -19,6 +19,7 @@ function createDyingShard(context: ShardContext): ShardHandler {
       const death = Object.entries(DEATHS).find(([, number]) => number === start.pii.from);
       if (death !== undefined) context.clock.setTimer(DIES_AFTER_MS, () => die(death[0]));
     },
+    endCall: (slot, outcome) => shard.endCall(slot, outcome),
     ringsReady: (slot) => shard.ringsReady(slot),
     afterTick: (nowMs) => shard.afterTick?.(nowMs),
     beginDrain: (deadlineAtMs) => shard.beginDrain(deadlineAtMs),

@@ -11,8 +11,10 @@ import { Call, type CallDeps } from "./call.js";
 export type CallMessage =
   /** The leg's in-ring has something. Constant: told at most once while it waits. */
   | { readonly kind: "ringsReady" }
-  /** The drain's grace runs out: say goodbye and go. */
+  /** A drain's grace runs out, or somebody hung up for us: say goodbye and go. */
   | { readonly kind: "endSoon"; readonly outcome: CallOutcome }
+  /** Another owner has the call: go without a word, on the line or in the journal. */
+  | { readonly kind: "abandon"; readonly outcome: CallOutcome }
   /** A stage's callback threw: it is thrown again where the supervisor sees it. */
   | { readonly kind: "crashed"; readonly error: unknown };
 
@@ -62,6 +64,8 @@ class CallActor extends Actor<CallMessage> {
         return this.#call?.onRingsReady();
       case "endSoon":
         return this.#call?.endSoon(message.outcome);
+      case "abandon":
+        return this.#call?.abandon(message.outcome);
       case "crashed":
         throw message.error;
     }

@@ -137,6 +137,10 @@ class CallShard implements ShardHandler {
     }
   }
 
+  endCall(slot: number, outcome: CallOutcome): void {
+    this.#calls.get(slot)?.tell({ kind: outcome.kind === "leaseLost" ? "abandon" : "endSoon", outcome });
+  }
+
   ringsReady(slot: number): void {
     this.#calls.get(slot)?.tellOnce(RINGS_READY);
   }

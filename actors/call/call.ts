@@ -168,6 +168,12 @@ export class Call {
     this.#leave(phrasesFor(this.#deps.tenant.language).goodbye, "legEnded", outcome);
   }
 
+  /** The lease is another's: from here on this call writes nothing, and its leg is none of its business. */
+  abandon(outcome: CallOutcome): void {
+    this.#journal.close();
+    this.end(outcome);
+  }
+
   /** C1. Idempotent. */
   end(outcome: CallOutcome): void {
     if (this.#ended) return;

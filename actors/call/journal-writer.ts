@@ -17,6 +17,11 @@ export class JournalWriter {
     this.#emit = emit;
   }
 
+  /** Nothing more is written, not even the end: the journal is another owner's. */
+  close(): void {
+    this.#ended = true;
+  }
+
   /** False when the journal is closed already: what comes after the end of a call is not part of it. */
   record(fact: JournalFact): boolean {
     if (this.#ended) return false;

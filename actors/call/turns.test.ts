@@ -215,6 +215,24 @@ void t.test("a caller who hangs up mid-reply: what was heard is kept, and the ca
   );
 });
 
+void t.test("a call whose lease is another's writes nothing more and says nothing", async (t) => {
+  const fixture = answered({ reply: () => ({ text: LONG_REPLY }) });
+  fixture.say("when are you open?", 1_500);
+  const written = fixture.journal.length;
+  fixture.call.abandon({ kind: "leaseLost" });
+  fixture.run(1_000);
+  t.same(fixture.outcome, { kind: "leaseLost" });
+  t.equal(fixture.journal.length, written);
+});
+
+void t.test("a call ended from outside says goodbye first", async (t) => {
+  const fixture = answered();
+  fixture.call.endSoon({ kind: "operatorHungUp" });
+  fixture.run(6_000);
+  t.same(fixture.outcome, { kind: "operatorHungUp" });
+  t.match(fixture.heardByJournal().at(-1), /goodbye/i);
+});
+
 /** Tools answer through promises: lets them settle between steps of line time. */
 async function settle(fixture: CallFixture, ms: number): Promise<void> {
   for (let elapsed = 0; elapsed < ms; elapsed += 20) {

@@ -22,7 +22,7 @@ export interface ShardBoot {
 }
 
 /** From the main thread to a shard. */
-export type ToShard = OpenCall | Configure | Ask | BeginDrain | Stop;
+export type ToShard = OpenCall | EndCall | Configure | Ask | BeginDrain | Stop;
 
 /** A media socket has opened on this slot. Answered by CallClosed or CallRefused, always. */
 export interface OpenCall {
@@ -30,6 +30,14 @@ export interface OpenCall {
   readonly slot: number;
   readonly generation: number;
   readonly start: CallStart;
+}
+
+/** End this call with this outcome; nothing when it is over already. */
+export interface EndCall {
+  readonly kind: "endCall";
+  readonly slot: number;
+  readonly generation: number;
+  readonly outcome: CallOutcome;
 }
 
 /** A new snapshot of the configuration: whole, not a difference. */

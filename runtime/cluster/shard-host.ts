@@ -19,7 +19,7 @@ import { type Clock, RestartBudget, type TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import { Arena } from "#runtime/media";
 import type { Logger } from "#runtime/telemetry";
-import type { CallStart } from "./call-start.js";
+import type { CallOutcome, CallStart } from "./call-start.js";
 import { HangDetector } from "./hang-detector.js";
 import type { ShardItem } from "./messages.js";
 import type { ResolvedShardPoolOptions } from "./options.js";
@@ -143,6 +143,17 @@ export class ShardHost {
       incarnation.slots.markReserved(lease);
       throw error;
     }
+  }
+
+  /** False when there is no such call any more. */
+  endCall(lease: SlotLease, outcome: CallOutcome): boolean {
+    const incarnation = this.#incarnation;
+    if (incarnation === null || incarnation.slots !== SlotTable.of(lease) || lease.state !== "open") {
+      return false;
+    }
+    const { slot, generation } = lease;
+    incarnation.post({ kind: "endCall", slot, generation, outcome });
+    return true;
   }
 
   ask(topic: string, payload: unknown, deadlineMs: number): Promise<unknown> {

@@ -208,6 +208,25 @@ void t.test("a hang-up reaches the edge with its lease, and a late one reaches n
   t.equal(seen.of("hangUp").length, 1);
 });
 
+void t.test("one call is ended by the node, and an ask that comes too late ends no other", async (t) => {
+  const { pool, seen } = await started(t);
+  const [lease, other] = [pool.reserve()!, pool.reserve()!];
+  t.equal(pool.endCall(lease, { kind: "operatorHungUp" }), false, "it has not begun");
+  pool.open(lease, callStart());
+  pool.open(other, callStart("call-2"));
+  t.equal(pool.endCall(lease, { kind: "operatorHungUp" }), true);
+  // Sent before the first could be answered: by its turn the call is over.
+  t.equal(pool.endCall(lease, { kind: "leaseLost" }), true);
+  const closed = await seen.next("closed", () => true, 0);
+  t.equal(closed.lease, lease);
+  t.same(closed.outcome, { kind: "operatorHungUp" });
+  t.equal(pool.endCall(lease, { kind: "operatorHungUp" }), false, "it is over");
+  pool.release(lease);
+  t.match(await stateOf(pool), { openCalls: 1 });
+  t.equal(other.state, "open");
+  t.equal(seen.of("event").filter(({ event }) => (event as { kind: string }).kind === "endCall").length, 1);
+});
+
 void t.test("events arrive in order with the end of the call", async (t) => {
   const { pool, seen } = await started(t);
   const lease = pool.reserve()!;

@@ -117,6 +117,15 @@ export class ShardPool {
   }
 
   /**
+   * Asks the shard to end one call: after a goodbye, or at once and without a word when the outcome is
+   * `leaseLost`. onCallClosed tells when it is over. False when it is not open (any more): reserved, closed
+   * or lost; nothing happens then.
+   */
+  endCall(lease: SlotLease, outcome: CallOutcome): boolean {
+    return this.#host(lease.shardId).endCall(lease, outcome);
+  }
+
+  /**
    * The edge is done with the slot and will not touch its rings again. It is reused once the shard is done
    * with it too. Idempotent; in any state.
    */

@@ -57,6 +57,11 @@ export interface ShardHandler {
   configure(config: unknown): void | Promise<void>;
   /** A call begins. Throwing refuses it. */
   openCall(slot: number, leg: ShardSlot, start: CallStart): void;
+  /**
+   * The node wants this call over, with this outcome: `leaseLost` at once and without a word, whatever else
+   * after a goodbye. Told by callClosed like any end.
+   */
+  endCall(slot: number, outcome: CallOutcome): void;
   /** The slot's in-ring has something, probably. Per frame: no allocation, no logging. */
   ringsReady(slot: number): void;
   /** At the end of each tick, while there are calls: the place to run what ringsReady has queued. */
@@ -166,6 +171,11 @@ class ShardRuntime implements ShardContext {
     switch (message.kind) {
       case "openCall":
         this.#openCall(message);
+        return;
+      case "endCall":
+        // It may have ended by itself while this was on its way, and the slot be another call's.
+        if (this.#generations[message.slot] !== message.generation) return;
+        this.#running().endCall(message.slot, message.outcome);
         return;
       case "configure":
         void this.#configure(message.config);

@@ -5,7 +5,7 @@
 // oxlint-disable no-restricted-globals -- tests open gates in these threads through two shared words
 import { LumentraError } from "#runtime/errors";
 import { RecordKind, type ShardSlot } from "#runtime/media";
-import type { CallStart } from "./call-start.js";
+import type { CallOutcome, CallStart } from "./call-start.js";
 import { type ShardContext, type ShardHandler, runShard } from "./shard-runtime.js";
 
 export interface TestShardData {
@@ -65,6 +65,12 @@ class TestShard implements ShardHandler {
     this.#legs.set(slot, { leg, start });
     this.#context.emit({ kind: "opened", callId: start.callId });
     if (start.callId === "close at once") this.#close(slot);
+  }
+
+  endCall(slot: number, outcome: CallOutcome): void {
+    this.#context.emit({ kind: "endCall", callId: this.#legs.get(slot)?.start.callId, outcome });
+    this.#legs.delete(slot);
+    this.#context.callClosed(slot, outcome);
   }
 
   ringsReady(slot: number): void {
