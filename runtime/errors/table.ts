@@ -370,6 +370,11 @@ export const errorTable = {
     grpcStatus: "DEADLINE_EXCEEDED",
     meaning: "The request took longer than the RPC may, or than the caller wanted to wait.",
   },
+  MESSAGE_TOO_LARGE: {
+    retryable: false,
+    grpcStatus: "RESOURCE_EXHAUSTED",
+    meaning: "A message is longer than the other side takes.",
+  },
   WATCHER_TOO_SLOW: {
     retryable: true,
     grpcStatus: "RESOURCE_EXHAUSTED",
