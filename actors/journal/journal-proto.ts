@@ -113,14 +113,16 @@ const codecs: Codecs = {
     },
   },
   agentProgress: {
-    toProto: ({ turn, source, pii }) => ({
+    toProto: ({ turn, source, whole: isWhole, pii }) => ({
       turn,
       source: SOURCES[source],
+      whole: isWhole,
       pii: { intended: pii.intended, heard: pii.heard },
     }),
-    fromProto: ({ turn, source, pii }) => {
+    fromProto: ({ turn, source, whole: isWhole, pii }) => {
       const { intended, heard } = present(pii, "agent_progress.pii");
-      return { turn, source: named(SOURCES, source, "agent_progress.source"), pii: { intended, heard } };
+      const from = named(SOURCES, source, "agent_progress.source");
+      return { turn, source: from, whole: isWhole, pii: { intended, heard } };
     },
   },
   bargeIn: {

@@ -46,6 +46,7 @@ const makers: { readonly [K in Kind]: (random: Random) => Extract<JournalFact, {
   agentProgress: (random) => ({
     kind: "agentProgress",
     turn: count(random),
+    whole: random.next() < 0.5,
     source: pick(random, SOURCES),
     pii: { intended: text(random), heard: text(random) },
   }),

@@ -77,13 +77,15 @@ export type JournalFact =
   | { readonly kind: "dtmf"; readonly pii: { readonly digit: string } }
   | { readonly kind: "providerFailed"; readonly provider: string; readonly code: string }
   /**
-   * The agent is speaking: when a reply's first audio left, and at each clause that was heard. What another
-   * owner needs to go on from there; `intended` is what is known of the reply by then.
+   * The agent is speaking: when a reply's first audio left, at each clause that was heard, and when its text is
+   * whole. What another owner needs to go on from there; `intended` is what is known of the reply by then.
    */
   | {
       readonly kind: "agentProgress";
       readonly turn: number;
       readonly source: "greeting" | "quickReply" | "model" | "prompt";
+      /** `intended` is all of the reply. When it was all heard and no more follows, `agentTurn` is written instead. */
+      readonly whole: boolean;
       readonly pii: { readonly intended: string; readonly heard: string };
     }
   /** The media leg was lost without a hang-up; the carrier will ask what comes next. */
