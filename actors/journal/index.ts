@@ -7,5 +7,6 @@
  * const read = answer.events.map(journalEventFromProto);
  * ```
  */
+export { describeJournalEvent } from "./journal-line.js";
 export type { JournalEvent, JournalFact, TurnLedger } from "./journal.js";
 export { journalEventFromProto, journalEventToProto } from "./journal-proto.js";

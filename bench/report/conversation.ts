@@ -9,7 +9,7 @@ import { createColors } from "picocolors";
 import type { JournalEvent } from "#actors/journal";
 import type { PhoneCall, PhoneEvent } from "#bench/caller";
 import type { Clock } from "#runtime/actor";
-import { describeJournalEvent } from "./journal-line.js";
+import { describeJournalEvent } from "#actors/journal";
 import { describeOutcome } from "./outcome.js";
 
 export interface ConversationPrinterOptions {

@@ -10,7 +10,6 @@
  */
 export { ConversationPrinter, type ConversationPrinterOptions } from "./conversation.js";
 export { type CallReport, callReport } from "./call-report.js";
-export { describeJournalEvent } from "./journal-line.js";
 export { type MachineFacts, describeMachine, machineFacts } from "./machine.js";
 export { describeOutcome } from "./outcome.js";
 export { renderRows, renderTurnTable } from "./tables.js";

@@ -3,7 +3,7 @@ import type { JournalEvent, JournalFact, TurnLedger } from "#actors/journal";
 import type { PhoneCall, PhoneEvent, Turn } from "#bench/caller";
 import { VirtualClock } from "#runtime/actor";
 import { ConversationPrinter } from "./conversation.js";
-import { describeJournalEvent } from "./journal-line.js";
+import { describeJournalEvent } from "#actors/journal";
 import { describeMachine, machineFacts } from "./machine.js";
 import { renderRows, renderTurnTable } from "./tables.js";
 

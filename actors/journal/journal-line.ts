@@ -1,5 +1,5 @@
 /** A journal event as one line for people. */
-import type { JournalEvent } from "#actors/journal";
+import type { JournalEvent } from "./journal.js";
 
 const TEXT_CHARS_MAX = 160;
 

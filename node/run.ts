@@ -1,0 +1,47 @@
+/**
+ * A media node as a process. Serves until SIGTERM or SIGINT, then drains: no new calls, live calls finish
+ * within the grace. A second signal ends it now.
+ */
+import { LumentraError } from "#runtime/errors";
+import type { Environment } from "#runtime/settings";
+import { printBanner } from "./banner.js";
+import { type RunningNode, startNode } from "./node.js";
+import { type Settings, resolveSettings } from "./settings.js";
+
+/** Resolves with the exit code when it has ended: 0 drained or ended, 1 could not start, 2 a setting is wrong. */
+export async function runNode(environment: Environment): Promise<number> {
+  let settings: Settings;
+  let node: RunningNode;
+  try {
+    settings = resolveSettings(environment);
+    node = await startNode(settings);
+  } catch (error) {
+    const isSetting = error instanceof LumentraError && error.code.endsWith("_INVALID");
+    process.stderr.write(`lumentra: ${error instanceof Error ? error.message : String(error)}\n`);
+    return isSetting ? 2 : 1;
+  }
+  printBanner(settings, node);
+
+  return new Promise((resolve) => {
+    const finish = async (): Promise<void> => {
+      await node.close();
+      resolve(0);
+    };
+    let signalCount = 0;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      signalCount += 1;
+      if (signalCount === 1) {
+        node.log.info(
+          { signal, graceS: settings.LUMENTRA_DRAIN_GRACE_S },
+          "draining; a second signal ends now",
+        );
+        void node.drain(settings.LUMENTRA_DRAIN_GRACE_S * 1_000).then(finish);
+      } else {
+        node.log.warn({ signal }, "ending now");
+        void finish();
+      }
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+}
