@@ -57,6 +57,9 @@ export async function startTestNode(t: Test, options: TestNodeOptions = {}): Pro
       LUMENTRA_TENANTS_FILE: tenantsFile,
       LUMENTRA_DATA_DIR: directory,
       LUMENTRA_LOG_LEVEL: "silent",
+      // A machine busy with other tests is no matter of these.
+      LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
+      LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
       ...options.environment,
     }),
     options.shardEntry,

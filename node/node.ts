@@ -10,6 +10,7 @@ import { FileTenantDirectory } from "#actors/tenants";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
 import { providerSettings } from "./provider-settings.js";
+import { NodePressureSource, Pressure, pressureThresholds } from "./pressure/index.js";
 import type { Settings } from "./settings.js";
 import { Switchboard } from "./switchboard.js";
 
@@ -94,7 +95,15 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     },
     { clock, log, metrics, delegate: switchboard },
   );
-  switchboard.connect(pool, edge);
+  const pressure = new Pressure({
+    clock,
+    log,
+    metrics,
+    source: new NodePressureSource(pool, metrics.edgePacingErrorMs),
+    thresholds: pressureThresholds(settings),
+    onRung: (rung) => pool.setPressure(rung),
+  });
+  switchboard.connect(pool, edge, pressure);
   const configure = (): void => pool.configure({ tenants: tenants.tenants } satisfies CallShardConfig);
   tenants.onChange(configure);
   configure();
@@ -104,6 +113,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
   const close = (): Promise<void> => {
     closing ??= (async () => {
       tenants.close();
+      pressure.close();
       await edge.close();
       await pool.close();
       await trimming;
@@ -117,6 +127,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     // After the shards have read what their tenants need: that counts as use.
     trimming = trimVoiceFiles(settings.LUMENTRA_DATA_DIR, clock.unixMs(), log);
     const { port, adminPort } = await edge.listen();
+    pressure.start();
     return {
       edgePort: port,
       adminPort,

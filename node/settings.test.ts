@@ -19,11 +19,25 @@ void t.test("a wrong value is refused with its name and what it must be", async 
     [{ LUMENTRA_EDGE_PORT: "80a" }, /LUMENTRA_EDGE_PORT must be a whole number/],
     [{ LUMENTRA_PUBLIC_URL: "voice.example" }, /LUMENTRA_PUBLIC_URL must be a URL/],
     [{ LUMENTRA_LOG_LEVEL: "loud" }, /LUMENTRA_LOG_LEVEL/],
+    [{ LUMENTRA_PRESSURE_SLOT_USAGE: "0.5,0.9,2,off" }, /LUMENTRA_PRESSURE_SLOT_USAGE must be four numbers/],
+    [{ LUMENTRA_PRESSURE_PACING_LAG_MS: "20,10,30,40" }, /ascending/],
+    [{ LUMENTRA_PRESSURE_PACING_LAG_MS: "20,30,40" }, /four numbers/],
+    [{ LUMENTRA_PRESSURE_PACING_LAG_MS: "20,,30,40" }, /four numbers/],
     [{ DEEPGRAM_URL: "ftp://x" }, /DEEPGRAM_URL must be a URL/],
   ];
   for (const [environment, expected] of wrong) {
     t.throws(() => resolveSettings(environment), { code: "SETTING_INVALID", message: expected });
   }
+});
+
+void t.test("pressure's thresholds are four numbers, or off", async (t) => {
+  const lag = (text: string) =>
+    resolveSettings({ LUMENTRA_PRESSURE_PACING_LAG_MS: text }).LUMENTRA_PRESSURE_PACING_LAG_MS;
+  const never = Number.POSITIVE_INFINITY;
+  t.strictSame(lag("5, 10.5,20,20"), [5, 10.5, 20, 20]);
+  t.strictSame(lag("off,10,off,30"), [never, 10, never, 30]);
+  t.strictSame(lag("off"), [never, never, never, never]);
+  t.strictSame(resolveSettings({}).LUMENTRA_PRESSURE_SLOT_USAGE, [never, 0.99, never, never]);
 });
 
 void t.test("a shard may have as many slots as an arena can, and no more", async (t) => {

@@ -15,6 +15,7 @@ import {
   url,
   whole,
 } from "#runtime/settings";
+import { pressureSettings } from "./pressure/index.js";
 
 const PREFIXES = ["LUMENTRA_", "TWILIO_", "SIGNALWIRE_", "DEEPGRAM_", "GROQ_", "CARTESIA_"] as const;
 
@@ -53,6 +54,7 @@ export const settingsSchema = z.object({
   LUMENTRA_MAX_SOCKETS: meta(whole(1, 1_000_000).default(10_000), {
     help: "Media sockets at once; more are refused before the upgrade.",
   }),
+  ...pressureSettings,
   LUMENTRA_EMULATED: meta(text().optional(), {
     help: "Set by `npm start`: which providers are emulated, comma separated; the banner says so.",
   }),

@@ -11,6 +11,7 @@ import { createMetrics, silentLogger } from "#runtime/telemetry";
 import { type TenantDirectory, tenantSchema } from "#actors/tenants";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
+import type { Pressure } from "./pressure/index.js";
 import { Switchboard } from "./switchboard.js";
 
 const L16: AudioFormat = { encoding: "l16le", sampleRateHz: 16_000 };
@@ -59,7 +60,8 @@ function rig(t: Test) {
     hangUp: () => {},
     playAndClose: (_callId: string, audio: Uint8Array) => apologised.push(audio),
   } as unknown as Edge;
-  switchboard.connect(pool, edge);
+  const pressure = { mayTakeCalls: () => true } as unknown as Pressure;
+  switchboard.connect(pool, edge, pressure);
   /** A call whose media socket is open. */
   const open = (format: AudioFormat = MULAW_8K) => {
     const call: InboundCall = {

@@ -27,6 +27,7 @@ import type { ApologyStore } from "./apologies.js";
 import type { JournalStore } from "./journal-store.js";
 import { type LiveCall, LiveCalls } from "./live-calls.js";
 import { mulawTo } from "./mulaw-to.js";
+import type { Pressure } from "./pressure/index.js";
 
 /** A shard that cannot answer a scrape in this time is busy; its last figures stand in for it. */
 const METRICS_DEADLINE_MS = 1_000;
@@ -61,6 +62,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   readonly #legEnds = new LRUCache<string, LegEnd>({ max: LEG_ENDS_KEPT_MAX });
   #pool!: ShardPool;
   #edge!: Edge;
+  #pressure!: Pressure;
   readonly #pumpLease = (lease: SlotLease): void => this.#edge.pump(lease.side);
   #draining = false;
   #onEmpty: (() => void) | null = null;
@@ -70,10 +72,11 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     deps.metrics.onCollect(() => this.#collect());
   }
 
-  /** Both were made with this as their delegate; nothing happens before this. */
-  connect(pool: ShardPool, edge: Edge): void {
+  /** Pool and edge were made with this as their delegate; nothing happens before this. */
+  connect(pool: ShardPool, edge: Edge, pressure: Pressure): void {
     this.#pool = pool;
     this.#edge = edge;
+    this.#pressure = pressure;
   }
 
   /** New calls get their overflow. Resolves when the last live call is gone. */
@@ -103,6 +106,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     if (this.#calls.countOf(tenant.id) >= tenant.limits.concurrentCalls) {
       return this.#refuse("tenantCap", overflow, call);
     }
+    if (!this.#pressure.mayTakeCalls()) return this.#refuse("pressure", overflow, call);
     const lease = this.#pool.reserve();
     if (lease === null) return this.#refuse("noSlot", overflow, call);
     const admitted: LiveCall = {
@@ -179,7 +183,8 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> } {
     const { ready, reason } = this.#pool.readiness();
-    return { ready, detail: { reason, liveCalls: this.#calls.size, shards: this.#pool.stats() } };
+    const pressure = this.#pressure.current();
+    return { ready, detail: { reason, liveCalls: this.#calls.size, pressure, shards: this.#pool.stats() } };
   }
 
   liveCalls(): readonly unknown[] {

@@ -30,6 +30,9 @@ export const READY_WITHIN_MS = 5_000;
 /** How long before a drain's deadline the calls that are left are told goodbye. */
 export const GOODBYE_BEFORE_MS = 5_000;
 
+/** Of the node's backpressure ladder. */
+const NO_SPECULATION_RUNG = 1;
+
 /** What the node hands each shard at spawn; plain data. */
 export interface CallShardData {
   readonly providers: ProviderSettings;
@@ -127,6 +130,7 @@ class CallShard implements ShardHandler {
       counters: this.#counters,
       emit: (event) => this.#context.emit({ kind: "journal", event } satisfies CallShardEvent),
       wakeEdge: () => this.#context.wakeEdge(slot),
+      maySpeculate: () => this.#context.pressure() < NO_SPECULATION_RUNG,
       hangUp: () => this.#context.hangUp(slot),
       onEnded: (outcome) => this.#onEnded(slot, outcome),
     });
@@ -159,6 +163,10 @@ class CallShard implements ShardHandler {
   ask(topic: string): Promise<unknown> {
     if (topic === ("metrics" satisfies CallShardTopic)) return this.#metrics.snapshot();
     return Promise.reject(new Error(`a shard answers nothing about ${topic}`));
+  }
+
+  budgetUsage(): number {
+    return this.#providers.usage();
   }
 
   async stop(): Promise<void> {

@@ -60,6 +60,8 @@ export class CallFixture {
   hangUpAsked = false;
   readonly clearsAtMs: number[] = [];
   callerSpeaks = false;
+  /** The shard's answer while the node is under no pressure. */
+  maySpeculate = true;
   readonly #arena = Arena.create({ slotCount: 1 });
   readonly #edge = this.#arena.edgeSide(0);
   readonly #metrics = createMetrics({ thread: "test" });
@@ -107,6 +109,7 @@ export class CallFixture {
       counters: new CallCounters(this.#metrics),
       emit: (event) => this.journal.push(event),
       wakeEdge: () => {},
+      maySpeculate: () => this.maySpeculate,
       hangUp: () => {
         this.hangUpAsked = true;
       },
@@ -118,6 +121,11 @@ export class CallFixture {
       },
     });
     this.call.begin();
+  }
+
+  /** The metrics page. */
+  async metricsText(): Promise<string> {
+    return this.#metrics.registry.metrics();
   }
 
   /** Runs `ms` of line time: each 20 ms the carrier plays, the caller's frame comes in, the call looks. */

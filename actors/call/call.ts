@@ -59,6 +59,8 @@ export interface CallDeps {
   readonly counters: CallCounters;
   readonly emit: (event: JournalEvent) => void;
   readonly wakeEdge: () => void;
+  /** Whether replies may be begun before their turn is over; asked anew for each. */
+  readonly maySpeculate: () => boolean;
   /** Ask the edge to close the leg. */
   readonly hangUp: () => void;
   /** The call is over and everything of it is released. */
@@ -128,6 +130,7 @@ export class Call {
       playout: this.#playout,
       speaker: this.#speaker,
       counters: deps.counters,
+      maySpeculate: deps.maySpeculate,
       generate: (said, ledger, events) => this.#generate(said, ledger, events, ttsRequest),
       quickReplyText: (kind) => quickReplyText(tenant, kind),
       onIdle: () => this.#armSilence(),

@@ -41,6 +41,10 @@ export class CallCounters {
     this.#metrics.eagerWasteTokens.inc(Math.ceil(textChars / 4));
   }
 
+  speculationSuppressed(): void {
+    this.#metrics.speculationSuppressed.inc();
+  }
+
   replyRestarted(): void {
     this.#metrics.eagerGenerations.inc({ result: "restarted" });
   }

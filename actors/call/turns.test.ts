@@ -34,6 +34,24 @@ void t.test("a question is answered, and the ledger adds up to the delay that wa
   t.equal(fixture.requests.length, 1);
 });
 
+void t.test(
+  "under pressure the model is asked when the turn is over, once, and the answer is as good",
+  async (t) => {
+    const fixture = answered({ reply: () => ({ text: "Yes we are." }) });
+    fixture.maySpeculate = false;
+    fixture.say("are you open today?", 3_000);
+    t.equal(fixture.heardByJournal()[1], "Yes we are.");
+    const { ledger } = fixture.facts("agentTurn")[1]!;
+    t.equal(ledger.eagerStartAtMs, null);
+    t.ok(ledger.llmStartAtMs! >= ledger.committedAtMs!);
+    t.equal(fixture.requests.length, 1);
+    t.match(await fixture.metricsText(), /^lumentra_speculation_suppressed_total 1$/m, "counted once a turn");
+    fixture.maySpeculate = true;
+    fixture.say("and on the next day?", 3_000);
+    t.ok(fixture.facts("agentTurn")[2]!.ledger.eagerStartAtMs !== null, "the pressure is gone");
+  },
+);
+
 void t.test("no audio leaves before the turn is committed", async (t) => {
   const fixture = answered({ reply: () => ({ text: "At five.", delayMs: 1 }) });
   fixture.say("when do you close? and", 200); // "and" says that more is to come

@@ -75,6 +75,8 @@ export interface TurnsDeps {
   readonly playout: Playout;
   readonly speaker: Speaker;
   readonly counters: CallCounters;
+  /** Whether eager generations may be begun now. */
+  readonly maySpeculate: () => boolean;
   generate(said: string, ledger: Ledger, events: GenerationEvents): Generation;
   quickReplyText(kind: NonNullable<ReturnType<typeof matchQuickReply>>): string;
   /** The floor is free: nobody speaks and nothing is being prepared. */
@@ -244,6 +246,12 @@ export class Turns {
       this.#discardEager();
     }
     if (this.#eagerCount >= MAX_EAGER_PER_TURN || this.#quickReply(said) !== null) return;
+    if (!this.#deps.maySpeculate()) {
+      // For the rest of this turn: a pressure that comes and goes in it is not worth a second look.
+      this.#eagerCount = MAX_EAGER_PER_TURN;
+      this.#deps.counters.speculationSuppressed();
+      return;
+    }
     this.#eagerCount += 1;
     state.eager = this.#generate(said);
     state.eager.ledger.eagerStartAtMs = state.eager.ledger.llmStartAtMs;

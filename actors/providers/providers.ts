@@ -37,6 +37,8 @@ export interface Providers {
   stt(name: SttName): SttProvider;
   llm(name: LlmName): LlmProvider;
   tts(name: TtsName): TtsProvider;
+  /** Share of the tightest provider's budget in use on this shard, 0 to 1. Recognisers have no budget here. */
+  usage(): number;
   /** Ends every stream with `<kind>_CLOSED` and closes every socket; resolves when they are gone. */
   close(): Promise<void>;
 }
@@ -88,6 +90,11 @@ class ShardProviders implements Providers {
       const failures = new Failures("TTS", name, settings.apiKey, this.#deps.onProviderError);
       return new CartesiaProvider({ ...this.#deps, settings, failures, sweep: this.#sweep });
     });
+  }
+
+  usage(): number {
+    const providers = [...this.#llm.values(), ...this.#tts.values()];
+    return Math.max(0, ...providers.map((provider) => provider.usage ?? 0));
   }
 
   async close(): Promise<void> {

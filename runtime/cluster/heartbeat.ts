@@ -1,17 +1,32 @@
 /**
  * The few words a shard and the main thread share beside the arena: the instant of the shard's last
- * heartbeat, and how many of its batches the main thread has yet to read. Shared memory rather than
- * messages, because a shard that hangs, or a main thread that is behind, answers none.
+ * heartbeat, how loaded it is, how many of its batches the main thread has yet to read, and the node's rung of
+ * backpressure. Shared memory rather than messages, because a shard that hangs, or a main thread that is
+ * behind, answers none.
  *
  * ```
  * word 0   beatAtMs       i32, Clock.nowMs() rounded down, wraps      written by the shard
+ * word 1   loopDelay      i32, microseconds                           written by the shard
+ * word 2   budgetUsage    i32, millionths                             written by the shard
  * word 32  unreadBatches  i32                                         shard adds, main thread subtracts
+ * word 48  pressure       i32                                         written by the main thread
  * ```
  */
 const BEAT_AT_MS = 0;
-/** 128 bytes on: the two words are written at different paces by different threads. */
+const LOOP_DELAY_US = 1;
+const BUDGET_USAGE_PPM = 2;
+/** 128 bytes on: the words are written at different paces by different threads. */
 const UNREAD_BATCHES = 32;
+const PRESSURE = 48;
 const BYTE_LENGTH = 256;
+
+/** How loaded a shard was in the second before it said so. */
+export interface ShardLoad {
+  /** p99. */
+  readonly eventLoopDelayMs: number;
+  /** Share of the tightest of its budgets in use, 0 to 1; what a budget is, its handler knows. */
+  readonly budgetUsage: number;
+}
 
 export class Heartbeat {
   readonly buffer: SharedArrayBuffer;
@@ -36,6 +51,29 @@ export class Heartbeat {
   /** Since the last beat. Both threads' clocks count from one origin; right up to 24 days. */
   ageMs(nowMs: number): number {
     return Math.max((toWord(nowMs) - this.lastBeat()) | 0, 0);
+  }
+
+  /** By the shard. The two words may be read one from before and one from after: each is right by itself. */
+  tellLoad({ eventLoopDelayMs, budgetUsage }: ShardLoad): void {
+    Atomics.store(this.#words, LOOP_DELAY_US, Math.round(eventLoopDelayMs * 1e3));
+    Atomics.store(this.#words, BUDGET_USAGE_PPM, Math.round(budgetUsage * 1e6));
+  }
+
+  /** Zeros until the shard has lived for a second. */
+  load(): ShardLoad {
+    return {
+      eventLoopDelayMs: Atomics.load(this.#words, LOOP_DELAY_US) / 1e3,
+      budgetUsage: Atomics.load(this.#words, BUDGET_USAGE_PPM) / 1e6,
+    };
+  }
+
+  /** By the main thread: the node's rung of backpressure, 0 to 4. */
+  tellPressure(rung: number): void {
+    Atomics.store(this.#words, PRESSURE, rung);
+  }
+
+  pressure(): number {
+    return Atomics.load(this.#words, PRESSURE);
   }
 
   /** The shard has posted a batch. */

@@ -21,6 +21,7 @@
  * ```
  */
 export type { CallOutcome, CallStart } from "./call-start.js";
+export type { ShardLoad } from "./heartbeat.js";
 export type { ShardPoolOptions, WatchdogOptions } from "./options.js";
 export type { ShardState, ShardStats } from "./shard-host.js";
 export type { ShardLossReason } from "./shard-incarnation.js";

@@ -21,6 +21,7 @@ import { Arena } from "#runtime/media";
 import type { Logger } from "#runtime/telemetry";
 import type { CallOutcome, CallStart } from "./call-start.js";
 import { HangDetector } from "./hang-detector.js";
+import type { ShardLoad } from "./heartbeat.js";
 import type { ShardItem } from "./messages.js";
 import type { ResolvedShardPoolOptions } from "./options.js";
 import { ShardIncarnation, type ShardLoss, type ShardLossReason } from "./shard-incarnation.js";
@@ -69,6 +70,8 @@ export interface ShardStats {
   readonly restarts: number;
   /** Null when there is no thread. */
   readonly heartbeatAgeMs: number | null;
+  /** Null unless it serves. */
+  readonly load: ShardLoad | null;
 }
 
 export class ShardHost {
@@ -86,6 +89,8 @@ export class ShardHost {
   #restarts = 0;
   #config: { readonly value: unknown } | null = null;
   #drainDeadlineAtMs: number | null = null;
+  /** The node's, for this thread and those after it. */
+  #pressure = 0;
   /** Set until the first incarnation is ready or dead. */
   #started: { resolve: () => void; reject: (error: Error) => void } | null = null;
 
@@ -124,6 +129,11 @@ export class ShardHost {
   configure(config: unknown): void {
     this.#config = { value: config };
     this.#incarnation?.post({ kind: "configure", config });
+  }
+
+  setPressure(rung: number): void {
+    this.#pressure = rung;
+    this.#incarnation?.heartbeat.tellPressure(rung);
   }
 
   /** False when the lease is lost. */
@@ -212,6 +222,7 @@ export class ShardHost {
       lingering: incarnation?.slots.lingeringCount ?? 0,
       restarts: this.#restarts,
       heartbeatAgeMs: incarnation?.heartbeat.ageMs(this.#clock.nowMs()) ?? null,
+      load: this.#state.kind === "ready" ? this.#state.incarnation.heartbeat.load() : null,
     };
   }
 
@@ -255,6 +266,7 @@ export class ShardHost {
         onGone: (loss) => this.#onGone(incarnation, loss),
       },
     );
+    incarnation.heartbeat.tellPressure(this.#pressure);
     const timer = this.#clock.setTimer(options.readyTimeoutMs, () => {
       incarnation.kill("notReady", `was not ready within ${options.readyTimeoutMs} ms`);
     });

@@ -38,6 +38,25 @@ function sleep(ms: number): Promise<void> {
   });
 }
 
+void t.test("a shard tells its load without being asked, and sees the node's pressure", async (t) => {
+  const { pool, seen } = await started(t);
+  const load = () => pool.stats()[0]!.load;
+  await pool.ask(0, "useBudget", 0.5, DEADLINE_MS);
+  // A second with one stall in it is no p99: some are needed.
+  do await pool.ask(0, "stall", 100, DEADLINE_MS);
+  while (load()!.budgetUsage !== 0.5 || load()!.eventLoopDelayMs < 80);
+  pool.setPressure(3);
+  t.equal(await pool.ask(0, "pressure", null, DEADLINE_MS), 3);
+  const ready = seen.next("ready");
+  void pool.ask(0, "exit", null, DEADLINE_MS).catch(() => {});
+  await seen.next("lost");
+  t.equal(load(), null, "a shard that does not serve has no load");
+  await ready;
+  t.equal(await pool.ask(0, "pressure", null, DEADLINE_MS), 3, "its successor sees it too");
+  pool.setPressure(0);
+  t.equal(await pool.ask(0, "pressure", null, DEADLINE_MS), 0);
+});
+
 void t.test("a shard takes calls only after its handler has started", async (t) => {
   const words = new SharedArrayBuffer(8);
   const { pool, seen } = poolWorld({ start: "gated", words });

@@ -91,6 +91,11 @@ export class ShardPool {
     for (const host of this.#hosts) host.configure(snapshot);
   }
 
+  /** The node's rung of backpressure, 0 to 4; the shards see it at once, without a message. */
+  setPressure(rung: number): void {
+    for (const host of this.#hosts) host.setPressure(rung);
+  }
+
   /** A slot for one call; null when there is none, or when draining. */
   reserve(): SlotLease | null {
     if (this.#draining) return null;

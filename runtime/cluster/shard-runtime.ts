@@ -15,10 +15,14 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { type Clock, type Random, SystemClock, systemRandom } from "#runtime/actor";
 import { toWire } from "#runtime/errors";
 import { Arena, type ShardSlot } from "#runtime/media";
+import { EventLoopDelayMonitor } from "#runtime/telemetry";
 import type { CallOutcome, CallStart } from "./call-start.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { Ask, FromShard, OpenCall, ShardBoot, ToShard } from "./messages.js";
 import { ShardOutbox } from "./shard-outbox.js";
+
+/** What the node samples, once a second. */
+const LOAD_INTERVAL_MS = 1_000;
 
 /** What the handler may use of its shard. */
 export interface ShardContext {
@@ -38,6 +42,8 @@ export interface ShardContext {
   callClosed(slot: number, outcome: CallOutcome): void;
   /** Asks the edge to end the leg. The call is over only when the in-ring has said legEnded. */
   hangUp(slot: number): void;
+  /** The node's rung of backpressure, 0 to 4: a load of shared memory. */
+  pressure(): number;
   /** There is something in the slot's out-ring. Wakes the edge, unless it is about to look anyhow. */
   wakeEdge(slot: number): void;
 }
@@ -70,6 +76,8 @@ export interface ShardHandler {
   beginDrain(deadlineAtMs: number): void;
   /** Answers the pool's ask; throwing or rejecting answers with the error, code kept. */
   ask(topic: string, payload: unknown): unknown;
+  /** Share of the tightest of its budgets in use, 0 to 1; asked once a second. @default 0 */
+  budgetUsage?(): number;
   /** Release everything; the thread ends when this has settled. */
   stop(): Promise<void>;
 }
@@ -106,6 +114,8 @@ class ShardRuntime implements ShardContext {
   /** What came before the handler was ready for it. */
   #early: ToShard[] | null = [];
   #pollTimer: NodeJS.Timeout | null = null;
+  readonly #eventLoop = new EventLoopDelayMonitor();
+  #loadToldAtMs: number;
 
   constructor(boot: ShardBoot, port: MessagePort) {
     this.shardId = boot.shardId;
@@ -113,6 +123,7 @@ class ShardRuntime implements ShardContext {
     this.arena = Arena.attach(boot.arenaBuffer);
     this.#boot = boot;
     this.#port = port;
+    this.#loadToldAtMs = this.clock.nowMs();
     this.#heartbeat = new Heartbeat(boot.heartbeatBuffer);
     this.#outbox = new ShardOutbox(port, this.#heartbeat);
     this.#generations = new Float64Array(this.arena.slotCount);
@@ -153,6 +164,10 @@ class ShardRuntime implements ShardContext {
     const generation = this.#generations[slot];
     assert(generation !== undefined && generation !== 0, `hangUp: there is no call on slot ${slot}`);
     this.#outbox.add({ kind: "hangUp", slot, generation });
+  }
+
+  pressure(): number {
+    return this.#heartbeat.pressure();
   }
 
   wakeEdge(slot: number): void {
@@ -260,7 +275,13 @@ class ShardRuntime implements ShardContext {
   }
 
   #beat(): void {
-    this.#heartbeat.beat(this.clock.nowMs());
+    const nowMs = this.clock.nowMs();
+    this.#heartbeat.beat(nowMs);
+    if (nowMs - this.#loadToldAtMs >= LOAD_INTERVAL_MS) {
+      this.#loadToldAtMs = nowMs;
+      const eventLoopDelayMs = this.#eventLoop.take().p99;
+      this.#heartbeat.tellLoad({ eventLoopDelayMs, budgetUsage: this.#handler?.budgetUsage?.() ?? 0 });
+    }
     // What was held back because the main thread was behind.
     this.#outbox.flush();
   }

@@ -26,6 +26,7 @@ class TestShard implements ShardHandler {
   #drainDeadlineAtMs: number | null = null;
   #ticks = 0;
   #framesRead = 0;
+  #budgetUsage = 0;
   #failInRingsReady = false;
 
   constructor(context: ShardContext) {
@@ -104,6 +105,10 @@ class TestShard implements ShardHandler {
     return command(payload);
   }
 
+  budgetUsage(): number {
+    return this.#budgetUsage;
+  }
+
   async stop(): Promise<void> {
     this.#context.emit({ kind: "stopping" });
     if (this.#data.stop === "never") await new Promise(() => {});
@@ -124,6 +129,15 @@ class TestShard implements ShardHandler {
       framesRead: this.#framesRead,
       openCalls: this.#legs.size,
     }),
+    pressure: () => this.#context.pressure(),
+    useBudget: (payload) => {
+      this.#budgetUsage = payload as number;
+    },
+    /** Runs no callback for so many ms. */
+    stall: (payload) => {
+      const untilMs = this.#context.clock.nowMs() + (payload as number);
+      while (this.#context.clock.nowMs() < untilMs);
+    },
     /** Ticks within so many ms: the interval that makes them is due many times before the timer is. */
     ticksWithin: async (payload) => {
       const before = this.#ticks;

@@ -17,12 +17,16 @@ export class HotHistogram {
   #sum = 0;
   #count = 0;
   #max = 0;
+  /** As of the last takeWindow: what came since is the difference. */
+  readonly #windowCounts: Float64Array;
+  #windowMax = 0;
 
   constructor(name: string, help: string, upperBounds: readonly number[]) {
     this.name = name;
     this.help = help;
     this.#upperBounds = Float64Array.from(upperBounds);
     this.#counts = new Float64Array(upperBounds.length + 1);
+    this.#windowCounts = new Float64Array(upperBounds.length + 1);
   }
 
   get count(): number {
@@ -41,6 +45,7 @@ export class HotHistogram {
     this.#sum += value;
     this.#count++;
     if (value > this.#max) this.#max = value;
+    if (value > this.#windowMax) this.#windowMax = value;
   }
 
   /** The upper bound of the bucket that holds the quantile; the largest value seen when above all bounds. */
@@ -54,8 +59,35 @@ export class HotHistogram {
     return this.#max;
   }
 
+  /**
+   * The quantile of what was recorded since the last call of this, read as `quantile` does; 0 when nothing was.
+   * There is one window: for one reader.
+   */
+  takeWindow(fraction: number): number {
+    let count = 0;
+    for (let index = 0; index < this.#counts.length; index++) {
+      const since = this.#counts[index]! - this.#windowCounts[index]!;
+      this.#windowCounts[index] = since;
+      count += since;
+    }
+    let quantile = this.#windowMax;
+    let seen = 0;
+    for (let index = 0; index < this.#upperBounds.length; index++) {
+      seen += this.#windowCounts[index]!;
+      if (seen < fraction * count) continue;
+      // No sample was above the largest, whatever its bucket's bound.
+      quantile = Math.min(this.#upperBounds[index]!, this.#windowMax);
+      break;
+    }
+    this.#windowCounts.set(this.#counts);
+    this.#windowMax = 0;
+    return quantile;
+  }
+
   reset(): void {
     this.#counts.fill(0);
+    this.#windowCounts.fill(0);
+    this.#windowMax = 0;
     this.#sum = 0;
     this.#count = 0;
     this.#max = 0;

@@ -101,3 +101,19 @@ void t.test(
     t.equal(histogram.quantile(0.5), 1);
   },
 );
+
+void t.test(
+  "a hot histogram's window holds what came since it was taken, the totals everything",
+  async (t) => {
+    const histogram = new HotHistogram("h", "help", [1, 2, 5]);
+    t.equal(histogram.takeWindow(0.99), 0, "nothing came");
+    for (const value of [0.4, 0.4, 0.4]) histogram.record(value);
+    t.equal(histogram.takeWindow(0.99), 0.4, "no sample was above the largest");
+    for (const value of [0.4, 1.5, 1.8, 300]) histogram.record(value);
+    t.equal(histogram.takeWindow(0.75), 2);
+    for (const value of [0.4, 300]) histogram.record(value);
+    t.equal(histogram.takeWindow(0.99), 300, "above all bounds");
+    t.equal(histogram.takeWindow(0.99), 0);
+    t.equal(histogram.count, 9);
+  },
+);

@@ -19,7 +19,9 @@ const STAGE_BUCKETS_MS = [
   5, 10, 20, 40, 60, 80, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 700, 800, 1_000, 1_500, 2_000,
 ] as const;
 /** The budget is p99 under 5 ms. */
-const PACING_BUCKETS_MS = [0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 100] as const;
+const PACING_BUCKETS_MS = [
+  0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 100, 200, 400,
+] as const;
 
 export interface MetricsOptions {
   /** Where the metrics register; two sets in one registry are an error. @default a new one */
@@ -69,6 +71,22 @@ export function createMetrics(options: MetricsOptions) {
     admissionRefusals: counter("admission_refusals_total", "Calls refused at the webhook, by reason.", [
       "reason",
     ]),
+
+    // backpressure: see node/pressure/ladder.ts
+    pressureRung: gauge("pressure_rung", "Rung of the backpressure ladder in force, 0 to 4."),
+    /** `input`: pacingLagMs, eventLoopDelayMs, slotUsage, providerUsage. */
+    pressureInputs: gauge("pressure_input", "What the ladder was fed with last, in the input's own unit.", [
+      "input",
+    ]),
+    /** `direction`: up, down. */
+    pressureTransitions: counter("pressure_transitions_total", "Changes of the rung, by direction.", [
+      "direction",
+    ]),
+    outboundRefusals: counter("outbound_refusals_total", "Outbound calls not begun because of pressure."),
+    speculationSuppressed: counter(
+      "speculation_suppressed_total",
+      "Turns whose reply was not begun early because of pressure.",
+    ),
 
     // shards: rings, mailboxes, threads
     ringFillMaxRecords: gauge("ring_fill_max_records", "Fill of the fullest ring of the shard.", [

@@ -61,6 +61,10 @@ export class GroqProvider implements LlmProvider, Due {
     });
   }
 
+  get usage(): number {
+    return this.#running.size / this.#deps.settings.requestsMax;
+  }
+
   generate(request: LlmRequest, events: LlmEvents): LlmStream {
     const { settings, failures, clock, sweep, log } = this.#deps;
     const generation = new Generation(request.callId, events, {

@@ -56,6 +56,8 @@ export interface LlmStream {
 export interface LlmProvider {
   readonly name: string;
   generate(request: LlmRequest, events: LlmEvents): LlmStream;
+  /** Share of what may run at once that runs now, 0 to 1. @default 0: it has no bound of its own */
+  readonly usage?: number;
   /** Have a connection open and kept alive. */
   warm(): Promise<void>;
   close(): Promise<void>;

@@ -74,6 +74,11 @@ export class CartesiaProvider implements TtsProvider, CartesiaSocketOwner, Due {
     return this.#sockets.size;
   }
 
+  get usage(): number {
+    const { socketsMax, contextsPerSocket } = this.#deps.settings;
+    return Math.min(1, this.#streams.size / (socketsMax * contextsPerSocket));
+  }
+
   speak(request: TtsRequest, events: TtsEvents): TtsStream {
     const stream = new CartesiaStream(request, events, this.#streamDeps);
     this.#streams.add(stream);

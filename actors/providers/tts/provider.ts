@@ -47,6 +47,8 @@ export interface TtsStream {
 export interface TtsProvider {
   readonly name: string;
   speak(request: TtsRequest, events: TtsEvents): TtsStream;
+  /** Share of what may be spoken at once that is spoken now, 0 to 1. @default 0: it has no bound of its own */
+  readonly usage?: number;
   warm(): Promise<void>;
   close(): Promise<void>;
 }
