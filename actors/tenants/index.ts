@@ -12,3 +12,12 @@ export type { TenantDirectory } from "./directory.js";
 export { FileTenantDirectory, parseTenantsFile } from "./file-directory.js";
 export { describeHours, type Opening, openingAt } from "./hours.js";
 export { type TenantConfig, WEEKDAYS, type Weekday, tenantSchema, tenantsFileSchema } from "./tenant.js";
+export {
+  type TenantSettings,
+  type TenantSnapshot,
+  tenantFromProto,
+  tenantSettingsFromProto,
+  tenantSettingsSchema,
+  tenantSettingsToProto,
+  tenantToProto,
+} from "./tenant-proto.js";
