@@ -6,6 +6,7 @@ import { twilioDialect } from "./carrier.js";
 import { encodeSpeech } from "./encoded-speech.js";
 import { type LineImpairments, LineOut } from "./line.js";
 import { MediaLeg } from "./media-leg.js";
+import { Microphone } from "./microphone.js";
 
 const noop = (): void => {};
 
@@ -145,6 +146,25 @@ void t.test("the agent's voice comes back this much quieter and this much later"
     t.ok(Math.abs(level + 20) < 0.5, `${level} dB`);
     leg.drop();
   }
+  t.end();
+});
+
+// Frames of a late tick repeated the newest 20 ms of echo and skipped the rest: echo was misheard that a real
+// telephone would have sent whole.
+void t.test("a frame that is made late holds the echo of its own time", (t) => {
+  const tone = Int16Array.from({ length: 8_000 }, (_, i) => Math.round(8_000 * Math.sin((i * i) / 4_000)));
+  const framesWhen = (aheadFrames: number): string[] => {
+    const microphone = new Microphone({ echo: { gainDb: -20, delayMs: 60 } }, seededRandom(1));
+    let rendered = 0;
+    return Array.from({ length: 40 }, (_, frame) => {
+      // At every fifth frame the earpiece is that far ahead already.
+      const until = Math.max(rendered, (frame + 1 + (frame % 5 === 0 ? aheadFrames : 0)) * 160);
+      microphone.hearPlayed(tone.subarray(rendered, until));
+      rendered = until;
+      return microphone.nextFrame(frame * 20, frame * 20, null);
+    });
+  };
+  t.same(framesWhen(4), framesWhen(0));
   t.end();
 });
 

@@ -3,6 +3,7 @@
  * clean line sends frames that were encoded once per text; echo and noise are mixed per frame.
  *
  * M1 frame n of the leg holds the 160 samples that end at origin + (n + 1) * 20 ms.
+ *    Its echo is of the samples that played while they sounded, however late the frame is made.
  * M2 an utterance starts on a frame boundary and its frames are not interrupted by another.
  */
 import type { Random } from "#runtime/actor";
@@ -12,8 +13,12 @@ import type { LineImpairments } from "./line.js";
 
 /** Utterances waiting to be said; a script says one at a time. */
 const UTTERANCES_WAITING_MAX = 64;
-/** Longest echo delay we can imitate: two seconds of playout are remembered. */
-const ECHO_SAMPLES = 16_384;
+/**
+ * Playout remembered for the echo: the longest delay, and two seconds by which the earpiece may be rendered
+ * ahead of a frame that a busy machine makes late.
+ */
+const ECHO_SAMPLES = 32_768;
+/** Longest echo delay we can imitate. */
 export const ECHO_DELAY_MS_MAX = 2_000;
 /** RMS of the emulated voices, −18 dBFS: what "noise at 20 dB" is 20 dB below. */
 const SPEECH_RMS = 32_768 * 10 ** (-18 / 20);
@@ -37,6 +42,7 @@ export class Microphone {
   readonly #playedRing: Int16Array | null;
   readonly #noise: Int16Array | null;
   #playedCount = 0;
+  #frameCount = 0;
   #noiseAt = 0;
   /** Next frame of the utterance at the head of the queue. */
   #frameIndex = 0;
@@ -86,6 +92,7 @@ export class Microphone {
   nextFrame(sentAtMs: number, intendedAtMs: number, into: Int16Array | null): string {
     const utterance = this.#queue[0];
     const index = this.#frameIndex;
+    this.#frameCount++;
     const impaired = this.#playedRing !== null || this.#noise !== null;
     let payload = SILENCE_BASE64;
     if (impaired) payload = this.#mix(utterance?.speech ?? null, index);
@@ -113,9 +120,11 @@ export class Microphone {
     if (speech === null) mixed.fill(0);
     else mixed.set(speech.frameSamples(index));
     if (this.#playedRing !== null) {
-      // The frame ends now, and so does what was played: the ring's newest sample is now.
-      const from = this.#playedCount - FRAME_SAMPLES - this.#echoDelaySamples;
-      addEcho(mixed, this.#playedRing, from, this.#echoGain);
+      // By its place on the line. The ring's newest sample is another one after a late tick, when audio that
+      // came in the meantime has had the earpiece rendered further: frames would repeat and skip echo.
+      const from = (this.#frameCount - 1) * FRAME_SAMPLES - this.#echoDelaySamples;
+      const oldest = this.#playedCount - ECHO_SAMPLES;
+      addEcho(mixed, this.#playedRing, from, oldest, this.#playedCount, this.#echoGain);
     }
     if (this.#noise !== null) this.#noiseAt = addNoise(mixed, this.#noise, this.#noiseAt);
     encodeInto("mulaw", mixed, 0, FRAME_SAMPLES, this.#encoded, 0);
@@ -123,10 +132,18 @@ export class Microphone {
   }
 }
 
-function addEcho(target: Int16Array, ring: Int16Array, from: number, gain: number): void {
+/** `oldest` and `end`: the samples that the ring holds. */
+function addEcho(
+  target: Int16Array,
+  ring: Int16Array,
+  from: number,
+  oldest: number,
+  end: number,
+  gain: number,
+): void {
   for (let i = 0; i < target.length; i++) {
     const at = from + i;
-    if (at < 0) continue;
+    if (at < Math.max(0, oldest) || at >= end) continue;
     target[i] = clip(target[i]! + Math.round(ring[at % ECHO_SAMPLES]! * gain));
   }
 }
