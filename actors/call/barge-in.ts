@@ -5,8 +5,8 @@
  *                                   │ └───speech for CUT_WITHOUT_WORDS_MS───> cut
  *                                   └──quiet for RESUME_AFTER_MS────────────> resume
  *
- * The voice activity it is fed with has our own echo taken out; words that repeat what we are saying are
- * taken out before they come here.
+ * The voice activity it is fed with has our own echo taken out by level; of the words only the caller's come
+ * here (see overlap.ts).
  */
 
 /** Shorter sounds are coughs and clicks. The pause costs nothing when false: the carrier still plays its queue. */
@@ -16,19 +16,13 @@ export const CUT_WITHOUT_WORDS_MS = 900;
 /** Silence after which a pause was for nothing. Longer than an interim takes to arrive after its word. */
 export const RESUME_AFTER_MS = 350;
 
-/**
- * A caller as faint as our echo is not seen by the voice activity, but the recogniser hears him: so many
- * words that are not ours cut all the same. Fewer may be an echo that was misheard.
- */
-export const WORDS_WITHOUT_VOICE = 3;
-
 export interface BargeInInput {
   readonly paused: boolean;
   /** Caller speech since it began, in ms of audio; 0 when silent. */
   readonly speechMs: number;
   /** Silence since the caller's last speech, in ms of audio. */
   readonly silenceMs: number;
-  /** Words the recogniser has heard since our reply began, echo taken out. */
+  /** The caller's words since our reply began. */
   readonly wordCount: number;
   readonly isBackchannel: boolean;
 }
@@ -37,8 +31,7 @@ export type BargeInDecision = "none" | "pause" | "cut" | "resume";
 
 export function decideBargeIn(input: BargeInInput): BargeInDecision {
   const { paused, speechMs, silenceMs, wordCount, isBackchannel } = input;
-  const heard = paused || speechMs > 0;
-  if (!isBackchannel && wordCount >= (heard ? 1 : WORDS_WITHOUT_VOICE)) return "cut";
+  if (wordCount > 0 && !isBackchannel) return "cut";
   if (!paused) return speechMs >= PAUSE_AFTER_MS ? "pause" : "none";
   if (speechMs >= CUT_WITHOUT_WORDS_MS) return "cut";
   return speechMs === 0 && silenceMs >= RESUME_AFTER_MS ? "resume" : "none";

@@ -3,7 +3,7 @@
  * their interfaces and a carrier that plays what the out-ring holds. Nothing waits for a wall clock, so a
  * test can act at the exact instant.
  */
-import { VirtualClock } from "#runtime/actor";
+import { type Clock, VirtualClock } from "#runtime/actor";
 import type { CallOutcome } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
 import { Arena, FRAME_MS, LegEnd, MULAW_8K, RecordKind } from "#runtime/media";
@@ -47,6 +47,13 @@ export interface CallFixtureOptions {
   readonly tools?: readonly Tool[];
   readonly toolNames?: readonly string[];
   readonly callMinutes?: number;
+  /** The shard's idea of time, over the fixture's own. @default that one */
+  readonly clockOver?: (clock: VirtualClock) => Clock;
+  /** In place of the scripted ones, on the shard's clock. */
+  readonly stt?: (clock: Clock) => SttProvider;
+  readonly tts?: (clock: Clock) => TtsProvider;
+  /** The call has something for the edge. */
+  readonly wakeEdge?: () => void;
 }
 
 export class CallFixture {
@@ -63,7 +70,8 @@ export class CallFixture {
   /** The shard's answer while the node is under no pressure. */
   maySpeculate = true;
   readonly #arena = Arena.create({ slotCount: 1 });
-  readonly #edge = this.#arena.edgeSide(0);
+  /** The edge's side of the rings; `run` plays the edge and the carrier, for who does not do so himself. */
+  readonly edge = this.#arena.edgeSide(0);
   readonly #metrics = createMetrics({ thread: "test" });
   #sttEvents: SttEvents | null = null;
   #epoch = 0;
@@ -71,7 +79,8 @@ export class CallFixture {
   #positionMs = 0;
 
   constructor(options: CallFixtureOptions = {}) {
-    const { clock } = this;
+    const clock = options.clockOver?.(this.clock) ?? this.clock;
+    const tts = options.tts?.(clock) ?? this.#tts();
     const tenant = tenantSchema.parse({
       id: "test",
       name: "Test Dental",
@@ -101,14 +110,14 @@ export class CallFixture {
       },
       leg: this.#arena.shardSide(0),
       tenant,
-      stt: this.#stt(),
+      stt: options.stt?.(clock) ?? this.#stt(),
       llm: this.#llm(options.reply ?? (() => ({ text: "All right." }))),
-      tts: this.#tts(),
+      tts,
       tools: new ToolRegistry(options.tools),
-      cache: new VoiceCache({ clock, log: silentLogger, directory: "/nonexistent", tts: () => this.#tts() }),
+      cache: new VoiceCache({ clock, log: silentLogger, directory: "/nonexistent", tts: () => tts }),
       counters: new CallCounters(this.#metrics),
       emit: (event) => this.journal.push(event),
-      wakeEdge: () => {},
+      wakeEdge: options.wakeEdge ?? (() => {}),
       maySpeculate: () => this.maySpeculate,
       hangUp: () => {
         this.hangUpAsked = true;
@@ -137,7 +146,7 @@ export class CallFixture {
       // A breath after each word: a sound that never changes is taken for the line's noise, and rightly so.
       const frame = this.callerSpeaks && this.#spokenMs % MS_PER_WORD !== 0 ? SPEECH : SILENCE;
       this.#positionMs += FRAME_MS;
-      this.#edge.in.writeAudio(frame, 0, FRAME_BYTES, this.clock.nowMs());
+      this.edge.in.writeAudio(frame, 0, FRAME_BYTES, this.clock.nowMs());
       this.call.onRingsReady();
       if (this.hangUpAsked) this.legEnds(LegEnd.hungUp);
     }
@@ -180,11 +189,11 @@ export class CallFixture {
   }
 
   digit(digit: string): void {
-    this.#edge.in.writeByteEvent(RecordKind.dtmf, this.clock.nowMs(), digit.charCodeAt(0));
+    this.edge.in.writeByteEvent(RecordKind.dtmf, this.clock.nowMs(), digit.charCodeAt(0));
   }
 
   legEnds(end: LegEnd): void {
-    this.#edge.in.writeByteEvent(RecordKind.legEnded, this.clock.nowMs(), end);
+    this.edge.in.writeByteEvent(RecordKind.legEnded, this.clock.nowMs(), end);
     this.call.onRingsReady();
   }
 
@@ -199,17 +208,17 @@ export class CallFixture {
 
   /** 20 ms of playout straight from the ring; marks come back when what stands before them was played. */
   #carrierTick(): void {
-    const { out } = this.#edge;
+    const { out } = this.edge;
     const nowMs = this.clock.nowMs();
     if (out.epoch !== this.#epoch) {
       this.#epoch = out.epoch;
       this.clearsAtMs.push(nowMs);
-      this.#edge.in.writeU32Event(RecordKind.cleared, nowMs, this.#epoch);
+      this.edge.in.writeU32Event(RecordKind.cleared, nowMs, this.#epoch);
     }
     let playedMs = 0;
     while (!out.paused && playedMs < FRAME_MS && out.read()) {
-      if (out.kind === RecordKind.mark) this.#edge.in.writeU32Event(RecordKind.markEchoed, nowMs, out.u32());
-      else if (out.kind === RecordKind.cue) this.#edge.in.writeU32Event(RecordKind.cueSent, nowMs, out.u32());
+      if (out.kind === RecordKind.mark) this.edge.in.writeU32Event(RecordKind.markEchoed, nowMs, out.u32());
+      else if (out.kind === RecordKind.cue) this.edge.in.writeU32Event(RecordKind.cueSent, nowMs, out.u32());
       else playedMs += out.length / 8;
     }
   }

@@ -47,8 +47,23 @@ void t.test("a turn that was taken keeps when its transcripts came, for its ledg
 void t.test("words without times get them spread over the range", async (t) => {
   const listener = new Listener();
   listener.onFinal({ text: "one two three four", words: [], startMs: 0, endMs: 400 }, true, 1);
-  t.same(listener.wordsAfter(200), ["three", "four"]);
+  const plain = (words: readonly { word: string }[]) => words.map(({ word }) => word);
+  t.same(plain(listener.wordsAfter(200)), ["three", "four"]);
+  t.same(plain(listener.wordsUntil(200)), ["one", "two"]);
   t.equal(listener.throughMs, 400);
+});
+
+void t.test("what is forgotten up to a word does not come back with its final", async (t) => {
+  const listener = new Listener();
+  listener.onFinal(transcript("welcome with", 0), false, 1);
+  listener.onInterim(transcript("us yes", 600), 2);
+  listener.forgetThrough(listener.wordsAfter(0)[2]!);
+  t.equal(listener.text, "yes");
+  listener.onFinal(transcript("Us. Yes please.", 640), true, 3);
+  t.equal(listener.take(), "Yes please.");
+  listener.onInterim(transcript("us", 1_600), 4);
+  listener.forgetThrough(listener.wordsAfter(0)[0]!);
+  t.ok(listener.isEmpty, "without a later word nothing is left");
 });
 
 void t.test("a turn without end keeps its newest words", async (t) => {

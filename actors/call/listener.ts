@@ -65,10 +65,13 @@ export class Listener {
   }
 
   /** Words that began (by their middle) after `positionMs`. */
-  wordsAfter(positionMs: number): string[] {
-    return this.#words()
-      .filter((word) => middle(word) > positionMs)
-      .map(({ word }) => word);
+  wordsAfter(positionMs: number): SttWord[] {
+    return this.#words().filter((word) => middle(word) > positionMs);
+  }
+
+  /** Words that began (by their middle) at this position or before it. */
+  wordsUntil(positionMs: number): SttWord[] {
+    return this.#words().filter((word) => middle(word) <= positionMs);
   }
 
   /** Takes everything for a turn (L1). */
@@ -78,6 +81,19 @@ export class Listener {
     this.takenFinalAtMs = this.finalAtMs;
     this.forget();
     return text;
+  }
+
+  /** Drops this word and all before it: our own echo, before the caller's words. They never come back (L1). */
+  forgetThrough(last: SttWord): void {
+    const isLater = (word: SttWord): boolean => middle(word) > middle(last);
+    const finals = this.#finals.filter(isLater);
+    const interim = this.#interim.filter(isLater);
+    const next = finals[0] ?? interim[0];
+    if (next === undefined) return this.forget();
+    // As far as it can be without the next: a final may place a word a little later than its interim did.
+    this.#takenThroughMs = Math.max(this.#takenThroughMs, Math.min(last.endMs, middle(next) - 1));
+    this.#finals.splice(0, this.#finals.length, ...finals);
+    this.#interim = interim;
   }
 
   /** Drops everything known now: a backchannel, or our own echo. */

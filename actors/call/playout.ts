@@ -14,11 +14,13 @@
  * P2 position never runs ahead of what was written, nor past a mark that has not come back.
  * P3 `onFinished` fires once per reply, when the last of it was played (or the carrier said nothing of it
  *    for MARK_GRACE_MS); never after a cut.
+ * P4 whatever the caller may be hearing is known to the echo guard before the frame that may hold its echo
+ *    is judged, however late marks, threads and networks are.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
 import { type AudioFormat, type OutRingProducer, RecordKind, bytesPerMs } from "#runtime/media";
 import type { TtsWord } from "#actors/providers";
-import { type EchoGuard, HeardText } from "#actors/speech";
+import { AudioLevels, type EchoGuard, HeardText } from "#actors/speech";
 import type { SegmentSink } from "./segment.js";
 
 /** How far ahead of the position the ring is filled: rides out a busy shard, and bounds what a cut must skip. */
@@ -59,6 +61,7 @@ export class Playout implements SegmentSink {
   readonly #chunks: Uint8Array[] = [];
   readonly #marks: PendingMark[] = [];
   #events: PlayoutEvents | null = null;
+  readonly #levels: AudioLevels;
   #heard = new HeardText();
   #nextId = 1;
   #cueId = 0;
@@ -73,6 +76,7 @@ export class Playout implements SegmentSink {
   #endMarked = false;
   #anchorMs = 0;
   #anchorAtMs: number | null = null;
+  #startedAtMs: number | null = null;
   #paused = false;
   #topUp: TimerHandle | null = null;
   #grace: TimerHandle | null = null;
@@ -81,6 +85,7 @@ export class Playout implements SegmentSink {
   constructor(deps: PlayoutDeps) {
     this.#deps = deps;
     this.#bytesPerMs = bytesPerMs(deps.format);
+    this.#levels = new AudioLevels(deps.format);
   }
 
   get isPlaying(): boolean {
@@ -113,6 +118,7 @@ export class Playout implements SegmentSink {
     if (this.#events === null || bytes.length === 0) return;
     this.#chunks.push(bytes);
     this.#appendedBytes += bytes.length;
+    this.#levels.push(bytes);
     this.#heard.addAudio(bytes.length / this.#bytesPerMs);
     this.#feed();
   }
@@ -178,6 +184,8 @@ export class Playout implements SegmentSink {
   onMarkEchoed(id: number, atMs: number): void {
     const index = this.#marks.findIndex((mark) => mark.id === id);
     if (index < 0) return;
+    // What stands before it may have played since the last look, and is no longer looked at after this.
+    this.#noteMaybe(atMs);
     this.#anchorMs = this.#marks[index]!.positionMs;
     this.#anchorAtMs = atMs;
     this.#marks.splice(0, index + 1);
@@ -188,6 +196,7 @@ export class Playout implements SegmentSink {
   onCueSent(id: number, atMs: number): void {
     if (id !== this.#cueId || this.#anchorAtMs !== null) return;
     this.#anchorAtMs = atMs;
+    this.#startedAtMs = atMs;
     this.#events?.onStarted(atMs);
   }
 
@@ -211,8 +220,9 @@ export class Playout implements SegmentSink {
     return this.#heard.heardWords(this.positionMs(atMs));
   }
 
-  /** Tells the echo guard what has been played until `atMs`. */
+  /** Tells the echo guard what has been played until `atMs`, and what may have been. */
   noteEcho(atMs: number): void {
+    this.#noteMaybe(atMs);
     if (this.#anchorAtMs === null || this.#events === null) return;
     const playedBytes = Math.min(this.#writtenBytes, Math.floor(this.positionMs(atMs) * this.#bytesPerMs));
     while (this.#notedBytes < playedBytes) {
@@ -223,6 +233,16 @@ export class Playout implements SegmentSink {
       this.#notedBytes += length;
       advance(this.#noteAt, chunk, length);
     }
+  }
+
+  /**
+   * P4. From the last mark on, as marks are late; to where the clock would be if nothing had ever held our
+   * audio up, as nothing plays sooner. After a cut until the edge has told the carrier.
+   */
+  #noteMaybe(atMs: number): void {
+    if (this.#startedAtMs === null || (this.#events === null && this.#cut === null)) return;
+    const untilMs = Math.min(atMs - this.#startedAtMs, this.#writtenBytes / this.#bytesPerMs);
+    this.#deps.echoGuard.noteMaybe(this.#levels.loudest(this.#anchorMs, untilMs), atMs);
   }
 
   /** The call is over: no timer stays behind. A cut that waits is settled with what is known now. */
@@ -329,6 +349,8 @@ export class Playout implements SegmentSink {
     this.#endMarked = false;
     this.#anchorMs = 0;
     this.#anchorAtMs = null;
+    this.#startedAtMs = null;
+    this.#levels.reset();
     this.#paused = false;
   }
 }

@@ -26,7 +26,6 @@ import {
   type VoiceActivity,
   expectedDigits,
   isBackchannel,
-  isEchoText,
   matchQuickReply,
   phrasesFor,
   speechLanguage,
@@ -38,6 +37,7 @@ import type { History } from "./history.js";
 import type { JournalWriter } from "./journal-writer.js";
 import { Ledger } from "./ledger.js";
 import type { Listener } from "./listener.js";
+import { whoseWords } from "./overlap.js";
 import type { Playout } from "./playout.js";
 import type { ReplyPlan, Speaker } from "./speaker.js";
 
@@ -47,8 +47,11 @@ export const MAX_RESTARTS = 2;
 export const MAX_EAGER_PER_TURN = 3;
 /** A caller who began to speak over a prepared reply and said nothing gets it after this much silence. */
 export const HOLD_RELEASE_MS = 400;
-/** Words of ours that come back this long after we fell silent may still be echo. */
-export const ECHO_TEXT_AFTER_MS = 1_000;
+/**
+ * Words of ours that come back this long after we fell silent, in audio, may still be echo. As long as the
+ * echo guard looks back; what the recogniser and we ourselves are late does not count.
+ */
+export const ECHO_TEXT_AFTER_MS = 600;
 
 /** A sound this long was meant to be words: coughs and doors are shorter. */
 export const WORDLESS_SOUND_MS = 600;
@@ -101,6 +104,7 @@ export class Turns {
   /** The reply being played ends the call once it was heard. */
   #endsCall = false;
   #agentText = "";
+  /** Position in the caller's audio when we fell silent. */
   #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
   /** Sound that began before this was made over the agent's words, or by a key: no words are missing from it. */
   #soundFromMs = 0;
@@ -198,7 +202,8 @@ export class Turns {
     const { listener, vad, clock, endpointing, language } = this.#deps;
     if (listener.isEmpty) return this.#considerWordless();
     if (vad.isSpeech) this.#deps.onActivity();
-    if (this.#isLateEcho()) return listener.forget();
+    this.#forgetLateEcho();
+    if (listener.isEmpty) return;
     const decision = endpointing.decide({
       nowMs: clock.nowMs(),
       text: listener.text,
@@ -303,13 +308,12 @@ export class Turns {
     ledger.sttFinalAtMs = listener.takenFinalAtMs;
   }
 
-  /** Our own last words, heard back after we fell silent, while the voice activity saw nobody speak. */
-  #isLateEcho(): boolean {
-    const { clock, vad, listener, playout } = this.#deps;
-    if (clock.nowMs() - this.#agentSilentSinceMs > ECHO_TEXT_AFTER_MS) return false;
-    if (vad.isSpeech || (vad.lastSpeechAtMs ?? Number.NEGATIVE_INFINITY) > this.#agentSilentSinceMs)
-      return false;
-    return isEchoText(listener.wordsAfter(0), playout.spokenWords);
+  /** Our own last words, heard back after we fell silent. The caller's answer may stand behind them. */
+  #forgetLateEcho(): void {
+    const { vad, listener, playout } = this.#deps;
+    const words = listener.wordsUntil(this.#agentSilentSinceMs + ECHO_TEXT_AFTER_MS);
+    if (words.length > 0 && whoseWords(words, playout.spokenWords, vad).isEcho)
+      listener.forgetThrough(words.at(-1)!);
   }
 
   // ---- preparing
@@ -401,7 +405,7 @@ export class Turns {
       ledger,
       onStarted: () => this.#deps.counters.replyStarted(ledger.snapshot()),
       onFinished: () => {
-        this.#agentSilentSinceMs = this.#deps.clock.nowMs();
+        this.#agentSilentSinceMs = this.#deps.vad.positionMs;
         after();
       },
       onFailed: (error, provider) => this.#deps.onProviderFailed(error, provider),
@@ -413,20 +417,25 @@ export class Turns {
     if (!vad.isSpeech && !playout.isPaused && listener.isEmpty) return; // most of the time
     const speechMs = vad.isSpeech ? (vad.lastSpeechAtMs ?? 0) - (vad.speechStartedAtMs ?? 0) : 0;
     const words = listener.wordsAfter(state.bargeFromMs);
-    const isEcho = speechMs === 0 && !playout.isPaused && isEchoText(words, playout.spokenWords);
-    if (isEcho) return listener.forget();
-    const backchannel = isBackchannel(words.join(" "), language);
+    const { caller, echoCount, isEcho } = whoseWords(words, playout.spokenWords, vad);
+    if (words.length > 0 && isEcho) listener.forget();
+    const backchannel = isBackchannel(caller.join(" "), language);
     const decision = decideBargeIn({
       paused: playout.isPaused,
       speechMs,
       silenceMs: vad.silenceMs,
-      wordCount: words.length,
+      wordCount: caller.length,
       isBackchannel: backchannel,
     });
     if (decision === "pause") playout.pause();
-    if (decision === "cut") this.#cut();
+    if (decision === "cut") {
+      // Our echo is no part of what the caller says; what he said before our reply is.
+      const hasEarlier = listener.wordsUntil(state.bargeFromMs).length > 0;
+      if (caller.length > 0 && echoCount > 0 && !hasEarlier) listener.forgetThrough(words[echoCount - 1]!);
+      this.#cut();
+    }
     if (decision !== "resume") return;
-    const reason = backchannel && words.length > 0 ? "backchannel" : "tooShort";
+    const reason = backchannel && caller.length > 0 ? "backchannel" : "tooShort";
     listener.forget();
     state.bargeFromMs = vad.positionMs;
     playout.resume();
@@ -443,7 +452,7 @@ export class Turns {
       journal.record({ kind: "bargeIn", turn, decidedAtMs, clearSentAtMs });
       counters.bargeIn(decidedAtMs, clearSentAtMs);
     });
-    this.#agentSilentSinceMs = decidedAtMs;
+    this.#agentSilentSinceMs = this.#deps.vad.positionMs;
     this.#soundFromMs = this.#deps.vad.speechStartedAtMs ?? decidedAtMs; // what cut us counts
     this.#move({ kind: "listening", eager: null }, "barge-in");
   }

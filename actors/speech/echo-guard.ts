@@ -4,11 +4,15 @@
  * We keep the level of every 20 ms we play. An inbound frame is echo when somewhere in the last 600 ms we
  * played something so much louder that its echo explains the frame. A caller talking over us is louder than
  * our echo and gets through. A caller as faint as our echo does not; the recogniser still hears him, and
- * `isEchoText` tells his words from ours.
+ * `ourWords` helps to tell his words from ours.
  *
  *   played    ......####.##..####.........        (playAtMs on this clock)
  *   inbound   .........####.##..####......        loss 20 dB, 0 to 300 ms later
  *                      ^ loudest played in [at − 600, at], less the line's loss, is the most echo there can be
+ *
+ * When it played is an estimate between two marks, and on a busy machine or a slow network far off. So two
+ * histories are kept: the estimate, from which the line is learned, and what may have been playing at all,
+ * between the last mark that came back and the furthest that the clock allows; echo may be of either.
  *
  * The loss is 12 dB until more is known of the line, then what was learned of it (see echo-path.ts). The
  * delay is not narrowed down to what was learned: jitter buffers move it in mid-call.
@@ -46,6 +50,7 @@ export class EchoGuard {
   readonly #bytesPerMs: number;
   readonly #maxDelayMs: number;
   readonly #sent = new SentLevels();
+  readonly #maybe = new SentLevels();
   readonly #path: EchoPath;
   #expectedPlayAtMs = Number.NaN;
 
@@ -84,6 +89,11 @@ export class EchoGuard {
     this.#sent.note(levelDb, playAtMs);
   }
 
+  /** At this instant something of this level may be playing: the loudest of all that may. */
+  noteMaybe(levelDb: number, atMs: number): void {
+    this.#maybe.note(levelDb, atMs);
+  }
+
   /** One inbound frame, whatever it holds: learns how much comes back. `VoiceActivity` calls it. */
   observe(levelDb: number, atMs: number): void {
     if (this.#sent.loudestBefore(atMs, this.#windowFrames(0)) < AUDIBLE_DB) return;
@@ -95,7 +105,9 @@ export class EchoGuard {
    * how much later than usual it arrived (the burst after a stall); its echo is of something that much older.
    */
   isEcho(levelDb: number, atMs: number, lateMs = 0): boolean {
-    return levelDb <= this.#sent.loudestBefore(atMs, this.#windowFrames(lateMs)) - this.#path.lossDb;
+    const frames = this.#windowFrames(lateMs);
+    const sentDb = Math.max(this.#sent.loudestBefore(atMs, frames), this.#maybe.loudestBefore(atMs, frames));
+    return levelDb <= sentDb - this.#path.lossDb;
   }
 
   #windowFrames(lateMs: number): number {

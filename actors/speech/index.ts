@@ -20,12 +20,13 @@
  * history.push(heard.heardWords(playedMs));
  * ```
  */
+export { AudioLevels } from "./audio-levels.js";
 export { isBackchannel } from "./backchannel.js";
 export { ClauseSplitter, type ClauseSplitterOptions } from "./clause-splitter.js";
 export { expectedDigits } from "./dictation.js";
 export { DtmfCollector, type DtmfCollectorOptions } from "./dtmf-collector.js";
 export { EchoGuard, type EchoGuardOptions } from "./echo-guard.js";
-export { isEchoText } from "./echo-text.js";
+export { ourWords } from "./echo-text.js";
 export {
   Endpointing,
   type EndpointingDecision,
@@ -43,4 +44,4 @@ export {
   matchQuickReply,
   quickReplyTexts,
 } from "./quick-replies.js";
-export { VadEvent, VoiceActivity, type VoiceActivityOptions } from "./voice-activity.js";
+export { FrameKind, VadEvent, VoiceActivity, type VoiceActivityOptions } from "./voice-activity.js";

@@ -26,6 +26,10 @@ import { NoiseFloor } from "./noise-floor.js";
 export const VadEvent = { none: 0, speechStart: 1, speechEnd: 2 } as const;
 export type VadEvent = (typeof VadEvent)[keyof typeof VadEvent];
 
+/** What a frame was taken for. Numbers, as they are kept per frame. */
+export const FrameKind = { quiet: 0, speech: 1, echo: 2 } as const;
+export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
+
 export interface VoiceActivityOptions {
   /**
    * Silence that ends speech, in milliseconds, rounded up to frames. Long enough to bridge the closure of a
@@ -45,6 +49,8 @@ const TAIL_MARGIN_DB = 4;
 /** The faintest speech: a caller at arm's length from the phone. Comfort noise is at −60 and below. */
 const FAINTEST_SPEECH_DB = -52;
 const DEFAULT_HANGOVER_MS = 80;
+/** Frames of which it is remembered what they were: 20 s, more than a recogniser's final is behind. */
+const KINDS_KEPT_FRAMES = 1_024;
 
 export class VoiceActivity {
   /** Speech, hangover included. */
@@ -70,6 +76,7 @@ export class VoiceActivity {
   readonly #echoGuard: EchoGuard | null;
   readonly #bytesPerMs: number;
   readonly #hangoverFrames: number;
+  readonly #kinds = new Uint8Array(KINDS_KEPT_FRAMES);
   #speechRun = 0;
   #silenceRun = 0;
 
@@ -91,6 +98,22 @@ export class VoiceActivity {
   }
 
   /**
+   * Milliseconds of audio between two positions that were of this kind. Of audio that is forgotten or still
+   * to come, none is.
+   */
+  msOf(kind: FrameKind, fromMs: number, toMs: number): number {
+    const frameCount = this.positionMs / FRAME_MS;
+    const first = Math.max(0, frameCount - KINDS_KEPT_FRAMES, Math.floor(fromMs / FRAME_MS));
+    const end = Math.min(frameCount, Math.ceil(toMs / FRAME_MS));
+    let ms = 0;
+    for (let frame = first; frame < end; frame += 1) {
+      if (this.#kinds[frame % KINDS_KEPT_FRAMES] !== kind) continue;
+      ms += Math.min(toMs, (frame + 1) * FRAME_MS) - Math.max(fromMs, frame * FRAME_MS);
+    }
+    return ms;
+  }
+
+  /**
    * Takes `length` bytes from `offset`; `atMs` is the instant the last of them arrived. Any length: what is
    * left of a frame waits for the next record. Of several events in one long record, the last is returned.
    */
@@ -109,12 +132,18 @@ export class VoiceActivity {
   #decideFrame(frameEndAtMs: number): VadEvent {
     const levelDb = this.#meter.levelDb;
     this.levelDb = levelDb;
+    const frame = this.positionMs / FRAME_MS;
     this.positionMs += FRAME_MS;
     const inTail = this.isSpeech && this.#silenceRun === 0;
     const margin = inTail ? TAIL_MARGIN_DB : ONSET_MARGIN_DB;
     const isLoud = levelDb > Math.max(this.#noise.levelDb + margin, FAINTEST_SPEECH_DB);
     this.isFrameEcho = this.#echoGuard !== null && this.#isEcho(this.#echoGuard, isLoud, frameEndAtMs);
     this.isFrameSpeech = isLoud && !this.isFrameEcho;
+    this.#kinds[frame % KINDS_KEPT_FRAMES] = this.isFrameEcho
+      ? FrameKind.echo
+      : this.isFrameSpeech
+        ? FrameKind.speech
+        : FrameKind.quiet;
     if (!this.isFrameEcho) {
       this.#noise.update(levelDb, this.#meter.quietHalfDb, this.#meter.crossings, isLoud);
     }
