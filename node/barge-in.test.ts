@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import t from "tap";
 import type { PhoneCall } from "#bench/caller";
 import { DENTIST, type TestNode, factsOf, heardExactly, plainWords, startTestNode } from "./node.fixture.js";
@@ -14,8 +13,11 @@ const CUT_POINTS_MS = [350, 900, 1_430, 1_970, 2_510, 3_060, 3_640, 4_170, 4_780
 
 /** From the end of a word to its mark in the journal: a tick of the phone, one of the ring's poll, and some. */
 const MARK_ON_ITS_WAY_MS = 25;
-/** A machine that stood still for so long has played and heard at the wrong times: nothing is shown by that. */
-const STARVED_MS = 120;
+/**
+ * What every thread may stand still for in actors/call/echo.test.ts, which proves the claim on virtual time:
+ * beyond it nothing is claimed, and an attempt in which this machine did shows nothing.
+ */
+const STANDSTILL_MAX_MS = 400;
 const ATTEMPTS = 3;
 
 /** What each call's model was told of the agent's words so far, by the caller's last words. */
@@ -143,20 +145,20 @@ void t.test("backchannels, echoes and coughs do not cut", { buffered: true }, as
       }),
     ]);
 
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  t.teardown(() => delay.disable());
   for (let count = 1; count <= ATTEMPTS; count += 1) {
-    delay.reset();
-    delay.enable();
+    await server.stoodStillMs();
     const results = await attempt();
-    delay.disable();
+    const stoodStillMs = await server.stoodStillMs();
     const isRight = results.every((r) => r.isHeardWhole && r.cuts === 0 && r.callerTurns === 1);
-    if (!isRight && delay.max / 1e6 > STARVED_MS && count < ATTEMPTS) continue;
-    for (const { name, ...result } of results) {
-      t.same(result, { isHeardWhole: true, cuts: 0, callerTurns: 1 }, name);
+    if (isRight || stoodStillMs <= STANDSTILL_MAX_MS) {
+      for (const { name, ...result } of results) {
+        t.same(result, { isHeardWhole: true, cuts: 0, callerTurns: 1 }, name);
+      }
+      return;
     }
-    return;
+    t.comment(`attempt ${count} shows nothing: this machine stood still for ${Math.round(stoodStillMs)} ms`);
   }
+  t.comment("not shown on the wire, on a machine this busy; actors/call/echo.test.ts has the proof");
 });
 
 void t.test("a caller who talks over the echo of the agent is heard", { buffered: true }, async (t) => {

@@ -2,6 +2,7 @@
  * A whole node for tests at the wire: real edge, shards and provider clients, the emulators and a phone.
  * Everything is gone when the test is over.
  */
+import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,6 +32,11 @@ export interface TestNode {
   /** The call's journal, once it is closed. */
   readonly journal: (call: PhoneCall) => Promise<JournalEvent[]>;
   readonly admin: (path: string) => Promise<{ readonly status: number; readonly text: string }>;
+  /**
+   * The longest that a thread of the node stood still since this was last asked, by its own measure. The
+   * phones and the emulators run on the node's main thread here.
+   */
+  readonly stoodStillMs: () => Promise<number>;
 }
 
 type JournalFactOf<K extends JournalEvent["kind"]> = Extract<JournalEvent, { readonly kind: K }>;
@@ -82,6 +88,13 @@ export async function startTestNode(t: Test, options: TestNodeOptions = {}): Pro
     adminUrl,
     admin,
     call: (callOptions) => placeCall({ nodeUrl, to: DENTIST, ...callOptions }),
+    async stoodStillMs() {
+      const { text } = await admin("/metrics");
+      const delays = [...text.matchAll(/^lumentra_event_loop_delay_ms\{[^}]*quantile="max"[^}]*\} (\S+)$/gm)];
+      // A main thread and a shard: fewer means that they are no longer told.
+      assert(delays.length >= 2, "every thread tells its event loop's delay");
+      return Math.max(...delays.map(([, value]) => Number(value)));
+    },
     async journal(call) {
       for (let attempt = 0; attempt < JOURNAL_ATTEMPTS; attempt += 1) {
         const { status, text } = await admin(`/calls/${call.callSid}/journal`);
