@@ -156,7 +156,10 @@ void t.test("backchannels, echoes and coughs do not cut", { buffered: true }, as
       }
       return;
     }
-    t.comment(`attempt ${count} shows nothing: this machine stood still for ${Math.round(stoodStillMs)} ms`);
+    t.comment(
+      `attempt ${count} shows nothing: this machine stood still for ${Math.round(stoodStillMs)} ms`,
+      results,
+    );
   }
   t.comment("not shown on the wire, on a machine this busy; actors/call/echo.test.ts has the proof");
 });
