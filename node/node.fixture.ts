@@ -19,7 +19,7 @@ export interface TestNodeOptions {
   readonly emulators?: EmulatorOptions;
   readonly environment?: Readonly<Record<string, string>>;
   readonly shardEntry?: URL;
-  /** Changes the demo tenants, by id. */
+  /** Changes the demo tenants, by id; another id is one more tenant, like the first but for what is given. */
   readonly tenants?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
@@ -113,7 +113,10 @@ const JOURNAL_ATTEMPTS = 250;
 
 function withChanges(changes: NonNullable<TestNodeOptions["tenants"]>): unknown {
   const file = JSON.parse(readFileSync("config/tenants.json", "utf8")) as { tenants: { id: string }[] };
-  return { tenants: file.tenants.map((tenant) => ({ ...tenant, ...changes[tenant.id] })) };
+  const [first] = file.tenants;
+  const added = Object.keys(changes).filter((id) => file.tenants.every((tenant) => tenant.id !== id));
+  const tenants = [...file.tenants, ...added.map((id) => ({ ...first, id }))];
+  return { tenants: tenants.map((tenant) => ({ ...tenant, ...changes[tenant.id] })) };
 }
 
 /**

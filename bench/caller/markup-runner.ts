@@ -84,6 +84,9 @@ async function followMarkup(run: MarkupRun): Promise<PhoneOutcome> {
   return outcome;
 }
 
+/** Many phones share a thread: they decode in turn and in pieces, so that none makes those that talk late. */
+let decoding: Promise<void> = Promise.resolve();
+
 /** Fetches it, and lets the caller hear it for as long as it lasts. */
 async function play(run: MarkupRun, url: string): Promise<void> {
   const { sampleRateHz, channels } = await fetchAudio(run.address, url);
@@ -95,12 +98,14 @@ async function play(run: MarkupRun, url: string): Promise<void> {
     );
   }
   const ear = new Ear(run.clock.nowMs(), (word, understood) => run.onPlayedWord(word, understood));
-  for (let at = 0; at < samples.length; at += PLAYED_PIECE_SAMPLES) {
-    ear.hear(samples.subarray(at, at + PLAYED_PIECE_SAMPLES));
-    // Many phones share a thread: one that decodes seconds of speech must not make the others late.
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  ear.hearSilence(PLAYED_RATE_HZ);
+  decoding = decoding.then(async () => {
+    for (let at = 0; at < samples.length; at += PLAYED_PIECE_SAMPLES) {
+      ear.hear(samples.subarray(at, at + PLAYED_PIECE_SAMPLES));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    ear.hearSilence(PLAYED_RATE_HZ);
+  });
+  await decoding;
   await pause(run.clock, (samples.length * 1_000) / PLAYED_RATE_HZ);
 }
 

@@ -131,31 +131,39 @@ void t.test("a body that is not what its length says, or not UTF-8, harms nobody
 });
 
 void t.test(
-  "each refusal gets the tenant's overflow as markup, with 200, and is counted by its reason",
+  "each refusal gets the tenant's overflow as markup, with 200, from each carrier, counted by its reason",
   async (t) => {
     const harness = await Harness.start();
     t.teardown(() => harness.stop());
-    const cases: [OverflowPolicy, RegExp][] = [
-      [{ kind: "busy" }, /<Response><Reject reason="busy"\/><\/Response>/],
-      [
-        { kind: "message", text: "All lines are busy.", language: "en-GB", audioUrl: null },
-        /<Say language="en-GB">All lines/,
-      ],
-      [{ kind: "forward", number: "+12025550100" }, /<Response><Dial>\+12025550100<\/Dial><\/Response>/],
-      [{ kind: "queue", name: "desk" }, /<Response><Enqueue>desk<\/Enqueue><\/Response>/],
+    const message = { kind: "message", text: "All lines are busy.", language: "en-GB" } as const;
+    const audioUrl = "https://edge.example.test/overflow/n4me.wav";
+    const cases: [OverflowPolicy, string][] = [
+      [{ kind: "busy" }, '<Reject reason="busy"/>'],
+      [{ ...message, audioUrl: null }, '<Say language="en-GB">All lines are busy.</Say><Hangup/>'],
+      [{ ...message, audioUrl }, `<Play>${audioUrl}</Play><Hangup/>`],
+      [{ kind: "forward", number: "+12025550100" }, "<Dial>+12025550100</Dial>"],
+      [{ kind: "queue", name: "desk" }, "<Enqueue>desk</Enqueue>"],
     ];
-    const reasons = ["noSlot", "draining", "tenantCap", "unknownNumber"] as const;
-    for (const [index, [overflow, markup]] of cases.entries()) {
-      harness.delegate.refuseWith = { kind: "refused", reason: reasons[index]!, overflow };
-      const answer = await harness.post("/twilio/voice", voiceForm(`${CALL}${index}`));
-      t.equal(answer.status, 200);
-      t.match(answer.contentType, "text/xml");
-      t.match(answer.text, markup);
+    const reasons = ["noSlot", "draining", "tenantCap", "pressure", "unknownNumber", "internal"] as const;
+    let callCount = 0;
+    for (const carrier of ["twilio", "signalwire"]) {
+      for (const reason of reasons) {
+        for (const [overflow, markup] of cases) {
+          harness.delegate.refuseWith = { kind: "refused", reason, overflow };
+          const answer = await harness.post(`/${carrier}/voice`, voiceForm(`${CALL}${callCount++}`));
+          t.equal(answer.status, 200);
+          t.match(answer.contentType, "text/xml");
+          t.ok(
+            answer.text.endsWith(`<Response>${markup}</Response>`),
+            `${carrier}, ${reason}: ${answer.text}`,
+          );
+        }
+      }
     }
     const { values } = await harness.metrics.admissionRefusals.get();
     t.strictSame(
       values.map(({ labels, value }) => [labels.reason, value]),
-      reasons.map((reason) => [reason, 1]),
+      reasons.map((reason) => [reason, 2 * cases.length]),
     );
     t.equal(harness.delegate.freeSlotCount, 4);
   },

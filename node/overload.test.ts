@@ -1,0 +1,227 @@
+/**
+ * More callers than there is room for: the admitted are as well off as if the others had never called. Nodes are
+ * processes of their own. Times are printed; what is asserted are counts, words, and ratios with room for a
+ * machine that does other things as well.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { type PhoneCall, placeCall } from "#bench/caller";
+import { startEmulators } from "#bench/emulators";
+import { type NodeProcess, startNodeProcess } from "#bench/processes";
+import { plainWords } from "./node.fixture.js";
+
+const SLOTS = 50;
+const OFFERED = 200;
+const MESSAGE = "Please call later.";
+const QUIET = "+12025550121";
+const NOISY = "+12025550122";
+const NOISY_CAP = 10;
+/** A tenant beside the noisy one. */
+const QUIET_CALLS = 10;
+/** Between two offers of the noisy tenant beyond its cap. */
+const KNOCK_EVERY_MS = 25;
+/** How much later than without the others a median answer may be. Beyond it something is really in the way. */
+const WORSE_FACTOR = 2;
+const WORSE_MS = 150;
+
+const COLOURS = ["amber", "beige", "coral", "denim", "ebony", "fawn", "ginger", "hazel", "ivory", "jade"];
+const ANIMALS = ["badger", "camel", "dingo", "egret", "ferret"];
+
+interface Answered {
+  /** What went wrong, in words. */
+  readonly wrong: readonly string[];
+  /** From the caller's last sound to the answer's first. */
+  readonly answerMs: number;
+}
+
+async function startCrowdedNode(t: Test): Promise<NodeProcess> {
+  const folder = mkdtempSync(join(tmpdir(), "lumentra-overload-"));
+  const tenant = (id: string, number: string, concurrentCalls: number) => ({
+    id,
+    name: id,
+    industry: "shop",
+    numbers: [number],
+    timeZone: "Europe/London",
+    agentName: "Ava",
+    greeting: "Hello.",
+    limits: { concurrentCalls },
+    overflow: { kind: "message", text: MESSAGE },
+  });
+  const tenants = [tenant("quiet", QUIET, 1_000), tenant("noisy", NOISY, NOISY_CAP)];
+  const tenantsFile = join(folder, "tenants.json");
+  writeFileSync(tenantsFile, JSON.stringify({ tenants }));
+  const emulators = await startEmulators({ ttsRealtimeFactor: 200 });
+  const node = await startNodeProcess({
+    environment: {
+      ...emulators.env(),
+      LUMENTRA_TENANTS_FILE: tenantsFile,
+      LUMENTRA_SHARDS: "1",
+      LUMENTRA_CALLS_PER_SHARD: String(SLOTS),
+      // Here it is the slots and the cap that refuse, on a machine that may be busy with other tests.
+      LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
+      LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
+    },
+  });
+  t.teardown(async () => {
+    await node.stop();
+    await emulators.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return node;
+}
+
+/** One turn of a call: the caller's own words, which nobody else uses, must come back. */
+async function converse(call: PhoneCall, index: number): Promise<Answered> {
+  const own = `${COLOURS[index % COLOURS.length]} ${ANIMALS[Math.floor(index / COLOURS.length)]}`;
+  await call.waitForReply(0);
+  const said = await call.say(`Please say ${own}.`);
+  await call.waitForReply(said.endedAtMs);
+  const heard = plainWords(call.heardText(said.endedAtMs));
+  const answer = call.spurts.find((spurt) => spurt.startedAtMs >= said.endedAtMs);
+  call.hangUp();
+  const { underrunCount } = (await call.ended).stats;
+  const wrong = heard.filter((word) => !own.split(" ").includes(word)).map((word) => `${own}: heard ${word}`);
+  // On a starved machine audio can come too late; each gap may cost a word, and the phone counts them.
+  if (2 - heard.length > underrunCount) wrong.push(`${own}: heard only ${heard.join(" ") || "nothing"}`);
+  wrong.push(...call.violations.map(({ detail }) => detail));
+  return { wrong, answerMs: (answer?.startedAtMs ?? Number.NaN) - said.intendedEndAtMs };
+}
+
+async function converseAll(node: NodeProcess, to: string, count: number): Promise<readonly Answered[]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, index) =>
+      converse(await placeCall({ nodeUrl: node.edgeUrl, to }), index),
+    ),
+  );
+}
+
+async function metricsOf(node: NodeProcess): Promise<string> {
+  return (await fetch(`${node.adminUrl}/metrics`)).text();
+}
+
+/** Audio messages sent so far, and those of them that left 20 ms late or more. */
+function pacingOf(metrics: string): { sent: number; late: number } {
+  const value = (series: string): number =>
+    Number(new RegExp(`^lumentra_edge_pacing_error_ms_${series} (\\d+)$`, "m").exec(metrics)?.[1]);
+  const sent = value("count");
+  return { sent, late: sent - value('bucket\\{le="20"\\}') };
+}
+
+async function allSlotsFree(node: NodeProcess): Promise<void> {
+  for (;;) {
+    const ready = (await (await fetch(`${node.adminUrl}/healthz/ready`)).json()) as {
+      liveCalls: number;
+      shards: { free: number }[];
+    };
+    if (ready.liveCalls === 0 && ready.shards[0]!.free === SLOTS) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function quantile(values: readonly number[], fraction: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? Number.NaN;
+}
+
+function described(values: readonly number[]): string {
+  const [p50, p95, max] = [0.5, 0.95, 1].map((fraction) => Math.round(quantile(values, fraction)));
+  return `p50 ${p50}, p95 ${p95}, max ${max} ms`;
+}
+
+function expectUnharmed(t: Test, before: readonly Answered[], during: readonly Answered[]): void {
+  t.same(
+    [...before, ...during].flatMap(({ wrong }) => wrong),
+    [],
+    "everybody heard their own words",
+  );
+  const [alone, crowded] = [before, during].map((calls) => calls.map(({ answerMs }) => answerMs));
+  t.comment(`answers without the others: ${described(alone!)}; with them: ${described(crowded!)}`);
+  t.ok(
+    quantile(crowded!, 0.5) <= WORSE_FACTOR * quantile(alone!, 0.5) + WORSE_MS,
+    "answers came as they do without the others",
+  );
+}
+
+void t.test("room for 50 and 200 at once: 50 are served as if alone, 150 get the overflow", async (t) => {
+  const node = await startCrowdedNode(t);
+  const before = await converseAll(node, QUIET, SLOTS);
+  await allSlotsFree(node);
+  const pacingBefore = pacingOf(await metricsOf(node));
+
+  const during: Promise<Answered>[] = [];
+  const refusals: { webhookMs: number; text: string; verbs: readonly string[] }[] = [];
+  await Promise.all(
+    Array.from({ length: OFFERED }, async () => {
+      const call = await placeCall({ nodeUrl: node.edgeUrl, to: QUIET });
+      if (call.leg !== null) {
+        during.push(converse(call, during.length));
+        return;
+      }
+      const { stats, verbs } = await call.ended;
+      const text = plainWords(call.heardText()).join(" ");
+      refusals.push({ webhookMs: stats.webhookMs, text, verbs: verbs.map(({ kind }) => kind) });
+    }),
+  );
+  const admitted = await Promise.all(during);
+  t.equal(admitted.length, SLOTS, "exactly as many as there is room for");
+  t.equal(refusals.length, OFFERED - SLOTS);
+  t.ok(refusals.every(({ verbs }) => verbs.join() === "play,hangup"));
+  t.same(
+    new Set(refusals.map(({ text }) => text)),
+    new Set([plainWords(MESSAGE).join(" ")]),
+    "and was heard",
+  );
+  expectUnharmed(t, before, admitted);
+
+  const metrics = await metricsOf(node);
+  t.match(metrics, `lumentra_admission_refusals_total{reason="noSlot"} ${OFFERED - SLOTS}\n`);
+  t.notMatch(metrics, /lumentra_ring_drops_total\{[^}]*\} [1-9]/, "no record was dropped");
+  const after = pacingOf(metrics);
+  const share = ({ late, sent }: { late: number; sent: number }): number => late / Math.max(sent, 1);
+  const crowded = { late: after.late - pacingBefore.late, sent: after.sent - pacingBefore.sent };
+  t.comment(
+    `sent 20 ms late or more: ${pacingBefore.late} of ${pacingBefore.sent}, then ${crowded.late} of ${crowded.sent}`,
+  );
+  t.ok(share(crowded) <= 2 * share(pacingBefore) + 0.05, "audio left as punctually");
+
+  const answeredMs = refusals.map(({ webhookMs }) => webhookMs);
+  t.comment(`refusals, all ${OFFERED} webhooks sent at one instant: ${described(answeredMs)}`);
+  t.ok(quantile(answeredMs, 0.5) < 1_000, "refused at once");
+});
+
+void t.test("a tenant at its cap that goes on calling is no matter of its neighbour", async (t) => {
+  const node = await startCrowdedNode(t);
+  const before = await converseAll(node, QUIET, QUIET_CALLS);
+  await allSlotsFree(node);
+
+  const noisy = await Promise.all(
+    Array.from({ length: NOISY_CAP }, () => placeCall({ nodeUrl: node.edgeUrl, to: NOISY })),
+  );
+  const knocks: Promise<PhoneCall>[] = [];
+  const knocking = setInterval(
+    () => knocks.push(placeCall({ nodeUrl: node.edgeUrl, to: NOISY })),
+    KNOCK_EVERY_MS,
+  );
+  const during = await converseAll(node, QUIET, QUIET_CALLS);
+  clearInterval(knocking);
+  const refused = await Promise.all(knocks.map(async (knock) => (await knock).ended));
+  const talking = await Promise.all(noisy.map((call, index) => converse(call, index)));
+
+  t.ok(refused.length > QUIET_CALLS, `${refused.length} calls beyond the cap`);
+  t.ok(
+    refused.every(({ stats }) => stats.streamCount === 0),
+    "none of which was admitted",
+  );
+  expectUnharmed(t, before, during);
+  t.same(
+    talking.flatMap(({ wrong }) => wrong),
+    [],
+    "the noisy tenant's own live calls are well, too",
+  );
+  const metrics = await metricsOf(node);
+  t.match(metrics, `lumentra_admission_refusals_total{reason="tenantCap"} ${refused.length}\n`);
+  t.notMatch(metrics, /lumentra_admission_refusals_total\{reason="(noSlot|pressure)"\}/);
+  t.notMatch(metrics, /lumentra_ring_drops_total\{[^}]*\} [1-9]/, "no record was dropped");
+});
