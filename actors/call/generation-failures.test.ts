@@ -7,7 +7,7 @@ import t from "tap";
 import { LumentraError } from "#runtime/errors";
 import { CallFixture, type ScriptedReply } from "./call.fixture.js";
 import { RETRY_WAIT_MAX_MS } from "./retry.js";
-import { MAX_EAGER_PER_TURN } from "./turns.js";
+import { MAX_EAGER_PER_TURN } from "./eager-reply.js";
 
 const BROKEN = new LumentraError("LLM_STREAM_BROKEN", "scripted");
 const TOOL_USE_FAILED = new LumentraError("LLM_TOOL_USE_FAILED", "scripted");

@@ -32,6 +32,7 @@ import {
 } from "#actors/speech";
 import { decideBargeIn } from "./barge-in.js";
 import type { CallCounters } from "./counters.js";
+import { EagerReply } from "./eager-reply.js";
 import type { Generation, GenerationEvents } from "./generation.js";
 import type { History } from "./history.js";
 import type { JournalWriter } from "./journal-writer.js";
@@ -40,11 +41,10 @@ import type { Listener } from "./listener.js";
 import { whoseWords } from "./overlap.js";
 import type { Playout } from "./playout.js";
 import type { ReplyPlan, Speaker } from "./speaker.js";
+import { Wordless } from "./wordless.js";
 
 /** T2. Two additions are a caller collecting his thoughts; the third would be a loop. */
 export const MAX_RESTARTS = 2;
-/** Eager generations per turn: each costs tokens, and pauses between words can look like ends. */
-export const MAX_EAGER_PER_TURN = 3;
 /** A caller who began to speak over a prepared reply and said nothing gets it after this much silence. */
 export const HOLD_RELEASE_MS = 400;
 /**
@@ -53,12 +53,9 @@ export const HOLD_RELEASE_MS = 400;
  */
 export const ECHO_TEXT_AFTER_MS = 600;
 
-/** A sound this long was meant to be words: coughs and doors are shorter. */
-export const WORDLESS_SOUND_MS = 600;
-
 export type TurnState =
-  /** The caller has the floor, or nobody has. An eager generation may be under way. */
-  | { readonly kind: "listening"; eager: Generation | null }
+  /** The caller has the floor, or nobody has. An eager reply may be under way, and in no other state. */
+  | { readonly kind: "listening" }
   /** The caller's turn is over; nothing of the reply was sent. `held`: the caller makes a sound, we wait. */
   | { readonly kind: "preparing"; readonly generation: Generation; readonly said: string; held: boolean }
   /** A reply is being played; what the caller says from `bargeFromMs` of audio on may stop it. */
@@ -93,26 +90,33 @@ export interface TurnsDeps {
 
 export class Turns {
   readonly #deps: TurnsDeps;
-  #state: TurnState = { kind: "listening", eager: null };
+  #state: TurnState = { kind: "listening" };
   /** Number of the present caller turn; the greeting is part of turn 0. */
   #turn = 0;
   /** Said in a turn whose reply was thrown away, and not yet in the history. */
   #carried = "";
   #isTurnRecorded = false;
   #restarts = 0;
-  #eagerCount = 0;
+  readonly #eager: EagerReply;
   /** The reply being played ends the call once it was heard. */
   #endsCall = false;
   #agentText = "";
   /** Position in the caller's audio when we fell silent. */
   #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
-  /** Sound that began before this was made over the agent's words, or by a key: no words are missing from it. */
-  #soundFromMs = 0;
-  /** Once between two turns: a caller whom nobody understands is not asked in a circle. */
-  #askedAgain = false;
+  readonly #wordless: Wordless;
 
   constructor(deps: TurnsDeps) {
     this.#deps = deps;
+    const { log, counters, journal, maySpeculate } = deps;
+    this.#wordless = new Wordless(deps);
+    this.#eager = new EagerReply({
+      log,
+      counters,
+      journal,
+      maySpeculate,
+      generate: (said) => this.#generate(said),
+      nextTurn: () => this.#turn + 1,
+    });
   }
 
   get state(): TurnState["kind"] {
@@ -125,7 +129,7 @@ export class Turns {
 
   /** Something for us to say that answers nobody: greeting, silence prompt. */
   sayPhrase(text: string, source: ReplyPlan["source"], onStarted?: (atMs: number) => void): void {
-    this.#discardEager();
+    this.#eager.discard();
     this.#agentText = text;
     const ledger = new Ledger();
     const say = (plan: ReplyPlan): void =>
@@ -148,7 +152,7 @@ export class Turns {
 
   /** A key was pressed: its tone is no speech, and more digits may follow. */
   onKey(): void {
-    this.#soundFromMs = this.#deps.clock.nowMs();
+    this.#wordless.ignoreSoundBefore(this.#deps.clock.nowMs());
   }
 
   /** The keypad is unmistakable: it cuts at once and needs no endpointing. */
@@ -164,7 +168,7 @@ export class Turns {
   consider(): void {
     switch (this.#state.kind) {
       case "listening":
-        return this.#considerEndpoint(this.#state);
+        return this.#considerEndpoint();
       case "preparing":
         return this.#considerAddition(this.#state);
       case "speaking":
@@ -176,7 +180,7 @@ export class Turns {
 
   /** The recogniser's own early word on the end of the turn (Flux). */
   onEagerEndOfTurn(): void {
-    if (this.#state.kind === "listening" && !this.#deps.listener.isEmpty) this.#startEager(this.#state);
+    if (this.#state.kind === "listening" && !this.#deps.listener.isEmpty) this.#startEager();
   }
 
   /** Ends the conversation: everything under way is thrown away, what the caller said last is kept. */
@@ -187,7 +191,7 @@ export class Turns {
       return;
     }
     if (state.kind === "preparing") state.generation.discard();
-    this.#discardEager();
+    this.#eager.discard();
     const prepared = state.kind === "preparing" && !this.#isTurnRecorded ? state.said : this.#carried;
     const said = [prepared, this.#deps.listener.take()];
     this.#isTurnRecorded = false;
@@ -198,7 +202,7 @@ export class Turns {
 
   // ---- listening
 
-  #considerEndpoint(state: TurnState & { kind: "listening" }): void {
+  #considerEndpoint(): void {
     const { listener, vad, clock, endpointing, language } = this.#deps;
     if (listener.isEmpty) return this.#considerWordless();
     if (vad.isSpeech) this.#deps.onActivity();
@@ -216,58 +220,23 @@ export class Turns {
       language,
       expectedDigits: expectedDigits(this.#agentText, speechLanguage(language)),
     });
-    if (decision.kind === "eager") this.#startEager(state);
+    if (decision.kind === "eager") this.#startEager();
     if (decision.kind === "commit") this.#commit(listener.take());
   }
 
-  /** The caller said something and the recogniser nothing: he is told, and not left to wait for an answer. */
   #considerWordless(): void {
-    const { vad, clock, endpointing, language } = this.#deps;
-    const { speechStartedAtMs, lastSpeechAtMs } = vad;
-    if (this.#askedAgain || vad.isSpeech || speechStartedAtMs === null || lastSpeechAtMs === null) return;
-    if (speechStartedAtMs < this.#soundFromMs || lastSpeechAtMs - speechStartedAtMs < WORDLESS_SOUND_MS)
-      return;
-    const decision = endpointing.decide({
-      nowMs: clock.nowMs(),
-      text: "",
-      isFinal: true,
-      sttEndOfSpeech: false,
-      silenceMs: vad.silenceMs,
-      transcriptAtMs: null,
-      language,
-    });
-    if (decision.kind !== "commit") return;
-    this.#askedAgain = true;
+    if (!this.#wordless.isDue()) return;
     const asked = this.#agentText; // what he answers is still this
-    const { didNotCatch } = phrasesFor(language);
+    const { didNotCatch } = phrasesFor(this.#deps.language);
     this.sayPhrase(didNotCatch[this.#turn % didNotCatch.length]!, "prompt");
     this.#agentText = asked;
   }
 
-  #startEager(state: TurnState & { kind: "listening" }): void {
+  #startEager(): void {
     const said = this.#withCarried(this.#deps.listener.text);
-    if (state.eager !== null) {
-      if (sameWords(state.eager.basis, said)) return;
-      this.#discardEager();
-    }
-    if (this.#eagerCount >= MAX_EAGER_PER_TURN || this.#quickReply(said) !== null) return;
-    if (!this.#deps.maySpeculate()) {
-      // For the rest of this turn: a pressure that comes and goes in it is not worth a second look.
-      this.#eagerCount = MAX_EAGER_PER_TURN;
-      this.#deps.counters.speculationSuppressed();
-      return;
-    }
-    this.#eagerCount += 1;
-    state.eager = this.#generate(said);
-    state.eager.ledger.eagerStartAtMs = state.eager.ledger.llmStartAtMs;
-  }
-
-  #discardEager(): void {
-    if (this.#state.kind !== "listening" || this.#state.eager === null) return;
-    this.#deps.counters.eagerDiscarded(this.#state.eager.intended.length);
-    this.#state.eager.discard();
-    this.#state.eager = null;
-    this.#deps.journal.record({ kind: "eagerDiscarded", turn: this.#turn + 1 });
+    if (this.#eager.answers(said)) return;
+    this.#eager.discard();
+    if (this.#quickReply(said) === null) this.#eager.begin(said);
   }
 
   #commit(words: string): void {
@@ -276,14 +245,11 @@ export class Turns {
     if (said === "") return;
     this.#isTurnRecorded = false;
     const quickReply = this.#quickReply(said);
-    const eager = this.#state.kind === "listening" ? this.#state.eager : null;
-    if (eager !== null && (quickReply !== null || !sameWords(eager.basis, said))) this.#discardEager();
-    if (quickReply !== null) return this.#answerQuickly(said, quickReply);
-    const generation =
-      this.#state.kind === "listening" && this.#state.eager !== null
-        ? this.#state.eager
-        : this.#generate(said);
-    if (this.#state.kind === "listening") this.#state.eager = null;
+    if (quickReply !== null) {
+      this.#eager.discard();
+      return this.#answerQuickly(said, quickReply);
+    }
+    const generation = this.#eager.take(said) ?? this.#generate(said);
     this.#noteCommit(generation.ledger);
     this.#move({ kind: "preparing", generation, said, held: false }, "committed");
     generation.commit();
@@ -334,22 +300,12 @@ export class Turns {
         this.#deps.playout.end();
       },
       onFailed: (error, provider) => {
-        if (this.#state.kind === "listening" && this.#state.eager === generation)
-          this.#onEagerFailed(error, provider);
+        if (this.#eager.is(generation))
+          this.#eager.onFailed(error, provider); // T4
         else this.#deps.onProviderFailed(error, provider);
       },
     });
     return generation;
-  }
-
-  /**
-   * T4. Nobody waits for it yet: the turn's commit asks again, and only that one's failure is the caller's.
-   * Until then no more is begun ahead for this turn, else a provider in trouble would be asked at every frame.
-   */
-  #onEagerFailed({ code }: LumentraError, provider: string): void {
-    this.#deps.log.info({ provider, code }, "an eager generation failed");
-    this.#eagerCount = MAX_EAGER_PER_TURN;
-    this.#discardEager();
   }
 
   /** The caller makes a sound before he has heard anything of the reply. */
@@ -372,7 +328,7 @@ export class Turns {
     this.#restarts += 1;
     this.#deps.counters.replyRestarted();
     this.#carried = this.#isTurnRecorded ? "" : said;
-    this.#move({ kind: "listening", eager: null }, "the caller went on");
+    this.#move({ kind: "listening" }, "the caller went on");
   }
 
   // ---- speaking
@@ -397,7 +353,7 @@ export class Turns {
     after: () => void,
   ): void {
     this.#restarts = 0;
-    this.#eagerCount = 0;
+    this.#eager.newTurn();
     this.#move({ kind: "speaking", bargeFromMs: this.#deps.vad.positionMs }, source);
     begin({
       source,
@@ -453,15 +409,15 @@ export class Turns {
       counters.bargeIn(decidedAtMs, clearSentAtMs);
     });
     this.#agentSilentSinceMs = this.#deps.vad.positionMs;
-    this.#soundFromMs = this.#deps.vad.speechStartedAtMs ?? decidedAtMs; // what cut us counts
-    this.#move({ kind: "listening", eager: null }, "barge-in");
+    this.#wordless.ignoreSoundBefore(this.#deps.vad.speechStartedAtMs ?? decidedAtMs); // what cut us counts
+    this.#move({ kind: "listening" }, "barge-in");
   }
 
   // ---- common
 
   #listen(reason: string): void {
-    this.#soundFromMs = this.#deps.clock.nowMs();
-    this.#move({ kind: "listening", eager: null }, reason);
+    this.#wordless.ignoreSoundBefore(this.#deps.clock.nowMs());
+    this.#move({ kind: "listening" }, reason);
     this.#deps.onIdle();
     this.consider();
   }
@@ -470,7 +426,7 @@ export class Turns {
   #recordCallerTurn(said: string): void {
     if (said === "" || this.#isTurnRecorded) return;
     this.#isTurnRecorded = true;
-    this.#askedAgain = false;
+    this.#wordless.onTurn();
     this.#turn += 1;
     this.#deps.history.addCaller(said);
     this.#deps.journal.record({ kind: "callerTurn", turn: this.#turn, pii: { said } });
@@ -490,16 +446,4 @@ export class Turns {
     this.#state = next;
     this.#deps.log.debug({ from: previous, to: next.kind, reason, turn: this.#turn }, "turn");
   }
-}
-
-/** Eager work answers the same words, however they are written. */
-function sameWords(one: string, other: string): boolean {
-  return comparable(one) === comparable(other);
-}
-
-function comparable(text: string): string {
-  return text
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}]+/gu, " ")
-    .trim();
 }

@@ -1,7 +1,7 @@
 /** A caller of whom only sound arrives waited eight seconds for the silence prompt. */
 import t from "tap";
 import { CallFixture } from "./call.fixture.js";
-import { WORDLESS_SOUND_MS } from "./turns.js";
+import { WORDLESS_SOUND_MS } from "./wordless.js";
 
 /** Endpointing's wait for words, and the playout of the phrase. */
 const ANSWERED_WITHIN_MS = 1_500 + 3_000;
