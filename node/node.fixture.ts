@@ -134,7 +134,7 @@ export async function heardExactly(
   if (underrunCount === 0) return t.same(heard, written, what);
   let next = 0;
   for (const word of written) if (heard[next] === word) next += 1;
-  t.equal(next, heard.length, `${what}: nothing else was heard`);
+  t.equal(next, heard.length, `${what}: nothing else was heard`, { heard, written });
   return t.ok(written.length - heard.length <= underrunCount, `${what}: one word lost per gap at most`);
 }
 
