@@ -72,7 +72,7 @@ export const settingsSchema = z.object({
   LUMENTRA_RESUME_GRACE_S: meta(whole(1, 600).default(15), {
     help: "Seconds that a call which lost its leg or node can be resumed, 1 to 600.",
   }),
-  LUMENTRA_RATE_LIMIT_PER_S: meta(whole(1, 100_000).default(100), {
+  LUMENTRA_RATE_LIMIT: meta(whole(1, 100_000).default(100), {
     help: "RPCs a second per API key, 1 to 100,000; nodes have a hundred times as many.",
   }),
 });

@@ -386,6 +386,13 @@ export const errorTable = {
     meaning: "A bug of ours; the log has it under the request id in the details.",
   },
 
+  CONTROL_PLANE_LISTEN_FAILED: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning:
+      "A port of the control plane could not be opened: it is taken, or the address is not this machine's.",
+  },
+
   // control-plane/store
   STORE_UNAVAILABLE: {
     retryable: true,
