@@ -4,6 +4,8 @@
  * A1  An admitted call leaves here exactly once: its socket came (take), its time ran out, or the carrier
  *     said the call is over (both expire it).
  * A2  A webhook that the carrier repeats is the same call again, not a second one: it gets the same answer.
+ * A3  A token opens one socket. A call may have several tokens: one per media socket it is to have in its life, and
+ *     one more when two nodes answered its webhook.
  */
 import { LRUCache } from "lru-cache";
 import type { Clock, TimerHandle } from "#runtime/actor";
@@ -19,8 +21,8 @@ export interface WaitingCall {
   readonly expiresAtUnixMs: number;
 }
 
-/** Only to tell a token used twice from one that ran out, in the answer: some hours of calls. */
-const TAKEN_MAX = 10_000;
+/** Tokens live for half a minute: some hours of calls. */
+const SPENT_MAX = 10_000;
 
 export class Admissions {
   readonly #clock: Clock;
@@ -29,12 +31,20 @@ export class Admissions {
   /** Bounded by the slots there are: each entry holds one. */
   readonly #waiting = new Map<string, { readonly call: WaitingCall; readonly timer: TimerHandle }>();
   readonly #callIds = new Map<string, string>();
-  readonly #taken = new LRUCache<string, true>({ max: TAKEN_MAX });
+  #lastExpiryUnixMs = 0;
+  readonly #spent = new LRUCache<string, true>({ max: SPENT_MAX });
 
   constructor(clock: Clock, ttlMs: number, onExpired: (callId: string) => void) {
     this.#clock = clock;
     this.#ttlMs = ttlMs;
     this.#onExpired = onExpired;
+  }
+
+  /** When a token made now ends. Never the same twice: a call's second token must not be its first again (A3). */
+  nextExpiry(): number {
+    const expiresAtUnixMs = Math.ceil(this.#clock.unixMs() + this.#ttlMs);
+    this.#lastExpiryUnixMs = Math.max(expiresAtUnixMs, this.#lastExpiryUnixMs + 1);
+    return this.#lastExpiryUnixMs;
   }
 
   get waitingCount(): number {
@@ -44,7 +54,7 @@ export class Admissions {
   add(carrier: string, carrierCallId: string, admitted: Admitted): WaitingCall {
     const { callId } = admitted;
     this.#remove(callId);
-    const expiresAtUnixMs = Math.ceil(this.#clock.unixMs() + this.#ttlMs);
+    const expiresAtUnixMs = this.nextExpiry();
     const call: WaitingCall = { admitted, carrier, carrierCallId, expiresAtUnixMs };
     const timer = this.#clock.setTimer(this.#ttlMs, () => this.expire(callId));
     this.#waiting.set(callId, { call, timer });
@@ -64,13 +74,23 @@ export class Admissions {
 
   /** The socket came. Null when the call is not waiting (any more). */
   take(callId: string): WaitingCall | null {
-    const call = this.#remove(callId);
-    if (call !== null) this.#taken.set(callId, true);
-    return call;
+    return this.#remove(callId);
   }
 
-  wasTaken(callId: string): boolean {
-    return this.#taken.has(callId);
+  /** A3: false when it was spent before. */
+  spend(token: string): boolean {
+    if (this.#spent.has(token)) return false;
+    this.#spent.set(token, true);
+    return true;
+  }
+
+  isSpent(token: string): boolean {
+    return this.#spent.has(token);
+  }
+
+  /** The socket was refused for a reason of ours: the token may be tried again. */
+  unspend(token: string): void {
+    this.#spent.delete(token);
   }
 
   expire(callId: string): void {

@@ -30,8 +30,19 @@ export type OverflowPolicy =
   | { readonly kind: "forward"; readonly number: string }
   | { readonly kind: "queue"; readonly name: string };
 
-/** A metric label: add rarely, never rename. `internal`: the delegate threw. */
-export type RefusalReason = "noSlot" | "draining" | "tenantCap" | "pressure" | "unknownNumber" | "internal";
+/** A metric label: add rarely, never rename. `internal`: the delegate threw; `slow`: it did not answer in time. */
+export type RefusalReason =
+  | "noSlot"
+  | "draining"
+  | "tenantCap"
+  | "pressure"
+  | "resellerCap"
+  | "noCapacity"
+  | "suspended"
+  | "alreadyLive"
+  | "unknownNumber"
+  | "slow"
+  | "internal";
 
 export type Admission =
   | {
@@ -44,14 +55,43 @@ export type Admission =
       /** Rings the arena's bell: the in-ring was written. Wakes nobody; the shard looks at its bell at each tick. */
       readonly ringShard: () => void;
     }
+  | {
+      /** Another node has room: the carrier's media socket goes there. Nothing of the call is held here. */
+      readonly kind: "admittedElsewhere";
+      readonly callId: string;
+      /** Base of that node's media sockets, ws:// or wss://, without a trailing slash. */
+      readonly mediaUrl: string;
+    }
   | { readonly kind: "refused"; readonly reason: RefusalReason; readonly overflow: OverflowPolicy };
+
+/** What the carrier does when the media socket has closed and the call lives. */
+export type AfterMedia =
+  | "hangUp"
+  | { readonly kind: "say"; readonly text: string; readonly language: string }
+  /** The call goes on over a new media socket. */
+  | { readonly kind: "reconnect"; readonly admission: Exclude<Admission, { kind: "refused" }> };
+
+/** A call that another node has sent here. */
+export interface ClaimedCall {
+  readonly admitted: Extract<Admission, { kind: "admitted" }>;
+  readonly carrierCallId: string;
+}
 
 export interface EdgeDelegate {
   /**
-   * A call wants in; the delegate logs what comes of it, the edge counts. Must answer at once. An admitted call is either opened (mediaOpened), or expires
-   * (mediaExpired); nothing else happens to it in between.
+   * A call wants in; the delegate logs what comes of it, the edge counts. An admitted call is either opened
+   * (mediaOpened), or expires (mediaExpired); nothing else happens to it in between. A promise is waited for
+   * no longer than `admissionTimeoutMs`; the caller has got the overflow then, and what is admitted afterwards
+   * expires at once. Repeated webhooks of a call whose answer is pending share it.
    */
-  admit(call: InboundCall): Admission;
+  admit(call: InboundCall): Admission | Promise<Admission>;
+  /** What the caller gets when `admit` was too slow. */
+  overflowFor(call: InboundCall): OverflowPolicy;
+  /**
+   * A media socket with a good token knocks, and its call is not waiting here: another node has sent it. Bounded
+   * like `admit`. Null: there is no such call for this node.
+   */
+  claim(callId: string): Promise<ClaimedCall | null>;
   /** The carrier's `start` arrived; from now on the in-ring is written. */
   mediaOpened(
     callId: string,
@@ -59,18 +99,22 @@ export interface EdgeDelegate {
     openedAtMs: number,
     customParameters: Readonly<Record<string, string>>,
   ): void;
-  /** No media socket came before the token ran out, or the carrier said the call is over. The slot is free. */
+  /**
+   * No media socket came before the token ran out, the carrier said the call is over, or an admission came too
+   * late to be told to anybody (then also for one `admittedElsewhere`). The slot is free.
+   */
   mediaExpired(callId: string): void;
-  /** The leg is gone, and its in-ring holds the legEnded record. The edge will not touch the slot again. */
-  legEnded(callId: string, end: LegEnd): void;
+  /**
+   * The leg is gone, and its in-ring holds the legEnded record. The edge will not touch the slot again.
+   * `lastHeardAtMs`: Clock.nowMs() of the last sign of life from its socket.
+   */
+  legEnded(callId: string, end: LegEnd, lastHeardAtMs: number): void;
   /**
    * The carrier asks what to do now that the media socket has closed and the call lives. `callId` is
-   * undefined when the reference in the URL is not one of ours.
+   * undefined when the reference in the URL is not one of ours. Its leg, if it was here, has ended before. A
+   * promise is waited for no longer than `afterMediaTimeoutMs`; then the carrier hangs up.
    */
-  afterMedia(
-    callId: string | undefined,
-    carrierCallId: string,
-  ): "hangUp" | { readonly kind: "say"; readonly text: string; readonly language: string };
+  afterMedia(callId: string | undefined, call: InboundCall): AfterMedia | Promise<AfterMedia>;
 
   /** Admin port: whether new calls are welcome, and why not. */
   ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> };

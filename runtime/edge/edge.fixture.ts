@@ -95,6 +95,11 @@ export class Harness {
     this.metrics.close();
   }
 
+  /** Every phone's connection breaks. */
+  hangUpPhones(): void {
+    for (const phone of this.#phones) phone.destroy();
+  }
+
   /** Moves virtual time on; the harness was started with a VirtualClock. */
   advance(ms: number): void {
     (this.clock as VirtualClock).advance(ms);

@@ -72,7 +72,9 @@ export class Edge {
   readonly #legs = new Set<Leg>();
   readonly #legsByCallId = new Map<string, Leg>();
   readonly #legsBySlot = new Map<EdgeSlot, Leg>();
+  readonly #tokens: MediaTokens;
   #publicUrl = "";
+  #webhookUrl = "";
   #connectionCount = 0;
   #adminConnectionCount = 0;
   #onConnectionsGone: (() => void) | null = null;
@@ -85,8 +87,10 @@ export class Edge {
     this.#dependencies = dependencies;
     const { clock, log, metrics, delegate } = dependencies;
     const { mediaTokenKey, mediaTokenTtlMs, playoutPieceMs, playoutLeadMs, halfOpenMs } = this.#options;
+    const { admissionTimeoutMs, afterMediaTimeoutMs } = this.#options;
     const tokens = new MediaTokens(mediaTokenKey);
-    const publicUrl = (): string => this.#publicUrl;
+    this.#tokens = tokens;
+    const baseUrls = (): readonly string[] => [this.#webhookUrl, this.#publicUrl];
     this.#pump = new Pump(clock);
     this.#admissions = new Admissions(clock, mediaTokenTtlMs, (callId) => {
       log.info({ callId }, "no media socket came");
@@ -99,7 +103,12 @@ export class Edge {
       delegate,
       admissions: this.#admissions,
       tokens,
-      publicUrl,
+      publicUrl: () => this.#publicUrl,
+      webhookUrl: () => this.#webhookUrl,
+      baseUrls,
+      admissionTimeoutMs,
+      afterMediaTimeoutMs,
+      endLeg: (callId, carrierCallId) => this.#endLeg(callId, carrierCallId),
     });
     this.#legEnvironment = {
       clock,
@@ -125,7 +134,9 @@ export class Edge {
         metrics,
         admissions: this.#admissions,
         tokens,
-        publicUrl,
+        delegate,
+        admissionTimeoutMs,
+        baseUrls,
         openLeg: (carrier, call) => this.#openLeg(carrier, call),
         onSocketClosed: () => this.#countConnection(-1),
       });
@@ -151,6 +162,7 @@ export class Edge {
     const port = await this.#listenOn(this.#app, host, wantedPort);
     const adminPort = await this.#listenOn(this.#adminApp, adminHost, wantedAdminPort);
     this.#publicUrl = this.#options.publicUrl ?? `http://localhost:${port}`;
+    this.#webhookUrl = this.#options.webhookUrl ?? this.#publicUrl;
     this.#scheduleSweep();
     return { port, adminPort };
   }
@@ -159,6 +171,20 @@ export class Edge {
   pump(side: EdgeSlot): void {
     const leg = this.#legsBySlot.get(side);
     if (leg !== undefined) this.#pump.wake(leg);
+  }
+
+  /** How carriers reach this node; known once it listens. */
+  get publicUrl(): string {
+    return this.#publicUrl;
+  }
+
+  /**
+   * Keys that every node knows, newest first: the first signs media tokens from now on, all are accepted, and so is
+   * the one this edge began with. None: that one signs again.
+   */
+  setMediaTokenKeys(keys: readonly Uint8Array[]): void {
+    const [first, ...rest] = [...keys, this.#options.mediaTokenKey];
+    this.#tokens.replaceKeys(first, ...rest);
   }
 
   /** Closes the call's leg now; whoever asks has waited for the last mark. Unknown calls are ignored. */
@@ -215,6 +241,12 @@ export class Edge {
     return this.#legsByCallId.size;
   }
 
+  /** The carrier says that the media socket is gone; the kernel may take a while longer to notice. */
+  #endLeg(callId: string, carrierCallId: string): void {
+    const leg = this.#legsByCallId.get(callId);
+    if (leg?.carrierCallId === carrierCallId) leg.lose();
+  }
+
   #openLeg(carrier: Carrier, call: WaitingCall): Leg {
     const leg = new Leg(this.#legEnvironment, carrier, call, this.#dependencies.log);
     this.#legs.add(leg);
@@ -225,7 +257,7 @@ export class Edge {
 
   /** The leg has settled: its slot may be the next call's from here on. */
   #forget(leg: Leg): void {
-    this.#legsByCallId.delete(leg.callId);
+    if (this.#legsByCallId.get(leg.callId) === leg) this.#legsByCallId.delete(leg.callId);
     if (this.#legsBySlot.get(leg.side) === leg) this.#legsBySlot.delete(leg.side);
   }
 

@@ -67,6 +67,19 @@ export class HttpExchange {
     return this.#req.getParameter(index) ?? "";
   }
 
+  /** Answered, or the peer has gone: nothing can be said to it any more. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** X2: hands the response over to `use`, corked; nothing happens when the exchange is over. */
+  hijack(use: (res: HttpResponse) => void): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#res.cork(() => use(this.#res));
+    return true;
+  }
+
   remoteAddress(): string {
     return this.#over ? "" : Buffer.from(this.#res.getRemoteAddressAsText()).toString("latin1");
   }

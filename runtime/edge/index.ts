@@ -29,7 +29,15 @@ export type {
 } from "./carriers/carrier.js";
 export { type SignalWireOptions, createSignalWire } from "./carriers/signalwire.js";
 export { type TwilioOptions, createTwilio } from "./carriers/twilio.js";
-export type { Admission, EdgeDelegate, InboundCall, OverflowPolicy, RefusalReason } from "./delegate.js";
+export type {
+  Admission,
+  AfterMedia,
+  ClaimedCall,
+  EdgeDelegate,
+  InboundCall,
+  OverflowPolicy,
+  RefusalReason,
+} from "./delegate.js";
 export { Edge, type EdgeDependencies } from "./edge.js";
 export type { OverflowAudio } from "./overflow-audio.js";
 export { type EdgeOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./options.js";

@@ -20,6 +20,10 @@ export class LegSocket {
     this.#lastHeardAtMs = nowMs;
   }
 
+  get lastHeardAtMs(): number {
+    return this.#lastHeardAtMs;
+  }
+
   get isOpen(): boolean {
     return this.#socket !== null;
   }

@@ -132,6 +132,10 @@ export class Leg implements Pumped, PlayoutSink {
     this.#phase = { name: "awaitingStart", deadlineAtMs: nowMs + START_TIMEOUT_MS };
   }
 
+  get carrierCallId(): string {
+    return this.#call.carrierCallId;
+  }
+
   get side(): WaitingCall["admitted"]["side"] {
     return this.#call.admitted.side;
   }
@@ -223,6 +227,12 @@ export class Leg implements Pumped, PlayoutSink {
   hangUp(closeCode: number = CLOSE_NORMAL, reason = "call ended"): void {
     this.#settle(LegEnd.hungUp, 0);
     this.#close(closeCode, reason);
+  }
+
+  /** Its socket is known to be dead, whatever the kernel says. */
+  lose(): void {
+    this.#settle(LegEnd.socketLost, 0);
+    this.#close(CLOSE_NORMAL, "call goes on elsewhere");
   }
 
   /** G2: from here on the slot is left alone. `audio` is in the leg's own format. */
@@ -362,7 +372,7 @@ export class Leg implements Pumped, PlayoutSink {
     pump.remove(this);
     this.#environment.onSettled(this);
     this.#log.info({ end: nameOfEnd(end) }, "leg ended");
-    if (this.#opened) delegate.legEnded(this.callId, end);
+    if (this.#opened) delegate.legEnded(this.callId, end, this.#socket.lastHeardAtMs);
     else delegate.mediaExpired(this.callId);
   }
 

@@ -125,7 +125,7 @@ void t.test(
     const harness = await Harness.start({ authTokens: [TOKEN], signingKeys: ["sw-key"] });
     t.teardown(() => harness.stop());
     const sidedoor = new MediaTokens(KEY);
-    const admitted = harness.delegate.admit({
+    const admitted = await harness.delegate.admit({
       carrier: "twilio",
       carrierCallId: "CA1",
       accountId: "AC1",

@@ -2,6 +2,9 @@
  * The media sockets' door: GET /<carrier>/media/<token> with an upgrade. A socket gets in when the carrier
  * signed the upgrade (where it signs those), and the token is ours, fresh, for this carrier and unused.
  * After that it belongs to its Leg.
+ *
+ * D1  A call that is not waiting here may have been sent by another node: the delegate is asked, and the upgrade
+ *     waits. What it needs of the request is copied before (the request is gone by then), and the peer may be too.
  */
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import type { Clock } from "#runtime/actor";
@@ -9,8 +12,10 @@ import type { ErrorCode } from "#runtime/errors";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import type { Admissions, WaitingCall } from "./admissions.js";
 import { type BadInput, countBadInput } from "./bad-input.js";
+import { awaitBounded } from "./bounded-answer.js";
 import type { Carrier } from "./carriers/carrier.js";
 import { INBOUND_FRAME_MAX_BYTES } from "./carriers/inbound-message.js";
+import type { ClaimedCall, EdgeDelegate } from "./delegate.js";
 import { HttpExchange, route } from "./http-exchange.js";
 import type { Leg, LegSocketData } from "./leg.js";
 import { isLoopback } from "./loopback.js";
@@ -36,7 +41,10 @@ export interface MediaSocketEnvironment {
   readonly metrics: Metrics;
   readonly admissions: Admissions;
   readonly tokens: MediaTokens;
-  readonly publicUrl: () => string;
+  readonly delegate: EdgeDelegate;
+  readonly admissionTimeoutMs: number;
+  /** Bases that carriers may have signed over. */
+  readonly baseUrls: () => readonly string[];
   readonly openLeg: (carrier: Carrier, call: WaitingCall) => Leg;
   readonly onSocketClosed: () => void;
 }
@@ -93,40 +101,117 @@ function upgrade(
   environment: MediaSocketEnvironment,
   count: (exchange: HttpExchange) => void,
 ): void {
-  const { admissions, log, metrics, openLeg } = environment;
   const exchange = new HttpExchange(res, req);
   count(exchange);
-  exchange.guard(log, () => {
+  exchange.guard(environment.log, () => {
     const found = findCall(exchange, carrier, environment);
-    if ("code" in found) {
-      countBadInput(metrics, found.reason);
-      log.warn(
-        { carrier: carrier.name, reason: found.reason, remoteAddress: exchange.remoteAddress() },
-        "media socket refused",
-      );
-      return exchange.respondError(found.status, found.code, found.message);
-    }
+    if ("code" in found) return refuse(exchange, carrier, environment, found);
     const offered = req.getHeader("sec-websocket-protocol");
-    const subprotocol = offered.split(",").some((name) => name.trim() === SUBPROTOCOL) ? SUBPROTOCOL : "";
-    const leg = openLeg(carrier, found);
-    // Taken only now: a refused upgrade must not use the token up.
-    admissions.take(found.admitted.callId);
-    res.upgrade<LegSocketData>({ leg }, req.getHeader("sec-websocket-key"), subprotocol, "", context);
+    const socket: Upgrade = {
+      exchange,
+      carrier,
+      environment,
+      context,
+      key: req.getHeader("sec-websocket-key"),
+      subprotocol: offered.split(",").some((name) => name.trim() === SUBPROTOCOL) ? SUBPROTOCOL : "",
+      token: found.token,
+    };
+    const waiting = environment.admissions.waiting(found.callId);
+    if (waiting === null) return claim(socket, found.callId);
+    // Only now: a refused upgrade must not use the token up.
+    environment.admissions.spend(found.token);
+    environment.admissions.take(found.callId);
+    open(socket, waiting);
   });
+}
+
+/** An upgrade that was found good; all it needs of the request. */
+interface Upgrade {
+  readonly exchange: HttpExchange;
+  readonly carrier: Carrier;
+  readonly environment: MediaSocketEnvironment;
+  readonly context: us_socket_context_t;
+  readonly key: string;
+  readonly subprotocol: string;
+  readonly token: string;
+}
+
+/** The call is this socket's from here on. */
+function open(
+  { exchange, carrier, environment, context, key, subprotocol }: Upgrade,
+  call: WaitingCall,
+): void {
+  if (exchange.isOver) return environment.delegate.mediaExpired(call.admitted.callId);
+  const leg = environment.openLeg(carrier, call);
+  exchange.hijack((res) => res.upgrade<LegSocketData>({ leg }, key, subprotocol, "", context));
+}
+
+/** D1 */
+function claim(socket: Upgrade, callId: string): void {
+  const { exchange, carrier, environment, token } = socket;
+  const { admissions, clock, delegate, log } = environment;
+  // Spent before the answer: a second socket with this token must not get a call of its own.
+  admissions.spend(token);
+  const refused = (): void => {
+    admissions.unspend(token);
+    refuse(
+      exchange,
+      carrier,
+      environment,
+      refusal("MEDIA_TOKEN_INVALID", "tokenExpired", "the token has expired"),
+    );
+  };
+  const giveBack = (call: ClaimedCall | null): void => {
+    if (call !== null) delegate.mediaExpired(callId);
+  };
+  awaitBounded(clock, delegate.claim(callId), environment.admissionTimeoutMs, {
+    onAnswer: (call) =>
+      exchange.guard(log, () => {
+        if (call === null) return refused();
+        const { admitted, carrierCallId } = call;
+        open(socket, { admitted, carrier: carrier.name, carrierCallId, expiresAtUnixMs: clock.unixMs() });
+      }),
+    onError: (error) => {
+      log.error({ error, callId }, "claiming a call threw");
+      exchange.guard(log, refused);
+    },
+    onTimeout: () => {
+      log.warn({ callId }, "nobody said in time whose the call of a media socket is");
+      exchange.guard(log, refused);
+    },
+    onLate: giveBack,
+  });
+}
+
+function refuse(
+  exchange: HttpExchange,
+  carrier: Carrier,
+  { log, metrics }: MediaSocketEnvironment,
+  { status, code, message, reason }: Refusal,
+): void {
+  countBadInput(metrics, reason);
+  log.warn(
+    { carrier: carrier.name, reason, remoteAddress: exchange.remoteAddress() },
+    "media socket refused",
+  );
+  exchange.respondError(status, code, message);
 }
 
 function findCall(
   exchange: HttpExchange,
   carrier: Carrier,
   environment: MediaSocketEnvironment,
-): WaitingCall | Refusal {
-  const { admissions, clock, publicUrl, tokens } = environment;
+): { readonly callId: string; readonly token: string } | Refusal {
+  const { admissions, clock, baseUrls, tokens } = environment;
   // The signature first, so that a token somebody guessed or overheard tells them nothing.
   const isSigned = carrier.signsUpgrades && carrier.verifies;
   if (isSigned) {
     const headers = new Map(carrier.headerNames.map((name) => [name, exchange.header(name)]));
-    const url = publicUrl().replace(/^http/, "ws") + exchange.path + exchange.query;
-    if (!carrier.verifyUpgrade({ url, headers })) {
+    const path = exchange.path + exchange.query;
+    const isGood = baseUrls().some((base) =>
+      carrier.verifyUpgrade({ url: base.replace(/^http/, "ws") + path, headers }),
+    );
+    if (!isGood) {
       return refusal(
         "EDGE_SIGNATURE_INVALID",
         "upgradeSignature",
@@ -140,15 +225,18 @@ function findCall(
       `no key is configured for ${carrier.name}, so media sockets are accepted from loopback only`,
     );
   }
-  const verdict = tokens.check(carrier.name, exchange.parameter(0), clock.unixMs());
+  const token = exchange.parameter(0);
+  const verdict = tokens.check(carrier.name, token, clock.unixMs());
   if (verdict.kind === "forged") {
     return refusal("MEDIA_TOKEN_INVALID", "tokenForged", "the token is not one of ours");
   }
-  const call = verdict.kind === "good" ? admissions.waiting(verdict.callId) : null;
-  if (call !== null) return call;
-  return admissions.wasTaken(verdict.callId)
-    ? refusal("MEDIA_TOKEN_INVALID", "tokenReused", "the token was used before")
-    : refusal("MEDIA_TOKEN_INVALID", "tokenExpired", "the token has expired");
+  if (admissions.isSpent(token)) {
+    return refusal("MEDIA_TOKEN_INVALID", "tokenReused", "the token was used before");
+  }
+  if (verdict.kind === "expired") {
+    return refusal("MEDIA_TOKEN_INVALID", "tokenExpired", "the token has expired");
+  }
+  return { callId: verdict.callId, token };
 }
 
 function refusal(code: ErrorCode, reason: Refusal["reason"], message: string): Refusal {

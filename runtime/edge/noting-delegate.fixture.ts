@@ -1,7 +1,14 @@
 /** The node behind the edge in its tests: it admits while it has slots, and notes what it is told. */
 import type { Arena, AudioFormat, LegEnd } from "#runtime/media";
 import { Condition } from "./condition.fixture.js";
-import type { Admission, EdgeDelegate, InboundCall } from "./delegate.js";
+import type {
+  Admission,
+  AfterMedia,
+  ClaimedCall,
+  EdgeDelegate,
+  InboundCall,
+  OverflowPolicy,
+} from "./delegate.js";
 import type { Edge } from "./edge.js";
 import { ShardEnd } from "./shard-end.fixture.js";
 
@@ -20,7 +27,12 @@ export class NotingDelegate implements EdgeDelegate {
   readonly events: DelegateEvent[] = [];
   readonly shards = new Map<string, ShardEnd>();
   refuseWith: Extract<Admission, { kind: "refused" }> | null = null;
-  after: ReturnType<EdgeDelegate["afterMedia"]> = "hangUp";
+  /** Admissions wait for this. */
+  admitGate: Promise<void> | null = null;
+  overflow: OverflowPolicy = { kind: "busy" };
+  /** What `claim` does; it may call `place`. */
+  onClaim: (callId: string) => Promise<ClaimedCall | null> = () => Promise.resolve(null);
+  after: AfterMedia | Promise<AfterMedia> = "hangUp";
   readonly afterAsked: [string | undefined, string][] = [];
   isReady = true;
   readonly condition = new Condition();
@@ -42,12 +54,24 @@ export class NotingDelegate implements EdgeDelegate {
     return this.#free.length;
   }
 
-  admit(call: InboundCall): Admission {
+  admit(call: InboundCall): Admission | Promise<Admission> {
     this.calls.push(call);
+    const callId = `call-${this.calls.length}`;
+    return this.admitGate === null ? this.place(callId) : this.admitGate.then(() => this.place(callId));
+  }
+
+  overflowFor(): OverflowPolicy {
+    return this.overflow;
+  }
+
+  claim(callId: string): Promise<ClaimedCall | null> {
+    return this.onClaim(callId);
+  }
+
+  place(callId: string): Admission {
     if (this.refuseWith !== null) return this.refuseWith;
     const slot = this.#free.pop();
     if (slot === undefined) return { kind: "refused", reason: "noSlot", overflow: { kind: "busy" } };
-    const callId = `call-${this.calls.length}`;
     const side = this.#arena.edgeSide(slot);
     side.reset();
     const shard = new ShardEnd(this.#arena.shardSide(slot), () => this.#edge!.pump(side));
@@ -75,8 +99,8 @@ export class NotingDelegate implements EdgeDelegate {
     this.#note({ kind: "ended", callId, end });
   }
 
-  afterMedia(callId: string | undefined, carrierCallId: string): ReturnType<EdgeDelegate["afterMedia"]> {
-    this.afterAsked.push([callId, carrierCallId]);
+  afterMedia(callId: string | undefined, call: InboundCall): AfterMedia | Promise<AfterMedia> {
+    this.afterAsked.push([callId, call.carrierCallId]);
     return this.after;
   }
 

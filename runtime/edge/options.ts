@@ -15,8 +15,17 @@ export interface EdgeOptions {
   readonly adminHost?: string;
   /** 0: any free one. */
   readonly adminPort: number;
-  /** How carriers reach us, without a trailing slash. @default http://localhost and the port */
+  /** How carriers reach this node, without a trailing slash: its media sockets. @default http://localhost and the port */
   readonly publicUrl?: string;
+  /**
+   * How carriers reach any node, without a trailing slash: webhooks, redirects and status callbacks. Signatures are
+   * accepted over both. @default publicUrl
+   */
+  readonly webhookUrl?: string;
+  /** How long a webhook waits for its admission, and an upgrade for its call. @default 2_500 */
+  readonly admissionTimeoutMs?: number;
+  /** How long a redirect waits for what follows; carriers give up after 15 s. @default 10_000 */
+  readonly afterMediaTimeoutMs?: number;
   /** How long a carrier may take from our markup to its media socket. @default 30_000 */
   readonly mediaTokenTtlMs?: number;
   /** Signs media tokens; share it where the webhook and the socket may reach different processes. @default random */
@@ -34,9 +43,11 @@ export interface EdgeOptions {
   readonly halfOpenMs?: number;
 }
 
-export interface ResolvedEdgeOptions extends Required<Omit<EdgeOptions, "publicUrl">> {
+export interface ResolvedEdgeOptions extends Required<Omit<EdgeOptions, "publicUrl" | "webhookUrl">> {
   /** Null until the port is known. */
   readonly publicUrl: string | null;
+  /** Null: the public URL. */
+  readonly webhookUrl: string | null;
 }
 
 /** @throws LumentraError SETTING_INVALID */
@@ -47,7 +58,10 @@ export function resolveEdgeOptions(options: EdgeOptions): ResolvedEdgeOptions {
     port: options.port,
     adminHost: options.adminHost ?? "127.0.0.1",
     adminPort: options.adminPort,
-    publicUrl: options.publicUrl === undefined ? null : publicUrlOf(options.publicUrl),
+    publicUrl: options.publicUrl === undefined ? null : baseUrlOf("publicUrl", options.publicUrl),
+    webhookUrl: options.webhookUrl === undefined ? null : baseUrlOf("webhookUrl", options.webhookUrl),
+    admissionTimeoutMs: options.admissionTimeoutMs ?? 2_500,
+    afterMediaTimeoutMs: options.afterMediaTimeoutMs ?? 10_000,
     mediaTokenTtlMs: options.mediaTokenTtlMs ?? 30_000,
     mediaTokenKey: options.mediaTokenKey ?? randomBytes(32),
     playoutPieceMs: options.playoutPieceMs ?? 100,
@@ -58,6 +72,8 @@ export function resolveEdgeOptions(options: EdgeOptions): ResolvedEdgeOptions {
   inRange("port", resolved.port, 0, 65_535);
   inRange("adminPort", resolved.adminPort, 0, 65_535);
   inRange("mediaTokenTtlMs", resolved.mediaTokenTtlMs, 1_000, 300_000);
+  inRange("admissionTimeoutMs", resolved.admissionTimeoutMs, 10, 10_000);
+  inRange("afterMediaTimeoutMs", resolved.afterMediaTimeoutMs, 10, 14_000);
   // A piece must fit the largest message and a frame must fit the piece.
   inRange("playoutPieceMs", resolved.playoutPieceMs, 20, 500);
   // A piece may be a record longer than asked for, and timers are late: with less the carrier would run dry.
@@ -71,10 +87,10 @@ export function resolveEdgeOptions(options: EdgeOptions): ResolvedEdgeOptions {
   return resolved;
 }
 
-function publicUrlOf(text: string): string {
+function baseUrlOf(name: string, text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !["http:", "https:"].includes(url.protocol) || url.search !== "" || url.hash !== "") {
-    fail(`publicUrl must be an http or https URL without query (got ${text})`);
+    fail(`${name} must be an http or https URL without query (got ${text})`);
   }
   return text.replace(/\/+$/, "");
 }

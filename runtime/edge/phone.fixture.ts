@@ -31,6 +31,8 @@ export class Phone {
       code: code as number,
       reason: String(reason),
     }));
+    // A socket that is refused fails `opened`, and nobody may be waiting for its close.
+    this.closed.catch(() => {});
     this.socket.on("message", (data: Buffer) => {
       this.received.push(JSON.parse(data.toString("utf8")) as Outbound);
       this.#condition.changed();

@@ -7,16 +7,20 @@
  *   POST /<carrier>/stream-status    the media stream's progress
  *
  * W1  Nothing is read from a request before its signature is found good, over the URL as the carrier knows
- *     it: our public URL, not the Host header.
- * W2  A webhook is answered at once; a refusal is markup too, since the carrier plays an error otherwise.
+ *     it: one of our own bases, not the Host header.
+ * W2  A webhook is answered in bounded time; a refusal is markup too, since the carrier plays an error otherwise.
+ * W3  A slot that was admitted is told to somebody or given back: the carrier may have gone, or been answered
+ *     otherwise, before the admission was there.
  */
 import type { TemplatedApp } from "uWebSockets.js";
 import type { Clock } from "#runtime/actor";
+import { LumentraError } from "#runtime/errors";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import type { Admissions, WaitingCall } from "./admissions.js";
 import { countBadInput } from "./bad-input.js";
+import { awaitBounded } from "./bounded-answer.js";
 import type { Carrier, VoiceWebhook } from "./carriers/carrier.js";
-import type { Admission, EdgeDelegate } from "./delegate.js";
+import type { Admission, AfterMedia, EdgeDelegate, InboundCall } from "./delegate.js";
 import { type HttpExchange, route } from "./http-exchange.js";
 import { isLoopback } from "./loopback.js";
 import type { MediaTokens } from "./media-token.js";
@@ -31,13 +35,33 @@ export interface WebhookEnvironment {
   readonly delegate: EdgeDelegate;
   readonly admissions: Admissions;
   readonly tokens: MediaTokens;
+  /** Base of this node's media sockets. */
   readonly publicUrl: () => string;
+  /** Base of redirects and status callbacks. */
+  readonly webhookUrl: () => string;
+  /** Bases that carriers may have signed over. */
+  readonly baseUrls: () => readonly string[];
+  readonly admissionTimeoutMs: number;
+  readonly afterMediaTimeoutMs: number;
+  /** Ends a leg of the call that still looks alive. */
+  readonly endLeg: (callId: string, carrierCallId: string) => void;
+}
+
+type Accepted = Exclude<Admission, { kind: "refused" }>;
+
+/** A call whose admission is on its way, and the requests that wait for it. */
+interface PendingCall {
+  readonly exchanges: HttpExchange[];
+  /** The carrier said meanwhile that it is over. */
+  isOver: boolean;
 }
 
 type WebhookKind = "voice" | "after" | "status" | "streamStatus";
 
 export class Webhooks {
   readonly #environment: WebhookEnvironment;
+  /** By carrier and its call id. Bounded by connections: each entry holds one, or ends within the timeout. */
+  readonly #pending = new Map<string, PendingCall>();
   #isDraining = false;
 
   constructor(environment: WebhookEnvironment) {
@@ -66,6 +90,8 @@ export class Webhooks {
       // A caller who gave up before the media socket came: the slot need not wait for the token to run out.
       const waiting = this.#environment.admissions.find(carrier.name, status.carrierCallId);
       if (status.isFinal && waiting !== null) this.#environment.admissions.expire(waiting.admitted.callId);
+      const pending = this.#pending.get(keyOf(carrier, status.carrierCallId));
+      if (status.isFinal && pending !== undefined) pending.isOver = true;
       exchange.respond(204, "", "");
     });
     this.#post(app, carrier, `${base}/stream-status`, "streamStatus", (exchange, form) => {
@@ -86,14 +112,14 @@ export class Webhooks {
     kind: WebhookKind,
     handle: (exchange: HttpExchange, form: URLSearchParams, ref: string) => void,
   ): void {
-    const { log, metrics, publicUrl } = this.#environment;
+    const { log, metrics, baseUrls } = this.#environment;
     const count = (exchange: HttpExchange): void =>
       exchange.onAnswered((status) => metrics.edgeHttpRequests.inc({ carrier: carrier.name, kind, status }));
     app.post(
       pattern,
       route(log, (exchange) => {
         count(exchange);
-        const url = publicUrl() + exchange.path + exchange.query;
+        const path = exchange.path + exchange.query;
         const headers = new Map(carrier.headerNames.map((name) => [name, exchange.header(name)]));
         const isForm = exchange
           .header("content-type")
@@ -105,7 +131,10 @@ export class Webhooks {
           const form = isForm ? new URLSearchParams(Buffer.from(body).toString("utf8")) : null;
           if (
             !isUnsignedAllowed &&
-            !(carrier.verifies && carrier.verifyWebhook({ url, headers, body, form }))
+            !(
+              carrier.verifies &&
+              baseUrls().some((base) => carrier.verifyWebhook({ url: base + path, headers, body, form }))
+            )
           ) {
             return this.#refuseSignature(exchange, carrier, kind);
           }
@@ -133,7 +162,7 @@ export class Webhooks {
       "webhook not signed by the carrier",
     );
     const message = carrier.verifies
-      ? `the signature is missing or wrong; it must cover ${this.#environment.publicUrl()} and the rest of the URL`
+      ? `the signature is missing or wrong; it must cover ${this.#environment.webhookUrl()} and the rest of the URL`
       : `no key is configured for ${carrier.name}, so unsigned requests are accepted from loopback only`;
     exchange.respondError(403, "EDGE_SIGNATURE_INVALID", message);
   }
@@ -144,57 +173,185 @@ export class Webhooks {
   }
 
   #answerVoice(exchange: HttpExchange, carrier: Carrier, webhook: VoiceWebhook): void {
-    const { admissions, metrics } = this.#environment;
+    const { admissions, clock, log } = this.#environment;
+    const key = keyOf(carrier, webhook.carrierCallId);
     const repeated = admissions.find(carrier.name, webhook.carrierCallId);
     if (repeated !== null) return this.#answerConnect(exchange, carrier, repeated);
-    const admission = this.#admit(carrier, webhook);
+    const twin = this.#pending.get(key);
+    if (twin !== undefined) return void twin.exchanges.push(exchange);
+    const call = this.#callOf(carrier, webhook);
+    const pending: PendingCall = { exchanges: [exchange], isOver: false };
+    const admission = this.#admit(call);
+    if (!(admission instanceof Promise)) {
+      return this.#answerAll(pending, carrier, call, admission);
+    }
+    this.#pending.set(key, pending);
+    const settle = (answer: Admission): void => {
+      this.#pending.delete(key);
+      this.#answerAll(pending, carrier, call, answer);
+    };
+    awaitBounded(clock, admission, this.#environment.admissionTimeoutMs, {
+      onAnswer: settle,
+      onError: (error) => settle(this.#admissionFailed(error, call)),
+      onTimeout: () => {
+        log.warn({ carrierCallId: call.carrierCallId }, "admission took too long");
+        settle({ kind: "refused", reason: "slow", overflow: this.#overflowFor(call) });
+      },
+      onLate: (answer) => this.#giveBack(answer),
+    });
+  }
+
+  /** W3 */
+  #answerAll(pending: PendingCall, carrier: Carrier, call: InboundCall, given: Admission): void {
+    const { admissions, log, metrics } = this.#environment;
+    let admission = given;
+    if (admission.kind === "admitted" && this.#isDraining) {
+      // Our drain has begun and the delegate's had not: the slot goes straight back.
+      this.#giveBack(admission);
+      admission = { kind: "refused", reason: "draining", overflow: this.#overflowFor(call) };
+    }
+    const exchanges = pending.exchanges.filter((exchange) => !exchange.isOver);
     if (admission.kind === "refused") {
       metrics.admissionRefusals.inc({ reason: admission.reason });
-      return exchange.respond(200, carrier.markupContentType, carrier.overflowMarkup(admission.overflow));
+      const markup = carrier.overflowMarkup(admission.overflow);
+      for (const exchange of exchanges) {
+        exchange.guard(log, () => exchange.respond(200, carrier.markupContentType, markup));
+      }
+      return;
     }
-    this.#answerConnect(exchange, carrier, admissions.add(carrier.name, webhook.carrierCallId, admission));
+    if (pending.isOver || exchanges.length === 0) {
+      log.info({ callId: admission.callId }, "the caller was gone before the call was placed");
+      this.#giveBack(admission);
+      for (const exchange of exchanges) {
+        exchange.respond(200, carrier.markupContentType, carrier.hangUpMarkup());
+      }
+      return;
+    }
+    const waiting =
+      admission.kind === "admitted" ? admissions.add(carrier.name, call.carrierCallId, admission) : admission;
+    for (const exchange of exchanges) {
+      exchange.guard(log, () => this.#answerConnect(exchange, carrier, waiting));
+    }
   }
 
-  #admit(carrier: Carrier, webhook: VoiceWebhook): Admission {
-    const { clock, delegate, log } = this.#environment;
-    const call = { carrier: carrier.name, ...webhook, receivedAtMs: clock.nowMs() };
+  #admit(call: InboundCall): Admission | Promise<Admission> {
     try {
-      const admission = delegate.admit(call);
-      if (admission.kind === "refused" || !this.#isDraining) return admission;
-      // Our drain has begun and the delegate's has not: the slot goes straight back.
-      delegate.mediaExpired(admission.callId);
-      return { kind: "refused", reason: "draining", overflow: { kind: "busy" } };
+      return this.#environment.delegate.admit(call);
     } catch (error) {
-      log.error({ error, carrierCallId: webhook.carrierCallId }, "admission threw");
-      return { kind: "refused", reason: "internal", overflow: { kind: "busy" } };
+      return this.#admissionFailed(error, call);
     }
   }
 
-  #answerConnect(exchange: HttpExchange, carrier: Carrier, call: WaitingCall): void {
-    const base = `${this.#environment.publicUrl()}/${carrier.name}`;
-    const token = this.#environment.tokens.issue(carrier.name, call.admitted.callId, call.expiresAtUnixMs);
+  #admissionFailed(error: unknown, { carrierCallId }: InboundCall): Admission {
+    this.#environment.log.error({ error, carrierCallId }, "admission threw");
+    return { kind: "refused", reason: "internal", overflow: { kind: "busy" } };
+  }
+
+  #overflowFor(call: InboundCall): Extract<Admission, { kind: "refused" }>["overflow"] {
+    try {
+      return this.#environment.delegate.overflowFor(call);
+    } catch (error) {
+      this.#environment.log.error({ error }, "looking up an overflow policy threw");
+      return { kind: "busy" };
+    }
+  }
+
+  #giveBack(admission: Admission): void {
+    const { delegate, log } = this.#environment;
+    if (admission.kind === "refused") return;
+    try {
+      delegate.mediaExpired(admission.callId);
+    } catch (error) {
+      log.error({ error, callId: admission.callId }, "giving an admission back threw");
+    }
+  }
+
+  #answerConnect(
+    exchange: HttpExchange,
+    carrier: Carrier,
+    call: WaitingCall | Extract<Accepted, { kind: "admittedElsewhere" }>,
+  ): void {
+    const { admissions, publicUrl, tokens, webhookUrl } = this.#environment;
+    const isHere = "admitted" in call;
+    const callId = isHere ? call.admitted.callId : call.callId;
+    const expiresAtUnixMs = isHere ? call.expiresAtUnixMs : admissions.nextExpiry();
+    const mediaBase = isHere ? publicUrl() : call.mediaUrl;
+    const base = `${webhookUrl()}/${carrier.name}`;
+    const token = tokens.issue(carrier.name, callId, expiresAtUnixMs);
     const markup = carrier.connectMarkup({
-      mediaUrl: `${base.replace(/^http/, "ws")}/media/${token}`,
+      mediaUrl: `${mediaBase.replace(/^http/, "ws")}/${carrier.name}/media/${token}`,
       streamStatusUrl: `${base}/stream-status`,
-      afterUrl: `${base}/after/${call.admitted.callId}`,
+      afterUrl: `${base}/after/${callId}`,
     });
     exchange.respond(200, carrier.markupContentType, markup);
   }
 
   #answerAfter(exchange: HttpExchange, carrier: Carrier, webhook: VoiceWebhook, ref: string): void {
+    const { admissions, clock, log, endLeg } = this.#environment;
     const callId = /^[\w-]{1,128}$/.test(ref) ? ref : undefined;
-    const next = this.#afterMedia(callId, webhook.carrierCallId);
+    const call = this.#callOf(carrier, webhook);
+    // The carrier repeats a redirect whose answer it did not get.
+    const repeated = admissions.find(carrier.name, webhook.carrierCallId);
+    if (repeated !== null && repeated.admitted.callId === callId) {
+      return this.#answerConnect(exchange, carrier, repeated);
+    }
+    if (callId !== undefined) endLeg(callId, webhook.carrierCallId);
+    const answer = (next: AfterMedia): void =>
+      exchange.guard(log, () => this.#answerNext(exchange, carrier, call, next));
+    const failed = (error: unknown): void => {
+      log.error(
+        { error, callId, carrierCallId: call.carrierCallId },
+        "deciding what follows the media threw",
+      );
+      answer("hangUp");
+    };
+    const next = this.#afterMedia(callId, call, failed);
+    if (next === null) return;
+    if (!(next instanceof Promise)) return answer(next);
+    awaitBounded(clock, next, this.#environment.afterMediaTimeoutMs, {
+      onAnswer: answer,
+      onError: failed,
+      onTimeout: () => failed(new LumentraError("DEADLINE_EXCEEDED", "nobody said in time what follows")),
+      onLate: (late) => {
+        if (typeof late === "object" && late.kind === "reconnect") this.#giveBack(late.admission);
+      },
+    });
+  }
+
+  /** Null: it threw, and `failed` was told. */
+  #afterMedia(
+    callId: string | undefined,
+    call: InboundCall,
+    failed: (error: unknown) => void,
+  ): AfterMedia | Promise<AfterMedia> | null {
+    try {
+      return this.#environment.delegate.afterMedia(callId, call);
+    } catch (error) {
+      failed(error);
+      return null;
+    }
+  }
+
+  #answerNext(exchange: HttpExchange, carrier: Carrier, call: InboundCall, next: AfterMedia): void {
+    if (next !== "hangUp" && next.kind === "reconnect") {
+      const { admission } = next;
+      // W3
+      if (exchange.isOver) return this.#giveBack(admission);
+      const waiting =
+        admission.kind === "admitted"
+          ? this.#environment.admissions.add(carrier.name, call.carrierCallId, admission)
+          : admission;
+      return this.#answerConnect(exchange, carrier, waiting);
+    }
     const markup = next === "hangUp" ? carrier.hangUpMarkup() : carrier.sayMarkup(next.text, next.language);
     exchange.respond(200, carrier.markupContentType, markup);
   }
 
-  #afterMedia(callId: string | undefined, carrierCallId: string): ReturnType<EdgeDelegate["afterMedia"]> {
-    const { delegate, log } = this.#environment;
-    try {
-      return delegate.afterMedia(callId, carrierCallId);
-    } catch (error) {
-      log.error({ error, callId, carrierCallId }, "deciding what follows the media threw");
-      return "hangUp";
-    }
+  #callOf(carrier: Carrier, webhook: VoiceWebhook): InboundCall {
+    return { carrier: carrier.name, ...webhook, receivedAtMs: this.#environment.clock.nowMs() };
   }
+}
+
+function keyOf(carrier: Carrier, carrierCallId: string): string {
+  return `${carrier.name}/${carrierCallId}`;
 }
