@@ -10,12 +10,16 @@ import type { JournalEvent } from "#actors/journal";
 export const ENDED_JOURNALS_MAX = 1_000;
 /** A four-hour call with a turn every five seconds stays below it. */
 export const EVENTS_PER_CALL_MAX = 10_000;
+/** More than there can be live calls and ended journals. */
+const SEQUENCES_KEPT_MAX = 100_000;
 
 export class JournalStore {
   readonly #live = new Map<string, JournalEvent[]>();
   readonly #ended = new LRUCache<string, JournalEvent[]>({ max: ENDED_JOURNALS_MAX });
   /** Carrier's id to ours: people have the one they see in the carrier's console. */
   readonly #aliases = new LRUCache<string, string>({ max: ENDED_JOURNALS_MAX * 2 });
+  /** Also of events that were not kept. */
+  readonly #nextSequences = new LRUCache<string, number>({ max: SEQUENCES_KEPT_MAX });
   /** Events not kept because their call was at its bound. */
   droppedCount = 0;
 
@@ -23,6 +27,7 @@ export class JournalStore {
     const { callId } = event;
     // Of a call that was let go, what the shard still had to say comes later.
     let events = this.#live.get(callId) ?? this.#ended.get(callId);
+    this.#nextSequences.set(callId, event.sequence + 1);
     if (events === undefined) {
       events = [];
       this.#live.set(callId, events);
@@ -35,6 +40,13 @@ export class JournalStore {
     }
     events.push(event);
     if (event.kind === "callEnded") this.release(callId);
+  }
+
+  /** The journal of a call that comes from another node, as its owners wrote it. */
+  load(callId: string, events: readonly JournalEvent[]): void {
+    this.#ended.delete(callId);
+    this.#live.delete(callId);
+    for (const event of events) this.append(event);
   }
 
   /**
@@ -64,6 +76,6 @@ export class JournalStore {
 
   /** Next sequence number of a call: for what the node writes in the shard's stead. */
   nextSequence(callId: string): number {
-    return (this.get(callId)?.at(-1)?.sequence ?? -1) + 1;
+    return this.#nextSequences.get(callId) ?? 0;
   }
 }

@@ -3,13 +3,17 @@
  *
  *   admit        media socket opens        actor says closed / leg ends, in either order
  *   reserved ──────────> open ──────────────> leaving ──────────────> gone
+ *       │                  └── leg lost ──> suspended (SuspendedCalls), its slot given back
  *       └── token ran out ─────────────────────────────────────────────^
  */
 import type { SlotLease } from "#runtime/cluster";
 import type { AudioFormat } from "#runtime/media";
+import type { JournalEvent } from "#actors/journal";
 
 export interface LiveCall {
   readonly callId: string;
+  /** Of the lease under which this node owns it. */
+  readonly epoch: number;
   readonly carrier: string;
   readonly carrierCallId: string;
   readonly tenantId: string;
@@ -17,6 +21,8 @@ export interface LiveCall {
   readonly webhookAtMs: number;
   readonly startedAtUnixMs: number;
   readonly pii: { readonly from: string; readonly to: string };
+  /** Set: it had an owner before, here or elsewhere. */
+  readonly resumed: null | { readonly gapMs: number; readonly journal: readonly JournalEvent[] };
   /** What the leg carries; null until its media socket has opened. */
   format: AudioFormat | null;
   state: "reserved" | "open" | "leaving";
@@ -26,7 +32,6 @@ export class LiveCalls {
   readonly #byId = new Map<string, LiveCall>();
   readonly #byCarrierId = new Map<string, LiveCall>();
   readonly #byLease = new Map<SlotLease, LiveCall>();
-  readonly #countByTenant = new Map<string, number>();
 
   get size(): number {
     return this.#byId.size;
@@ -36,7 +41,6 @@ export class LiveCalls {
     this.#byId.set(call.callId, call);
     this.#byCarrierId.set(call.carrierCallId, call);
     this.#byLease.set(call.lease, call);
-    this.#countByTenant.set(call.tenantId, this.countOf(call.tenantId) + 1);
   }
 
   get(callId: string): LiveCall | undefined {
@@ -51,18 +55,12 @@ export class LiveCalls {
     return this.#byLease.get(lease);
   }
 
-  countOf(tenantId: string): number {
-    return this.#countByTenant.get(tenantId) ?? 0;
-  }
-
   /** Idempotent. */
   remove(call: LiveCall): void {
-    if (!this.#byId.delete(call.callId)) return;
+    if (this.#byId.get(call.callId) !== call) return;
+    this.#byId.delete(call.callId);
     if (this.#byCarrierId.get(call.carrierCallId) === call) this.#byCarrierId.delete(call.carrierCallId);
     this.#byLease.delete(call.lease);
-    const count = this.countOf(call.tenantId) - 1;
-    if (count > 0) this.#countByTenant.set(call.tenantId, count);
-    else this.#countByTenant.delete(call.tenantId);
   }
 
   *[Symbol.iterator](): IterableIterator<LiveCall> {

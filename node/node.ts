@@ -7,6 +7,7 @@ import { Edge, createSignalWire, createTwilio } from "#runtime/edge";
 import { createLogger, createMetrics, type Logger } from "#runtime/telemetry";
 import { type CallShardConfig, type CallShardData, trimVoiceFiles } from "#actors/call";
 import { FileTenantDirectory } from "#actors/tenants";
+import { LocalPlacement } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
 import { providerSettings } from "./provider-settings.js";
@@ -61,7 +62,12 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     clock,
     log,
     metrics,
+    nodeId: "node",
     tenants,
+    placement: new LocalPlacement(clock),
+    resumeGraceMs: settings.LUMENTRA_RESUME_GRACE_S * 1_000,
+    readJournal: null,
+    onJournal: null,
     journals: new JournalStore(),
     apologies: new ApologyStore(),
     accounts: { twilio: settings.TWILIO_ACCOUNT_SID, signalwire: settings.SIGNALWIRE_PROJECT_ID },
@@ -86,6 +92,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       adminPort: settings.LUMENTRA_ADMIN_PORT,
       maxSockets: settings.LUMENTRA_MAX_SOCKETS,
       ...(settings.LUMENTRA_PUBLIC_URL !== undefined && { publicUrl: settings.LUMENTRA_PUBLIC_URL }),
+      ...(settings.LUMENTRA_WEBHOOK_URL !== undefined && { webhookUrl: settings.LUMENTRA_WEBHOOK_URL }),
       carriers: [
         createTwilio({ authTokens: present(settings.TWILIO_AUTH_TOKEN, settings.TWILIO_AUTH_TOKEN_NEXT) }),
         createSignalWire({
@@ -116,6 +123,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       pressure.close();
       await edge.close();
       await pool.close();
+      switchboard.close();
       await trimming;
       metrics.close();
     })();

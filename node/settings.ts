@@ -38,6 +38,13 @@ export const settingsSchema = z.object({
     help: "How carriers reach the edge, without a trailing slash. Signatures are computed over it.",
     shownDefault: "http://localhost and the edge port",
   }),
+  LUMENTRA_WEBHOOK_URL: meta(url("http:", "https:").optional(), {
+    help: "How carriers reach any node (a balancer over all of them): redirects and status callbacks go there.",
+    shownDefault: "LUMENTRA_PUBLIC_URL",
+  }),
+  LUMENTRA_RESUME_GRACE_S: meta(whole(1, 300).default(15), {
+    help: "Seconds that a call whose media leg was lost waits for the carrier to bring it back.",
+  }),
   LUMENTRA_SHARDS: meta(whole(1, 256).default(defaultShards), {
     help: "Worker threads that own calls.",
     shownDefault: "cores − 1, at least 1",

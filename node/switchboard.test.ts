@@ -8,7 +8,9 @@ import type { ShardPool, SlotLease } from "#runtime/cluster";
 import type { Edge, InboundCall } from "#runtime/edge";
 import { type AudioFormat, LegEnd, MULAW_8K } from "#runtime/media";
 import { createMetrics, silentLogger } from "#runtime/telemetry";
+import type { JournalEvent } from "#actors/journal";
 import { type TenantDirectory, tenantSchema } from "#actors/tenants";
+import { LocalPlacement } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
 import type { Pressure } from "./pressure/index.js";
@@ -31,6 +33,7 @@ function rig(t: Test) {
   });
   const journals = new JournalStore();
   const apologies = new ApologyStore();
+  const spooled: JournalEvent[] = [];
   const switchboard = new Switchboard({
     clock,
     log: silentLogger,
@@ -39,6 +42,11 @@ function rig(t: Test) {
     journals,
     apologies,
     accounts: {},
+    nodeId: "node-1",
+    placement: new LocalPlacement(clock),
+    resumeGraceMs: 15_000,
+    readJournal: null,
+    onJournal: (event) => spooled.push(event),
   });
   const leases: SlotLease[] = [];
   const apologised: Uint8Array[] = [];
@@ -74,7 +82,7 @@ function rig(t: Test) {
       receivedAtMs: clock.nowMs(),
     };
     const admission = switchboard.admit(call);
-    if (admission.kind !== "admitted") throw new Error("refused");
+    if (admission instanceof Promise || admission.kind !== "admitted") throw new Error("refused");
     switchboard.mediaOpened(admission.callId, format, clock.nowMs());
     return { callId: admission.callId, lease: leases.at(-1)! };
   };
@@ -99,9 +107,9 @@ void t.test("a journal whose end the shard dropped is ended with the call, and i
   for (const legFirst of [true, false]) {
     const { callId, lease } = open();
     writes(callId, started);
-    if (legFirst) switchboard.legEnded(callId, LegEnd.stopped);
+    if (legFirst) switchboard.legEnded(callId, LegEnd.stopped, 0);
     switchboard.onCallClosed(lease, { kind: "callerHungUp" });
-    if (!legFirst) switchboard.legEnded(callId, LegEnd.hungUp);
+    if (!legFirst) switchboard.legEnded(callId, LegEnd.hungUp, 0);
     t.equal(journals.liveCount, 0);
     const end = { kind: "callEnded", sequence: 1, outcome: { kind: "callerHungUp" } };
     t.match(journals.get(callId)!.at(-1), end);
@@ -114,14 +122,14 @@ void t.test("a shard that says nothing more of a call leaves no live journal beh
   const { callId } = open();
   writes(callId, started);
   t.equal(journals.liveCount, 1);
-  switchboard.legEnded(callId, LegEnd.stopped);
+  switchboard.legEnded(callId, LegEnd.stopped, 0);
   t.equal(journals.liveCount, 0);
 });
 
 void t.test("what a shard writes after the leg has ended is kept, in order, once", async (t) => {
   const { switchboard, journals, open, writes } = rig(t);
   const { callId, lease } = open();
-  switchboard.legEnded(callId, LegEnd.stopped);
+  switchboard.legEnded(callId, LegEnd.stopped, 0);
   writes(callId, started);
   writes(callId, { kind: "callEnded", sequence: 1, outcome: { kind: "callerHungUp" }, durationMs: 5 });
   switchboard.onCallClosed(lease, { kind: "callerHungUp" });

@@ -1,74 +1,105 @@
 /**
- * Between the edge and the shards: admits calls, joins a media socket to a slot, and sees to it that every
- * call ends once, on both sides, with an outcome.
+ * Between the edge and the shards: joins a media socket to a slot, and sees to it that every call ends once, on both
+ * sides, with an outcome. Who is let in is the Admitter's matter.
  *
  * Invariants
  * S1 a slot goes back when the edge has let go of the leg and the shard has closed the call (or is lost).
- * S2 a live call counts against its tenant from its webhook on.
+ * S2 a live call counts against its tenant from its webhook on, until it has ended or nobody resumed it in time.
  * S3 whoever loses a shard hears an apology: the socket stays open for it.
+ * S4 what an owner writes after its lease was lost goes nowhere: not into the journal here, not to the control plane.
  */
-import { randomUUID } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "#runtime/actor";
 import type { CallOutcome, ShardPool, ShardPoolDelegate, SlotLease } from "#runtime/cluster";
 import type {
   Admission,
+  AfterMedia,
+  ClaimedCall,
   Edge,
   EdgeDelegate,
   InboundCall,
   OverflowPolicy,
-  RefusalReason,
 } from "#runtime/edge";
 import { type AudioFormat, LegEnd } from "#runtime/media";
 import { type Logger, type Metrics, MetricsMerge, type MetricsSnapshot } from "#runtime/telemetry";
 import type { CallShardEvent, CallShardTopic } from "#actors/call";
-import type { TenantConfig, TenantDirectory } from "#actors/tenants";
+import type { JournalEvent } from "#actors/journal";
+import { Admitter, type AdmitterDeps, type NodeTenants, cutOff } from "./admitter.js";
 import type { ApologyStore } from "./apologies.js";
+import type { CallPlacement } from "./control/placement.js";
 import type { JournalStore } from "./journal-store.js";
 import { type LiveCall, LiveCalls } from "./live-calls.js";
 import { mulawTo } from "./mulaw-to.js";
 import type { Pressure } from "./pressure/index.js";
+import { SuspendedCalls } from "./suspended-calls.js";
 
 /** A shard that cannot answer a scrape in this time is busy; its last figures stand in for it. */
 const METRICS_DEADLINE_MS = 1_000;
 
 /** A carrier asks within seconds of the socket's close; at 50 endings a second these last for twenty. */
 const LEG_ENDS_KEPT_MAX = 1_000;
-
-const CUT_OFF = {
-  en: "We were cut off. Please call again.",
-  es: "Se ha cortado la llamada. Llame de nuevo, por favor.",
-  fr: "Nous avons été coupés. Veuillez rappeler.",
-} as const;
+/** Calls that were lost to another owner, or sent to one, and may still be heard of: minutes of either. */
+const GONE_KEPT_MAX = 10_000;
 
 export interface SwitchboardDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly tenants: TenantDirectory;
+  readonly nodeId: string;
+  readonly tenants: NodeTenants;
+  readonly placement: CallPlacement;
   readonly journals: JournalStore;
   readonly apologies: ApologyStore;
+  /** How long a call whose leg was lost waits for the carrier to ask. */
+  readonly resumeGraceMs: number;
+  readonly readJournal: AdmitterDeps["readJournal"];
+  /** Every event that is ours to write, in order per call: for the spool. */
+  readonly onJournal: ((event: JournalEvent) => void) | null;
   /** By carrier: the one account whose calls are ours; undefined for any. */
   readonly accounts: Readonly<Record<string, string | undefined>>;
+}
+
+/** A call as the control plane counts it. */
+export interface HeldCall {
+  readonly callId: string;
+  readonly epoch: number;
+  readonly tenantId: string;
+  readonly carrier: string;
+  readonly carrierCallId: string;
+  readonly live: boolean;
 }
 
 export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   readonly #deps: SwitchboardDeps;
   readonly #calls = new LiveCalls();
+  readonly #suspended: SuspendedCalls;
+  readonly #admitter: Admitter;
   /** Calls whose leg has ended and whose shard has yet to say so. */
   readonly #closing = new WeakMap<SlotLease, LiveCall>();
   readonly #merge = new MetricsMerge();
   /** How the latest legs ended, for the carrier that asks what to do next. */
   readonly #legEnds = new LRUCache<string, LegEnd>({ max: LEG_ENDS_KEPT_MAX });
+  /** S4: by call, the epoch from which on writing is allowed again. */
+  readonly #fences = new LRUCache<string, number>({ max: GONE_KEPT_MAX });
   #pool!: ShardPool;
   #edge!: Edge;
   #pressure!: Pressure;
   readonly #pumpLease = (lease: SlotLease): void => this.#edge.pump(lease.side);
-  #draining = false;
   #onEmpty: (() => void) | null = null;
 
   constructor(deps: SwitchboardDeps) {
     this.#deps = deps;
+    this.#suspended = new SuspendedCalls(deps.clock, deps.resumeGraceMs, ({ call }) => this.#lost(call));
+    this.#admitter = new Admitter({
+      ...deps,
+      calls: this.#calls,
+      suspended: this.#suspended,
+      pool: () => this.#pool,
+      mayTakeCalls: () => this.#pressure.mayTakeCalls(),
+      overflowAudioUrl: (tenantId, text) => this.#edge.overflowAudio.url(tenantId, text),
+      onLost: (call) => this.#lost(call),
+      onResumed: ({ callId, epoch }) => this.#fences.set(callId, epoch),
+    });
     deps.metrics.onCollect(() => this.#collect());
   }
 
@@ -79,52 +110,77 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#pressure = pressure;
   }
 
-  /** New calls get their overflow. Resolves when the last live call is gone. */
+  /** New calls get their overflow. Resolves when the last live call is gone, and none waits to be resumed. */
   drain(): Promise<void> {
-    this.#draining = true;
+    this.#admitter.beginDrain();
     return new Promise((resolve) => {
       this.#onEmpty = resolve;
       this.#noticeEmpty();
     });
   }
 
+  /** No timer is left. */
+  close(): void {
+    this.#suspended.close();
+  }
+
+  // ---- what the control plane asks
+
+  /** Every call this node holds a lease of. */
+  *held(): IterableIterator<HeldCall> {
+    for (const call of this.#calls) yield heldCall(call, call.state !== "reserved");
+    for (const { call } of this.#suspended) yield heldCall(call, true);
+  }
+
+  get heldCount(): number {
+    return this.#calls.size + this.#suspended.size;
+  }
+
+  /** Says goodbye and ends the call, whoever asked. False: it is not here. */
+  endCall(callId: string, outcome: CallOutcome): boolean {
+    const suspended = this.#suspended.take(callId);
+    if (suspended !== null) {
+      this.#finish(suspended.call, outcome);
+      return true;
+    }
+    const call = this.#calls.get(callId);
+    if (call === undefined) return false;
+    if (call.state === "open") this.#pool.endCall(call.lease, outcome);
+    else this.#edge.hangUp(callId); // nobody listens yet, or it is leaving anyhow
+    return true;
+  }
+
+  /** S4: another owner has the call under this epoch. It ends here without a word. */
+  leaseLost(callId: string, epoch: number): void {
+    const call = this.#calls.get(callId) ?? this.#suspended.get(callId)?.call;
+    if (call !== undefined && call.epoch >= epoch) return; // it came back to us since
+    this.#fences.set(callId, epoch);
+    if (call === undefined) return;
+    const { metrics, log, placement } = this.#deps;
+    log.warn({ callId, ownEpoch: call.epoch, epoch }, "the call's lease is another's");
+    metrics.leaseLosses.inc();
+    placement.release(callId, call.epoch);
+    if (this.#suspended.take(callId) !== null) return this.#noticeEmpty();
+    if (call.state === "open") {
+      call.state = "leaving";
+      this.#pool.endCall(call.lease, { kind: "leaseLost" });
+    }
+    this.#edge.hangUp(callId);
+    this.#legEnds.delete(callId); // what the carrier asks next is not answered from this leg
+  }
+
   // ---- what the edge asks
 
-  admit(call: InboundCall): Admission {
-    const { tenants, clock, log, accounts } = this.#deps;
-    const account = accounts[call.carrier];
-    const tenant =
-      account === undefined || account === call.accountId ? tenants.byNumber(call.pii.to) : undefined;
-    if (tenant === undefined) return this.#refuse("unknownNumber", { kind: "busy" }, call);
-    const overflow = this.#overflowOf(tenant);
-    if (this.#draining) return this.#refuse("draining", overflow, call);
-    const again = this.#calls.byCarrierId(call.carrierCallId);
-    if (again?.state === "reserved") {
-      // The carrier repeats a webhook whose answer it did not get: the same call, not another one.
-      return admission(again);
-    }
-    if (this.#calls.countOf(tenant.id) >= tenant.limits.concurrentCalls) {
-      return this.#refuse("tenantCap", overflow, call);
-    }
-    if (!this.#pressure.mayTakeCalls()) return this.#refuse("pressure", overflow, call);
-    const lease = this.#pool.reserve();
-    if (lease === null) return this.#refuse("noSlot", overflow, call);
-    const admitted: LiveCall = {
-      callId: randomUUID(),
-      carrier: call.carrier,
-      carrierCallId: call.carrierCallId,
-      tenantId: tenant.id,
-      lease,
-      webhookAtMs: call.receivedAtMs,
-      startedAtUnixMs: clock.unixMs(),
-      pii: call.pii,
-      format: null,
-      state: "reserved",
-    };
-    this.#calls.add(admitted);
-    const { callId, carrierCallId, tenantId, pii } = admitted;
-    log.info({ callId, carrierCallId, tenantId, pii }, "call admitted");
-    return admission(admitted);
+  admit(call: InboundCall): Admission | Promise<Admission> {
+    return this.#admitter.admit(call);
+  }
+
+  overflowFor(call: InboundCall): OverflowPolicy {
+    return this.#admitter.overflowFor(call);
+  }
+
+  claim(callId: string): Promise<ClaimedCall | null> {
+    return this.#admitter.claim(callId);
   }
 
   mediaOpened(callId: string, format: AudioFormat, openedAtMs: number): void {
@@ -132,15 +188,16 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     if (call === undefined) return this.#edge.hangUp(callId);
     call.state = "open";
     call.format = format;
-    const { carrier, carrierCallId, tenantId, webhookAtMs, pii } = call;
+    const { carrier, carrierCallId, tenantId, epoch, webhookAtMs, resumed, pii } = call;
+    this.#deps.placement.confirm(callId, epoch);
     const opened = this.#pool.open(call.lease, {
       callId,
       carrierCallId,
       carrier,
       tenantId,
-      epoch: 1,
-      nodeId: "node",
-      resumed: null,
+      epoch,
+      nodeId: this.#deps.nodeId,
+      resumed,
       format,
       webhookAtMs,
       openedAtMs,
@@ -151,40 +208,50 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   mediaExpired(callId: string): void {
     const call = this.#calls.get(callId);
-    if (call === undefined) return;
-    this.#deps.metrics.callsEnded.inc({ outcome: "mediaNeverCame" });
+    if (call === undefined) return; // sent elsewhere: its reservation expires there
+    const outcome = { kind: call.resumed === null ? "mediaNeverCame" : "legLost" } as const;
+    this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
     this.#deps.log.warn({ callId }, "no media socket came for an admitted call");
+    if (call.resumed !== null) this.#completeJournal(call, outcome);
     this.#forget(call);
+    this.#release(call);
   }
 
-  legEnded(callId: string, end: LegEnd): void {
+  legEnded(callId: string, end: LegEnd, lastHeardAtMs: number): void {
     this.#legEnds.set(callId, end);
     const call = this.#calls.get(callId);
     if (call === undefined) return;
-    this.#deps.journals.release(callId);
     this.#closing.set(call.lease, call);
     this.#forget(call);
+    if (end === LegEnd.socketLost && call.state === "open") {
+      const { clock, log } = this.#deps;
+      const silentMs = clock.nowMs() - lastHeardAtMs;
+      log.info({ callId, silentMs }, "leg lost: the call waits to be resumed");
+      return this.#suspended.add(call, clock.unixMs() - silentMs);
+    }
+    this.#deps.journals.release(callId);
+    this.#release(call);
   }
 
-  afterMedia(
-    callId: string | undefined,
-    carrierCallId: string,
-  ): "hangUp" | { readonly kind: "say"; readonly text: string; readonly language: string } {
+  afterMedia(callId: string | undefined, call: InboundCall): AfterMedia | Promise<AfterMedia> {
     // The carrier asks as soon as the socket has closed; the shard's last words may still be on their way.
     if (callId !== undefined && this.#legEnds.get(callId) === LegEnd.hungUp) return "hangUp";
-    const journal = this.#deps.journals.get(callId ?? carrierCallId);
+    const journal = this.#deps.journals.get(callId ?? call.carrierCallId);
     const last = journal?.at(-1);
     if (last?.kind === "callEnded" && last.outcome.kind !== "legLost") return "hangUp";
-    const started = journal?.[0];
-    const tenant = started?.kind === "callStarted" ? this.#deps.tenants.byId(started.tenantId) : undefined;
-    const language = tenant?.language ?? "en";
-    return { kind: "say", text: CUT_OFF[language], language };
+    if (last?.kind === "callEnded" || callId === undefined) {
+      const started = journal?.[0];
+      return cutOff(started?.kind === "callStarted" ? this.#deps.tenants.byId(started.tenantId) : undefined);
+    }
+    return this.#admitter.resume(callId, call);
   }
 
   ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> } {
     const { ready, reason } = this.#pool.readiness();
+    const liveCalls = this.#calls.size;
+    const suspendedCalls = this.#suspended.size;
     const pressure = this.#pressure.current();
-    return { ready, detail: { reason, liveCalls: this.#calls.size, pressure, shards: this.#pool.stats() } };
+    return { ready, detail: { reason, liveCalls, suspendedCalls, pressure, shards: this.#pool.stats() } };
   }
 
   liveCalls(): readonly unknown[] {
@@ -224,7 +291,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const told = event as CallShardEvent;
     switch (told.kind) {
       case "journal":
-        return this.#deps.journals.append(told.event);
+        return this.#write(told.event);
       case "apology":
         return this.#deps.apologies.set(told.tenantId, told.audio);
       case "overflow":
@@ -240,8 +307,8 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   onCallClosed(lease: SlotLease, outcome: CallOutcome): void {
     const call = this.#calls.byLease(lease);
     const ended = call ?? this.#closing.get(lease);
-    if (ended !== undefined) this.#completeJournal(ended, outcome);
-    if (call === undefined) return;
+    if (ended !== undefined) this.#closed(ended, outcome);
+    if (call === undefined || call.state === "leaving") return;
     call.state = "leaving";
     if (outcome.kind === "actorCrashed") this.#apologise(call);
     else this.#edge.hangUp(call.callId);
@@ -263,6 +330,33 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#deps.log.info({ shardId }, "shard ready");
   }
 
+  /** The shard has written its last of this leg. */
+  #closed(call: LiveCall, outcome: CallOutcome): void {
+    const { callId } = call;
+    const isSuspended = this.#suspended.get(callId)?.call === call;
+    const isSucceeded = (this.#calls.get(callId) ?? call) !== call;
+    if (outcome.kind === "leaseLost" || isSucceeded) return;
+    if (outcome.kind !== "legLost") this.#completeJournal(call, outcome);
+    if (!isSuspended) return;
+    if (!this.#deps.journals.isComplete(callId)) return this.#suspended.closed(callId);
+    // The leg was lost just as the call had ended for another reason.
+    this.#suspended.take(callId);
+    this.#release(call);
+  }
+
+  /** Nobody went on with it. */
+  #lost(call: LiveCall): void {
+    this.#deps.metrics.callResumes.inc({ result: "expired" });
+    this.#finish(call, { kind: "legLost" });
+  }
+
+  /** A call without a leg ends. */
+  #finish(call: LiveCall, outcome: CallOutcome): void {
+    this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
+    this.#completeJournal(call, outcome);
+    this.#release(call);
+  }
+
   #loseShard(call: LiveCall): void {
     const outcome = { kind: "shardLost" } as const;
     call.state = "leaving";
@@ -271,18 +365,28 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#apologise(call);
   }
 
+  /** S4 */
+  #write(event: JournalEvent): void {
+    if (event.epoch < (this.#fences.get(event.callId) ?? 0)) {
+      this.#deps.metrics.journalEvents.inc({ result: "fenced" });
+      return;
+    }
+    this.#deps.journals.append(event);
+    this.#deps.onJournal?.(event);
+  }
+
   /** A shard that is gone, or so far behind that it dropped the event, has not written the end: it is written here. */
-  #completeJournal({ callId, startedAtUnixMs }: LiveCall, outcome: CallOutcome): void {
+  #completeJournal({ callId, epoch, startedAtUnixMs }: LiveCall, outcome: CallOutcome): void {
     const { clock, journals } = this.#deps;
     if (journals.isComplete(callId)) return;
     const atUnixMs = clock.unixMs();
-    journals.append({
+    this.#write({
       kind: "callEnded",
       outcome,
       durationMs: atUnixMs - startedAtUnixMs,
       callId,
       sequence: journals.nextSequence(callId),
-      epoch: 1,
+      epoch,
       atMs: clock.nowMs(),
       atUnixMs,
     });
@@ -295,37 +399,32 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     else this.#edge.playAndClose(callId, format === null ? audio : mulawTo(format, audio));
   }
 
-  #overflowOf({ id, overflow, language }: TenantConfig): OverflowPolicy {
-    if (overflow.kind !== "message") return overflow;
-    return { ...overflow, language, audioUrl: this.#edge.overflowAudio.url(id, overflow.text) };
-  }
-
-  #refuse(reason: RefusalReason, overflow: OverflowPolicy, call: InboundCall): Admission {
-    this.#deps.log.info({ reason, carrierCallId: call.carrierCallId, pii: call.pii }, "call refused");
-    return { kind: "refused", reason, overflow };
-  }
-
   /** S1: the pool waits for the shard's part. */
   #forget(call: LiveCall): void {
     this.#calls.remove(call);
     this.#pool.release(call.lease);
+  }
+
+  /** S2: it is over. */
+  #release({ callId, epoch }: LiveCall): void {
+    this.#deps.placement.release(callId, epoch);
     this.#noticeEmpty();
   }
 
   #noticeEmpty(): void {
-    if (this.#calls.size > 0 || this.#onEmpty === null) return;
+    if (this.heldCount > 0 || this.#onEmpty === null) return;
     this.#onEmpty();
     this.#onEmpty = null;
   }
 
   #collect(): void {
     const { metrics } = this.#deps;
-    const counts = { reserved: 0, open: 0, leaving: 0 };
+    const counts = { reserved: 0, open: 0, leaving: 0, suspended: this.#suspended.size };
     for (const call of this.#calls) counts[call.state] += 1;
     for (const [state, count] of Object.entries(counts)) metrics.calls.set({ state }, count);
   }
 }
 
-function admission({ callId, tenantId, lease }: LiveCall): Admission {
-  return { kind: "admitted", callId, tenantId, side: lease.side, ringShard: () => lease.ringShard() };
+function heldCall({ callId, epoch, tenantId, carrier, carrierCallId }: LiveCall, live: boolean): HeldCall {
+  return { callId, epoch, tenantId, carrier, carrierCallId, live };
 }

@@ -71,6 +71,17 @@ export function createMetrics(options: MetricsOptions) {
     admissionRefusals: counter("admission_refusals_total", "Calls refused at the webhook, by reason.", [
       "reason",
     ]),
+    /** `path`: remote, local, any; `result`: here, elsewhere, or why it was refused. */
+    placements: counter("placements_total", "Calls placed, by who decided and how.", ["path", "result"]),
+    /** `result`: here, elsewhere, ended, refused; expired when nobody asked in time. */
+    callResumes: counter("call_resumes_total", "Calls whose leg was lost, by what became of them.", [
+      "result",
+    ]),
+    leaseLosses: counter("lease_losses_total", "Calls that another owner went on with while they were ours."),
+
+    // journals on their way to the control plane
+    /** `result`: appended, acknowledged, dropped (no room), fenced (another's call), invalid (set aside). */
+    journalEvents: counter("journal_events_total", "Journal events by what became of them.", ["result"]),
 
     // backpressure: see node/pressure/ladder.ts
     pressureRung: gauge("pressure_rung", "Rung of the backpressure ladder in force, 0 to 4."),

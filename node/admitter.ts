@@ -1,0 +1,311 @@
+/**
+ * Lets calls in: new ones at the webhook, those another node sent here at their media socket, and those that come
+ * back after their leg was lost.
+ *
+ * Invariants
+ * A1 a call that is let in holds a slot and a lease; one that is not holds neither.
+ * A2 a call is gone on with from the whole of its journal, or not at all.
+ */
+import type { Clock } from "#runtime/actor";
+import type { ShardPool } from "#runtime/cluster";
+import type {
+  Admission,
+  AfterMedia,
+  ClaimedCall,
+  InboundCall,
+  OverflowPolicy,
+  RefusalReason,
+} from "#runtime/edge";
+import type { Logger, Metrics } from "#runtime/telemetry";
+import type { JournalEvent } from "#actors/journal";
+import type { TenantConfig, TenantDirectory } from "#actors/tenants";
+import type { CallPlacement, Placed } from "./control/placement.js";
+import type { JournalStore } from "./journal-store.js";
+import type { LiveCall, LiveCalls } from "./live-calls.js";
+import type { SuspendedCalls } from "./suspended-calls.js";
+
+const CUT_OFF = {
+  en: "We were cut off. Please call again.",
+  es: "Se ha cortado la llamada. Llame de nuevo, por favor.",
+  fr: "Nous avons été coupés. Veuillez rappeler.",
+} as const;
+
+/** The tenants, and what may be wrong with them. */
+export interface NodeTenants extends TenantDirectory {
+  /** Suspended tenants' callers get the overflow. Absent: none are. */
+  isSuspended?(tenantId: string): boolean;
+}
+
+export interface AdmitterDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly tenants: NodeTenants;
+  readonly placement: CallPlacement;
+  readonly journals: JournalStore;
+  readonly calls: LiveCalls;
+  readonly suspended: SuspendedCalls;
+  /** The journal of a call that another node had; null: there is none to be had. Bounded in time; may reject. */
+  readonly readJournal: ((callId: string) => Promise<readonly JournalEvent[] | null>) | null;
+  /** By carrier: the one account whose calls are ours; undefined for any. */
+  readonly accounts: Readonly<Record<string, string | undefined>>;
+  readonly pool: () => Pick<ShardPool, "reserve">;
+  /** Whether the node's pressure lets new calls in, where nobody else has looked at it. */
+  readonly mayTakeCalls: () => boolean;
+  /** The tenant's overflow message as audio; null until there is some. */
+  readonly overflowAudioUrl: (tenantId: string, text: string) => string | null;
+  /** A suspended call that nobody can go on with: it has ended. */
+  readonly onLost: (call: LiveCall) => void;
+  /** Goes on under a new lease: what its former owner still writes is refused. */
+  readonly onResumed: (call: LiveCall) => void;
+}
+
+type Here = Extract<Placed, { kind: "here" }>;
+type Admitted = Extract<Admission, { kind: "admitted" }>;
+
+export class Admitter {
+  readonly #deps: AdmitterDeps;
+  #draining = false;
+
+  constructor(deps: AdmitterDeps) {
+    this.#deps = deps;
+  }
+
+  beginDrain(): void {
+    this.#draining = true;
+  }
+
+  // ---- new calls
+
+  admit(call: InboundCall): Admission | Promise<Admission> {
+    const { tenants, calls, placement } = this.#deps;
+    const tenant = this.#tenantOf(call);
+    if (tenant === undefined) return this.#refuse("unknownNumber", { kind: "busy" }, call);
+    const overflow = this.#overflow(tenant);
+    if (this.#draining) return this.#refuse("draining", overflow, call);
+    if (tenants.isSuspended?.(tenant.id) === true) return this.#refuse("suspended", overflow, call);
+    const again = calls.byCarrierId(call.carrierCallId);
+    // The carrier repeats a webhook whose answer it did not get: the same call, not another one.
+    if (again?.state === "reserved") return admission(again);
+    if (again !== undefined) return this.#refuse("alreadyLive", overflow, call);
+    const placed = placement.place({ ...placeOf(call, tenant), resume: null });
+    if (!(placed instanceof Promise)) return this.#admitPlaced(call, tenant, placed);
+    return placed.then((answer) => this.#admitPlaced(call, tenant, answer));
+  }
+
+  overflowFor(call: InboundCall): OverflowPolicy {
+    const tenant = this.#tenantOf(call);
+    return tenant === undefined ? { kind: "busy" } : this.#overflow(tenant);
+  }
+
+  #admitPlaced(call: InboundCall, tenant: TenantConfig, placed: Placed): Admission {
+    const { metrics, log } = this.#deps;
+    const overflow = this.#overflow(tenant);
+    if (placed.kind === "refused") {
+      metrics.placements.inc({ path: "any", result: placed.reason });
+      return this.#refuse(placed.reason, overflow, call);
+    }
+    if (placed.kind === "ended" || placed.kind === "unknown")
+      return this.#refuse("alreadyLive", overflow, call);
+    if (placed.kind === "elsewhere") {
+      const { callId, mediaUrl } = placed;
+      metrics.placements.inc({ path: "remote", result: "elsewhere" });
+      log.info({ callId, carrierCallId: call.carrierCallId, mediaUrl }, "call placed on another node");
+      return { kind: "admittedElsewhere", callId, mediaUrl };
+    }
+    if (placed.path === "local" && !this.#deps.mayTakeCalls()) {
+      this.#deps.placement.release(placed.callId, placed.epoch);
+      return this.#refuse("pressure", overflow, call);
+    }
+    metrics.placements.inc({ path: placed.path, result: "here" });
+    const live = this.#take(placed, call, tenant.id, null);
+    if (live === null) return this.#refuse("noSlot", overflow, call);
+    const { callId, epoch, carrierCallId, tenantId, pii } = live;
+    log.info({ callId, epoch, carrierCallId, tenantId, pii }, "call admitted");
+    return admission(live);
+  }
+
+  // ---- calls that another node sent here
+
+  /** Never rejects. */
+  async claim(callId: string): Promise<ClaimedCall | null> {
+    const { placement, tenants, calls, log, clock } = this.#deps;
+    if (this.#draining || calls.get(callId) !== undefined) return null;
+    const place = await placement.claim(callId);
+    if (place === null) return null;
+    const { carrierCallId, tenantId } = place;
+    const giveBack = (reason: string): null => {
+      log.warn({ callId, tenantId, reason }, "a call that was sent here cannot be taken");
+      placement.release(callId, place.epoch);
+      return null;
+    };
+    if (tenants.byId(tenantId) === undefined) return giveBack("its tenant is not known here");
+    let resumed: LiveCall["resumed"] = null;
+    if (place.resumed) {
+      const journal = await this.#journalOf(callId);
+      if (journal === null) return giveBack("its journal is not to be had");
+      resumed = { gapMs: gapSince(journal, clock.unixMs()), journal };
+    }
+    const call = { ...place, receivedAtMs: clock.nowMs() };
+    const live = this.#take({ callId, epoch: place.epoch }, call, tenantId, resumed);
+    if (live === null) return giveBack("there is no slot");
+    log.info({ callId, epoch: place.epoch, carrierCallId, resumed: place.resumed }, "call claimed");
+    return { admitted: admission(live), carrierCallId };
+  }
+
+  // ---- calls that come back
+
+  /** The carrier asks what comes next, and the call is not known to be over. Never rejects. */
+  async resume(callId: string, call: InboundCall): Promise<AfterMedia> {
+    const { suspended, placement, metrics, log } = this.#deps;
+    // U2 of SuspendedCalls: what the old owner still had to say must be in the journal.
+    await suspended.lastWords(callId);
+    const tenant = this.#tenantOf(call);
+    const last = this.#deps.journals.get(callId)?.at(-1);
+    if (last?.kind === "callEnded" && last.outcome.kind !== "legLost") return "hangUp";
+    if (last?.kind === "callEnded" || tenant === undefined) return cutOff(tenant);
+    const placed = await placement.place({ ...placeOf(call, tenant), resume: callId });
+    metrics.callResumes.inc({ result: placed.kind });
+    switch (placed.kind) {
+      case "ended":
+        return suspended.get(callId) === null ? "hangUp" : this.#lose(callId, tenant, "its lease is over");
+      case "unknown":
+        return this.#lose(callId, tenant, "nobody here knows it");
+      case "refused":
+        return this.#lose(callId, tenant, placed.reason);
+      case "elsewhere": {
+        suspended.take(callId);
+        log.info({ callId, mediaUrl: placed.mediaUrl }, "call goes on on another node");
+        return {
+          kind: "reconnect",
+          admission: { kind: "admittedElsewhere", callId, mediaUrl: placed.mediaUrl },
+        };
+      }
+      case "here":
+        return this.#resumeHere(callId, call, tenant, placed);
+      default:
+        return placed satisfies never;
+    }
+  }
+
+  async #resumeHere(
+    callId: string,
+    call: InboundCall,
+    tenant: TenantConfig,
+    placed: Here,
+  ): Promise<AfterMedia> {
+    const { suspended, journals, placement, clock, log } = this.#deps;
+    const own = suspended.get(callId);
+    const journal = own === null ? await this.#journalOf(callId) : (journals.get(callId) ?? []);
+    if (journal === null) {
+      placement.release(callId, placed.epoch);
+      return this.#lose(callId, tenant, "its journal is not to be had");
+    }
+    if (journal.at(-1)?.kind === "callEnded") {
+      placement.release(callId, placed.epoch);
+      suspended.take(callId);
+      return "hangUp";
+    }
+    const nowUnixMs = clock.unixMs();
+    const gapMs = own === null ? gapSince(journal, nowUnixMs) : Math.max(0, nowUnixMs - own.lostAtUnixMs);
+    const live = this.#take(placed, call, tenant.id, { gapMs, journal: [...journal] });
+    if (live === null) {
+      placement.release(callId, placed.epoch);
+      return this.#lose(callId, tenant, "there is no slot");
+    }
+    suspended.take(callId);
+    this.#deps.onResumed(live);
+    log.info({ callId, epoch: placed.epoch, gapMs, events: journal.length }, "call resumes here");
+    return { kind: "reconnect", admission: admission(live) };
+  }
+
+  /** A2. What it says belongs to the caller who is still on the line. */
+  #lose(callId: string, tenant: TenantConfig, reason: string): AfterMedia {
+    this.#deps.log.warn({ callId, reason }, "a call whose leg was lost cannot be resumed");
+    const lost = this.#deps.suspended.take(callId);
+    if (lost !== null) this.#deps.onLost(lost.call);
+    return cutOff(tenant);
+  }
+
+  async #journalOf(callId: string): Promise<readonly JournalEvent[] | null> {
+    const { readJournal, journals, log } = this.#deps;
+    if (readJournal === null) return null;
+    try {
+      const journal = await readJournal(callId);
+      if (journal === null || journal.length === 0) return null;
+      journals.load(callId, journal);
+      return journal;
+    } catch (error) {
+      log.error({ err: error, callId }, "a journal could not be read");
+      return null;
+    }
+  }
+
+  // ---- what they share
+
+  /** A1: a slot for a call that was placed here, or nothing is held. */
+  #take(
+    { callId, epoch }: Pick<Here, "callId" | "epoch">,
+    call: Pick<InboundCall, "carrier" | "carrierCallId" | "pii" | "receivedAtMs">,
+    tenantId: string,
+    resumed: LiveCall["resumed"],
+  ): LiveCall | null {
+    const { calls, clock, placement, pool } = this.#deps;
+    const lease = calls.get(callId) === undefined ? pool().reserve() : null;
+    if (lease === null) {
+      placement.release(callId, epoch);
+      return null;
+    }
+    const live: LiveCall = {
+      callId,
+      epoch,
+      carrier: call.carrier,
+      carrierCallId: call.carrierCallId,
+      tenantId,
+      lease,
+      webhookAtMs: call.receivedAtMs,
+      startedAtUnixMs: resumed?.journal[0]?.atUnixMs ?? clock.unixMs(),
+      pii: call.pii,
+      resumed,
+      format: null,
+      state: "reserved",
+    };
+    calls.add(live);
+    return live;
+  }
+
+  #tenantOf(call: InboundCall): TenantConfig | undefined {
+    const { tenants, accounts } = this.#deps;
+    const account = accounts[call.carrier];
+    return account === undefined || account === call.accountId ? tenants.byNumber(call.pii.to) : undefined;
+  }
+
+  #overflow({ id, overflow, language }: TenantConfig): OverflowPolicy {
+    if (overflow.kind !== "message") return overflow;
+    return { ...overflow, language, audioUrl: this.#deps.overflowAudioUrl(id, overflow.text) };
+  }
+
+  #refuse(reason: RefusalReason, overflow: OverflowPolicy, call: InboundCall): Admission {
+    this.#deps.log.info({ reason, carrierCallId: call.carrierCallId, pii: call.pii }, "call refused");
+    return { kind: "refused", reason, overflow };
+  }
+}
+
+export function cutOff(tenant: TenantConfig | undefined): AfterMedia {
+  const language = tenant?.language ?? "en";
+  return { kind: "say", text: CUT_OFF[language], language };
+}
+
+function placeOf({ carrier, carrierCallId, pii }: InboundCall, tenant: TenantConfig) {
+  const { id: tenantId, limits } = tenant;
+  return { carrier, carrierCallId, tenantId, tenantCap: limits.concurrentCalls, pii };
+}
+
+function admission({ callId, tenantId, lease }: LiveCall): Admitted {
+  return { kind: "admitted", callId, tenantId, side: lease.side, ringShard: () => lease.ringShard() };
+}
+
+/** The last owner's clock against ours: good to what NTP makes of the two. */
+function gapSince(journal: readonly JournalEvent[], nowUnixMs: number): number {
+  return Math.max(0, nowUnixMs - (journal.at(-1)?.atUnixMs ?? nowUnixMs));
+}
