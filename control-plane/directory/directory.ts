@@ -84,8 +84,13 @@ export interface ReserveRequest {
   /** How many of nodeIds' head are compared: the least loaded (calls / capacity) of them goes first. 1 keeps the order. */
   readonly pickOf: number;
   readonly reservationMs: number;
-  /** Take the call over from its present owner, under a new epoch. Caps do not apply: it counts already. */
+  /**
+   * Take the call over from its present owner, under a new epoch. Caps do not apply: it counts already. When the
+   * carrier call is not known here (any more), `callId` names the call.
+   */
   readonly resume: boolean;
+  /** The highest epoch the caller knows the call to have had; the new one is above it, whatever clocks say. @default 0 */
+  readonly knownEpoch?: number;
   readonly pii: { readonly from: string; readonly to: string };
 }
 
@@ -156,9 +161,10 @@ export interface Directory {
   claim(nodeId: string, claims: readonly LeaseClaim[], leaseTimeMs: number): Promise<readonly LeaseVerdict[]>;
   /** Gives back everything the call counts for. False: no lease, or another epoch. Idempotent. */
   release(callId: string, epoch: number): Promise<boolean>;
+  /** An expired lease is still found until somebody takes it out (see expiresAtUnixMs). */
   lookUp(callId: string): Promise<Lease | null>;
   counts(tenantId: string, resellerId: string): Promise<Counts>;
-  /** Takes up to `limit` leases out whose time has run out, each given to one caller only. */
+  /** Takes up to `limit` leases out whose time has run out, the longest first, each given to one caller only. None while D4 holds. */
   takeExpired(limit: number): Promise<readonly Lease[]>;
 
   // ---- fan-out
