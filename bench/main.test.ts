@@ -33,6 +33,7 @@ void t.test("wrong usage exits with 2 and says what was wrong", async (t) => {
     [["call", "--say", " "], /it is empty/],
     [["call", "--url", "localhost:8080"], /http or https URL/],
     [["call", "--frobnicate"], /unknown option/],
+    [["placement", "--nodes", "12.5"], /whole number/],
     [["dance"], /unknown command/],
   ];
   const runs = await Promise.all(cases.map(([parameters]) => bench(...parameters)));
@@ -132,4 +133,12 @@ void t.test("an agent that never answers makes the call fail with the reason", a
   const { code, stdout } = await bench("call", "--url", peer.url, "--say", "Anybody?");
   t.equal(code, 1);
   t.match(stdout, /Failed: .*ended/);
+});
+
+void t.test("the placement simulator runs from the command line, and its last line is JSON", async (t) => {
+  const { code, stdout } = await bench("placement", "--nodes", "10", "--calls", "5000", "--json");
+  t.equal(code, 0);
+  const result = JSON.parse(stdout.trim().split("\n").at(-1)!) as { name: string; rows: unknown[] };
+  t.equal(result.name, "placement");
+  t.ok(result.rows.length > 10);
 });

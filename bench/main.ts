@@ -1,5 +1,5 @@
 /**
- * The command line of bench: `npm run demo`, `npm run call -- …`, `npm run bench -- calls|rings|codec|vad`.
+ * The command line of bench: `npm run demo`, `npm run call -- …`, `npm run bench -- calls|rings|codec|vad|placement`.
  *
  * Exit codes: 0 done, 1 it did not work out (the message says what), 2 wrong usage.
  */
@@ -80,6 +80,7 @@ function addCallCommand(program: Command, output: CommandOutput, run: (code: Pro
 
 const SUITE_SUMMARIES: Readonly<Record<string, string>> = {
   calls: "whole calls: correctness, CPU and memory per call, delay added per stage",
+  placement: "simulated: a cluster's balance, refusals and time per placement",
 };
 
 function addSuiteCommands(
@@ -91,8 +92,15 @@ function addSuiteCommands(
     const command = program
       .command(name)
       .description(`benchmark: ${SUITE_SUMMARIES[name] ?? name}; see docs/BENCHMARKS.md`)
-      .option("--seconds <s>", "how long to measure", number(0.01, 3_600), 10)
       .option("--json", "the last line of output is one JSON object", false);
+    if (name === "placement") {
+      command
+        .option("--nodes <n>", "nodes of the cluster", whole(10, 100_000), 1_000)
+        .option("--calls <n>", "calls offered; 1,000 per node if not given", whole(1_000, 20_000_000))
+        .option("--seed <n>", "another one is another day", whole(0, 2 ** 31), 1);
+    } else {
+      command.option("--seconds <s>", "how long to measure", number(0.01, 3_600), 10);
+    }
     if (name === "calls") {
       command
         .option("--calls <n>", "calls at once", number(1, 676), 20)
@@ -118,6 +126,15 @@ function number(min: number, max: number): (text: string) => number {
     if (text.trim() === "" || !Number.isFinite(value) || value < min || value > max) {
       throw new InvalidArgumentError(`it must be a number from ${min} to ${max}.`);
     }
+    return value;
+  };
+}
+
+function whole(min: number, max: number): (text: string) => number {
+  const parse = number(min, max);
+  return (text) => {
+    const value = parse(text);
+    if (!Number.isInteger(value)) throw new InvalidArgumentError("it must be a whole number.");
     return value;
   };
 }
