@@ -186,9 +186,10 @@ class Simulation {
     const call = this.#offered++;
     this.#figures.offered++;
     const durationMs = Math.max(SHORTEST_CALL_MS, -Math.log(1 - this.#random.next()) * MEAN_CALL_MS);
-    this.#endsAtMs[call] = this.#nowMs + durationMs;
+    const endsAtMs = this.#nowMs + durationMs;
+    this.#endsAtMs[call] = endsAtMs;
     this.#regionOf[call] = pickRegion(this.#random.next());
-    if (this.#place(call)) this.#ends.push(this.#endsAtMs[call]!, call);
+    if (this.#place(call)) this.#ends.push(endsAtMs, call);
     else this.#refuse(call);
   }
 
