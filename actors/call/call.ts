@@ -186,7 +186,9 @@ export class Call {
     this.#stt.close();
     for (const timer of Object.values(this.#timers)) timer?.cancel();
     const durationMs = this.#deps.clock.nowMs() - this.#deps.start.openedAtMs;
-    this.#journal.record({ kind: "callEnded", outcome, durationMs });
+    // A call whose leg was lost may go on elsewhere: the node knows when it is over (J2).
+    if (outcome.kind === "legLost") this.#journal.record({ kind: "legLost" });
+    else this.#journal.record({ kind: "callEnded", outcome, durationMs });
     this.#deps.counters.ended(outcome.kind);
     this.#deps.onEnded(outcome);
   }

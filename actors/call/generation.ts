@@ -61,6 +61,7 @@ export interface GenerationEvents {
   onReady(): void;
   /** Tools are about to run: what they answer has been said by now. */
   onToolsStart(): void;
+  /** Tools have run; also told of a reply that was discarded while they did. */
   onToolRound(answers: readonly ToolAnswer[]): void;
   /** All audio was delivered. `endsCall`: hang up once it was heard. */
   onDone(endsCall: boolean): void;
@@ -78,11 +79,15 @@ export class Generation {
 
   readonly #deps: GenerationDeps;
   readonly #events: GenerationEvents;
+  /** Nothing is added to `intended` any more. */
+  isWhole = false;
+
   readonly #segments: Segment[] = [];
   #request: LlmRequest;
   #phase: Phase = "streaming";
   #committed = false;
   #sink: SegmentSink | null = null;
+  #onWhole: () => void = () => {};
   #round = 0;
   #llmStream: LlmStream | null = null;
   #splitter = new ClauseSplitter();
@@ -125,9 +130,10 @@ export class Generation {
     if (this.#phase === "toolsHeld") this.#runTools();
   }
 
-  /** Audio held so far and all to come goes to `sink`. Only after `commit()`. */
-  attach(sink: SegmentSink): void {
+  /** Audio held so far and all to come goes to `sink`. Only after `commit()`. `onWhole`: see `isWhole`. */
+  attach(sink: SegmentSink, onWhole: () => void = () => {}): void {
     this.#sink = sink;
+    this.#onWhole = onWhole;
     this.#drainSegments();
   }
 
@@ -178,8 +184,7 @@ export class Generation {
       );
       this.#fail(error, this.#deps.llm.name);
     } else if (this.#toolCalls.length === 0) {
-      this.#phase = "speaking";
-      this.#settleIfSpoken();
+      this.#finishText();
     } else {
       this.#phase = "toolsHeld";
       if (this.#committed) this.#runTools();
@@ -266,6 +271,14 @@ export class Generation {
     this.#settleIfSpoken();
   }
 
+  #finishText(): void {
+    this.#phase = "speaking";
+    this.isWhole = true;
+    this.#onWhole();
+    this.#drainSegments();
+    this.#settleIfSpoken();
+  }
+
   #settleIfSpoken(): void {
     if (this.#phase !== "speaking") return;
     if (this.#segments.length > 0 || this.#sink === null) return;
@@ -288,19 +301,15 @@ export class Generation {
   }
 
   #onToolsDone(calls: readonly LlmToolCall[], outcomes: readonly ToolOutcome[]): void {
-    if (this.#phase !== "toolsRunning") return;
     const answers = calls.map((call, index) => ({ call, text: outcomes[index]!.text }));
+    // Also for a reply that was cut meanwhile: what was booked is booked, and the next reply must know.
     this.#events.onToolRound(answers);
+    if (this.#phase !== "toolsRunning") return;
     if (outcomes.some((outcome) => outcome.endCall === true)) {
       this.#endsCall = true;
       const goodbye = this.intended === "" ? this.#deps.goodbye() : null;
       if (goodbye !== null) this.#addCached(goodbye);
-      if (this.intended !== "") {
-        this.#phase = "speaking";
-        this.#drainSegments();
-        this.#settleIfSpoken();
-        return;
-      }
+      if (this.intended !== "") return this.#finishText();
     }
     this.#round += 1;
     this.#request = {
@@ -324,7 +333,9 @@ export class Generation {
     if (this.#filler !== null || this.#ready) return;
     this.#filler = this.#deps.clock.setTimer(FILLER_AFTER_MS, () =>
       this.#deps.guard(() => {
-        const filler = this.#ready || this.#phase === "over" ? null : this.#deps.filler();
+        // Behind text that waits for its voice it would be heard after the answer.
+        const isLate = this.#phase === "over" || this.#segments.length > 0;
+        const filler = isLate ? null : this.#deps.filler();
         if (filler !== null) this.#addCached(filler);
       }),
     );

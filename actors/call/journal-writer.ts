@@ -25,7 +25,7 @@ export class JournalWriter {
   /** False when the journal is closed already: what comes after the end of a call is not part of it. */
   record(fact: JournalFact): boolean {
     if (this.#ended) return false;
-    this.#ended = fact.kind === "callEnded";
+    this.#ended = fact.kind === "callEnded" || fact.kind === "legLost"; // after that, another owner writes
     this.#emit({
       ...fact,
       callId: this.#callId,

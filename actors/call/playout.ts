@@ -35,6 +35,8 @@ export const CLEAR_GRACE_MS = 250;
 export interface PlayoutEvents {
   /** The first byte of the reply left for the carrier. */
   onStarted(atMs: number): void;
+  /** A mark came back: more of it was heard. Not for the last one. */
+  onMark(): void;
   onFinished(): void;
 }
 
@@ -94,6 +96,11 @@ export class Playout implements SegmentSink {
 
   get isPaused(): boolean {
     return this.#paused;
+  }
+
+  /** A reply was cut, and what was heard of it is not known yet; a matter of milliseconds. */
+  get isCutPending(): boolean {
+    return this.#cut !== null;
   }
 
   /** Words of the present (or, in silence, the last) reply, heard or not: what an echo could repeat. */
@@ -189,8 +196,9 @@ export class Playout implements SegmentSink {
     this.#anchorMs = this.#marks[index]!.positionMs;
     this.#anchorAtMs = atMs;
     this.#marks.splice(0, index + 1);
-    if (this.#endMarked && this.#marks.length === 0) this.#finish();
-    else this.#feed();
+    if (this.#endMarked && this.#marks.length === 0) return this.#finish();
+    this.#feed();
+    this.#events?.onMark();
   }
 
   onCueSent(id: number, atMs: number): void {
@@ -214,6 +222,11 @@ export class Playout implements SegmentSink {
       (this.#marks[0]?.positionMs ?? Infinity) - 0.5,
     );
     return Math.max(this.#anchorMs, Math.min(byClock, bound));
+  }
+
+  /** What the marks that came back say was heard. */
+  get confirmedText(): string {
+    return this.#heard.heardWords(this.#anchorMs);
   }
 
   heardText(atMs: number): string {

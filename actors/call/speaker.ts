@@ -1,7 +1,8 @@
 /**
  * Says one reply at a time: a phrase (from cached audio when it is cached) or a generation, through the
- * playout. When a reply is over, however it ended, it writes the agent's turn into journal and history with
- * the words that were heard (J3, H1).
+ * playout. While it is heard it tells the journal how far it came, for whoever may have to go on with the
+ * call; when it is over, however it ended, it writes the agent's turn into journal and history with the words
+ * that were heard (J3, H1).
  */
 import type { LumentraError } from "#runtime/errors";
 import type { TtsProvider, TtsRequest } from "#actors/providers";
@@ -11,6 +12,7 @@ import type { JournalFact } from "#actors/journal";
 import type { JournalWriter } from "./journal-writer.js";
 import type { Ledger } from "./ledger.js";
 import type { Playout } from "./playout.js";
+import { ReplyProgress } from "./reply-progress.js";
 import { Segment } from "./segment.js";
 import type { VoiceCache } from "./voice-cache.js";
 
@@ -38,10 +40,17 @@ export interface SpeakerDeps {
   readonly guard: (body: () => void) => void;
 }
 
-interface ActiveReply {
+interface Reply {
   readonly plan: ReplyPlan;
   intended(): string;
+  /** Nothing is added to `intended` any more. */
+  isWhole(): boolean;
   cancel(): void;
+}
+
+interface ActiveReply extends Reply {
+  readonly progress: ReplyProgress;
+  hasStarted: boolean;
 }
 
 export class Speaker {
@@ -56,37 +65,39 @@ export class Speaker {
     return this.#active !== null;
   }
 
-  /** A phrase: cached audio, or the voice live when there is none. */
-  say(text: string, plan: ReplyPlan): void {
-    const { cache, tts, ttsRequest, playout, guard } = this.#deps;
-    const cached = cache.get({ ...ttsRequest, provider: tts.name }, text);
-    let segment: Segment;
-    if (cached === null) {
-      const pump = (): void => {
-        segment.drainTo(playout);
-        if (segment.isSpoken) playout.end();
-      };
-      segment = Segment.live(tts, ttsRequest, guard, {
-        onProgress: pump,
-        onFailed: (error) => plan.onFailed(error, tts.name),
-      });
-    } else {
-      segment = Segment.cached(cached);
-    }
-    this.#begin({ plan, intended: () => text, cancel: () => segment.cancel() });
-    if (cached === null) {
-      segment.push(text);
-      segment.finish();
-    } else {
-      segment.drainTo(playout);
+  /** Phrases, one after the other: cached audio, or the voice live where there is none. */
+  say(texts: readonly string[], plan: ReplyPlan): void {
+    const { playout } = this.#deps;
+    const pump = (): void => {
+      for (let head = waiting[0]; head !== undefined; head = waiting[0]) {
+        head.drainTo(playout);
+        if (!head.isSpoken) return;
+        waiting.shift();
+      }
       playout.end();
-    }
+    };
+    const segments = texts.map((text) => this.#segmentOf(text, plan, pump));
+    const waiting = segments.slice();
+    this.#begin({
+      plan,
+      intended: () => texts.join(" "),
+      isWhole: () => true,
+      cancel: () => {
+        for (const segment of segments) segment.cancel();
+      },
+    });
+    pump();
   }
 
   /** A generation that is committed; it calls `end()` when all its audio was delivered. */
   play(generation: Generation, plan: ReplyPlan): void {
-    this.#begin({ plan, intended: () => generation.intended, cancel: () => generation.discard() });
-    generation.attach(this.#deps.playout);
+    const reply = this.#begin({
+      plan,
+      intended: () => generation.intended,
+      isWhole: () => generation.isWhole,
+      cancel: () => generation.discard(),
+    });
+    generation.attach(this.#deps.playout, () => this.#tellProgress(reply));
   }
 
   /** Stops the reply now; `settled` gets the instant the carrier was told, null when it could not be. */
@@ -104,18 +115,54 @@ export class Speaker {
     });
   }
 
-  #begin(reply: ActiveReply): void {
+  #segmentOf(text: string, plan: ReplyPlan, onProgress: () => void): Segment {
+    const { cache, tts, ttsRequest, guard } = this.#deps;
+    const cached = cache.get({ ...ttsRequest, provider: tts.name }, text);
+    if (cached !== null) return Segment.cached(cached);
+    const segment = Segment.live(tts, ttsRequest, guard, {
+      onProgress,
+      onFailed: (error) => plan.onFailed(error, tts.name),
+    });
+    segment.push(text);
+    segment.finish();
+    return segment;
+  }
+
+  #begin(begun: Reply): ActiveReply {
+    const reply: ActiveReply = { ...begun, progress: new ReplyProgress(), hasStarted: false };
+    const { playout } = this.#deps;
     this.#active = reply;
-    this.#deps.playout.begin({
+    playout.begin({
       onStarted: (atMs) => {
         reply.plan.ledger.firstByteSentAtMs = atMs;
+        reply.hasStarted = true;
+        this.#tellProgress(reply);
         reply.plan.onStarted?.(atMs);
+      },
+      onMark: () => {
+        const heard = playout.confirmedText;
+        // The end of all that was to be said is told by the turn itself.
+        if (reply.isWhole() && heard.length >= singleSpaced(reply.intended()).length) return;
+        if (reply.progress.isDue(heard)) this.#tellProgress(reply);
       },
       onFinished: () => {
         this.#active = null;
         this.#record(reply, reply.intended().trim(), null);
         reply.plan.onFinished();
       },
+    });
+    return reply;
+  }
+
+  #tellProgress(reply: ActiveReply): void {
+    if (this.#active !== reply || !reply.hasStarted) return;
+    const { source, turn } = reply.plan;
+    this.#deps.journal.record({
+      kind: "agentProgress",
+      turn,
+      source,
+      whole: reply.isWhole(),
+      pii: { intended: reply.intended().trim(), heard: this.#deps.playout.confirmedText },
     });
   }
 
@@ -131,4 +178,8 @@ export class Speaker {
       pii: { intended: reply.intended().trim(), heard },
     });
   }
+}
+
+function singleSpaced(text: string): string {
+  return text.trim().split(/\s+/).join(" ");
 }

@@ -15,7 +15,8 @@
  * T1 no audio of a reply is sent before its turn is committed, and no tool runs before.
  * T2 an added utterance replaces a reply that was not yet heard at most MAX_RESTARTS times in a row: then
  *    the reply is spoken and what was added becomes the next turn. No loop of cancelled replies.
- * T3 every caller turn enters journal and history once, before its answer.
+ * T3 every caller turn enters journal and history once, before its answer and after what was heard of the
+ *    reply that it cut. Until then the journal has it as progress: another owner answers it.
  * T4 the failure of a generation ends the call only when its turn is committed.
  */
 import type { Clock } from "#runtime/actor";
@@ -133,7 +134,7 @@ export class Turns {
     this.#agentText = text;
     const ledger = new Ledger();
     const say = (plan: ReplyPlan): void =>
-      this.#deps.speaker.say(text, onStarted === undefined ? plan : { ...plan, onStarted });
+      this.#deps.speaker.say([text], onStarted === undefined ? plan : { ...plan, onStarted });
     this.#speak(say, source, ledger, () => this.#listen("played out"));
   }
 
@@ -147,7 +148,7 @@ export class Turns {
       onFinished: after,
       onFailed: after,
     } as const;
-    this.#deps.speaker.say(text, plan);
+    this.#deps.speaker.say([text], plan);
   }
 
   /** A key was pressed: its tone is no speech, and more digits may follow. */
@@ -159,7 +160,7 @@ export class Turns {
   onDigits(said: string): void {
     if (this.#state.kind === "closing") return;
     this.#deps.onActivity();
-    if (this.#state.kind === "speaking") this.#cut();
+    if (this.#state.kind === "speaking") return this.#cut(() => this.onDigits(said));
     if (this.#state.kind === "preparing") this.#restart(this.#state.generation, this.#state.said);
     this.#commit([this.#deps.listener.take(), said].filter(Boolean).join(" "));
   }
@@ -203,7 +204,8 @@ export class Turns {
   // ---- listening
 
   #considerEndpoint(): void {
-    const { listener, vad, clock, endpointing, language } = this.#deps;
+    const { listener, vad, clock, endpointing, language, playout } = this.#deps;
+    if (playout.isCutPending) return; // T3; and the model must know what was heard
     if (listener.isEmpty) return this.#considerWordless();
     if (vad.isSpeech) this.#deps.onActivity();
     this.#forgetLateEcho();
@@ -254,6 +256,7 @@ export class Turns {
     this.#move({ kind: "preparing", generation, said, held: false }, "committed");
     generation.commit();
     if (generation.isReady) this.#start(generation);
+    if (!this.#isTurnRecorded) this.#recordCallerProgress(said);
   }
 
   #answerQuickly(said: string, kind: NonNullable<ReturnType<typeof matchQuickReply>>): void {
@@ -263,7 +266,7 @@ export class Turns {
     const text = this.#deps.quickReplyText(kind);
     this.#agentText = text;
     const after = kind === "farewell" ? this.#deps.onAgentEnds : () => this.#listen("played out");
-    this.#speak((plan) => this.#deps.speaker.say(text, plan), "quickReply", ledger, after);
+    this.#speak((plan) => this.#deps.speaker.say([text], plan), "quickReply", ledger, after);
   }
 
   #noteCommit(ledger: Ledger): void {
@@ -399,7 +402,8 @@ export class Turns {
     this.#deps.journal.record({ kind: "bargeInRejected", turn: this.#turn, reason });
   }
 
-  #cut(): void {
+  /** `after`: what was heard of it is in journal and history. */
+  #cut(after: () => void = () => {}): void {
     const { speaker, journal, clock, counters } = this.#deps;
     const turn = this.#turn;
     const decidedAtMs = clock.nowMs();
@@ -407,6 +411,7 @@ export class Turns {
     speaker.cut("bargeIn", (clearSentAtMs) => {
       journal.record({ kind: "bargeIn", turn, decidedAtMs, clearSentAtMs });
       counters.bargeIn(decidedAtMs, clearSentAtMs);
+      after();
     });
     this.#agentSilentSinceMs = this.#deps.vad.positionMs;
     this.#wordless.ignoreSoundBefore(this.#deps.vad.speechStartedAtMs ?? decidedAtMs); // what cut us counts
@@ -430,6 +435,11 @@ export class Turns {
     this.#turn += 1;
     this.#deps.history.addCaller(said);
     this.#deps.journal.record({ kind: "callerTurn", turn: this.#turn, pii: { said } });
+  }
+
+  /** Committed, but not final: what the caller adds before he hears anything joins it. */
+  #recordCallerProgress(said: string): void {
+    this.#deps.journal.record({ kind: "callerProgress", turn: this.#turn + 1, pii: { said } });
   }
 
   #quickReply(said: string): ReturnType<typeof matchQuickReply> {

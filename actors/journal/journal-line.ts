@@ -9,6 +9,8 @@ export function describeJournalEvent(event: JournalEvent): string {
       return `call started: ${event.tenantId}, over ${event.carrier}`;
     case "callerTurn":
       return `turn ${event.turn}: the caller said ${quote(event.pii.said)}`;
+    case "callerProgress":
+      return `turn ${event.turn}: an answer is being prepared to ${quote(event.pii.said)}`;
     case "agentTurn": {
       const delay =
         event.ledger.voiceToVoiceMs === null ? "" : `, ${Math.round(event.ledger.voiceToVoiceMs)} ms after`;

@@ -93,6 +93,10 @@ const codecs: Codecs = {
     toProto: ({ turn, pii }) => ({ turn, pii: { said: pii.said } }),
     fromProto: ({ turn, pii }) => ({ turn, pii: { said: present(pii, "caller_turn.pii").said } }),
   },
+  callerProgress: {
+    toProto: ({ turn, pii }) => ({ turn, pii: { said: pii.said } }),
+    fromProto: ({ turn, pii }) => ({ turn, pii: { said: present(pii, "caller_progress.pii").said } }),
+  },
   agentTurn: {
     toProto: ({ turn, source, cut, ledger, pii }) => ({
       turn,

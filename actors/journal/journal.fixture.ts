@@ -35,6 +35,7 @@ const makers: { readonly [K in Kind]: (random: Random) => Extract<JournalFact, {
     pii: { from: text(random), to: "+12025550101" },
   }),
   callerTurn: (random) => ({ kind: "callerTurn", turn: count(random), pii: { said: text(random) } }),
+  callerProgress: (random) => ({ kind: "callerProgress", turn: count(random), pii: { said: text(random) } }),
   agentTurn: (random) => ({
     kind: "agentTurn",
     turn: count(random),

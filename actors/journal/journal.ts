@@ -40,8 +40,13 @@ export type JournalFact =
       readonly nodeId: string;
       readonly pii: { readonly from: string; readonly to: string };
     }
-  /** The caller's turn was taken as over. */
+  /** The caller's turn is over, and what it holds is final. */
   | { readonly kind: "callerTurn"; readonly turn: number; readonly pii: { readonly said: string } }
+  /**
+   * The caller's turn is taken as over and an answer is being prepared; what he adds before he hears it joins
+   * the turn. `callerTurn` follows, with all of it, when the answer begins.
+   */
+  | { readonly kind: "callerProgress"; readonly turn: number; readonly pii: { readonly said: string } }
   /** The agent's turn ended: played out, or cut by a barge-in, a hang-up or a failure. */
   | {
       readonly kind: "agentTurn";

@@ -11,6 +11,7 @@
  * C3 The pieces are the same however the text was cut into deltas.
  * C4 What is held back is bounded: at most one piece of the longest size and one word.
  */
+import { CLAUSE_END, SENTENCE_END } from "./clause-ends.js";
 import { Speakable } from "./speakable.js";
 
 export interface ClauseSplitterOptions {
@@ -36,8 +37,6 @@ const LATER_PIECES: PieceBounds = { sentenceChars: 16, clauseChars: 50, maxChars
 /** No word is longer but an address nobody can listen to. */
 const WORD_CHARS_MAX = 256;
 
-const SENTENCE_END = /[.!?…]["'”’»)\]]*$/u;
-const CLAUSE_END = /[,;:–—]["'”’»)\]]*$|^[-–—]$/u;
 const NUMBER_WORD = /^[$€£+(]?\d[\d.,:/-]*\)?[%°]?$/u;
 const STARTS_NUMBER = /[\d$€£+(]/;
 /** A single capital and a full stop: "J. Smith". Not "I". */

@@ -22,6 +22,7 @@
  */
 export { AudioLevels } from "./audio-levels.js";
 export { isBackchannel } from "./backchannel.js";
+export { endsClause } from "./clause-ends.js";
 export { ClauseSplitter, type ClauseSplitterOptions } from "./clause-splitter.js";
 export { expectedDigits } from "./dictation.js";
 export { DtmfCollector, type DtmfCollectorOptions } from "./dtmf-collector.js";
