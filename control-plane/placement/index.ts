@@ -20,3 +20,12 @@ export {
   rounds,
 } from "./choose.js";
 export { AVOIDED_FROM_RUNG, type Candidate, ClusterView, type ViewedNode, loadOf } from "./cluster-view.js";
+export {
+  type Placement,
+  type PlacementRequest,
+  Placer,
+  type PlacerOptions,
+  type PlacerStats,
+  REFRESH_MS,
+} from "./placer.js";
+export { Sweeper, type SweeperOptions, type SweeperStats } from "./sweeper.js";
