@@ -40,10 +40,19 @@ export const settingsSchema = z.object({
   LUMENTRA_DATABASE_CONNECTIONS: meta(whole(1, 500).default(20), {
     help: "Connections to Postgres at once, 1 to 500; more transactions wait.",
   }),
-  REDIS_URL: meta(url("redis:", "rediss:").optional(), {
-    help: "Redis for the directory, with rediss: over TLS. Unset: memory, for one control plane alone.",
-    secret: true,
-  }),
+  REDIS_URL: meta(
+    z
+      .string()
+      .regex(
+        /^rediss?(\+cluster)?:\/\/\S+$/,
+        "must be a URL starting with redis://, rediss://, or either with +cluster",
+      )
+      .optional(),
+    {
+      help: "Redis for the directory: redis://, over TLS rediss://, a cluster redis+cluster://host:port,host:port. Unset: memory, for one control plane alone.",
+      secret: true,
+    },
+  ),
   LUMENTRA_REDIS_PREFIX: meta(
     z
       .string()
