@@ -4,6 +4,7 @@
  *
  * M1  Every call offered is live, ended, refused or lost in the end; the sums are checked.
  * M2  No node carries more than its slots, whatever the views believe; checked at every sample.
+ * M3  The directory counts each live call once, and one that waits for its redirect where it was.
  */
 import assert from "node:assert/strict";
 import { type Random, seededRandom } from "#runtime/actor";
@@ -148,7 +149,9 @@ class Simulation {
   run(): SimulationResult {
     for (const phase of PHASES.slice(0, this.#options.phaseCount ?? PHASES.length)) this.#runPhase(phase);
     const live = this.#directory.nodes.reduce((sum, node) => sum + node.callIds.length, 0);
+    const counted = this.#directory.nodes.reduce((sum, node) => sum + node.calls, 0);
     assert.equal(live + this.#returns.size + this.#ended + this.#refused, this.#offered, "M1");
+    assert.equal(counted, live + this.#returns.size, "M3");
     return {
       phases: this.#phases,
       placementNs: Float64Array.from(this.#placementNs).sort(),
