@@ -5,7 +5,9 @@
 import { z } from "zod";
 import { type Environment, type ResolveOptions, meta, resolveSettings as resolve } from "#runtime/settings";
 import { sharedSettings, text, url, whole } from "#runtime/settings";
+import { REDIS_URL_FORM, parseRedisUrl } from "./directory/redis-url.js";
 
+const isRedisUrl = (text: string) => parseRedisUrl(text) !== null;
 const postgresUrl = () => url("postgres:", "postgresql:");
 
 export const settingsSchema = z.object({
@@ -40,19 +42,10 @@ export const settingsSchema = z.object({
   LUMENTRA_DATABASE_CONNECTIONS: meta(whole(1, 500).default(20), {
     help: "Connections to Postgres at once, 1 to 500; more transactions wait.",
   }),
-  REDIS_URL: meta(
-    z
-      .string()
-      .regex(
-        /^rediss?(\+cluster)?:\/\/\S+$/,
-        "must be a URL starting with redis://, rediss://, or either with +cluster",
-      )
-      .optional(),
-    {
-      help: "Redis for the directory: redis://, over TLS rediss://, a cluster redis+cluster://host:port,host:port. Unset: memory, for one control plane alone.",
-      secret: true,
-    },
-  ),
+  REDIS_URL: meta(z.string().refine(isRedisUrl, { error: REDIS_URL_FORM }).optional(), {
+    help: "Redis for the directory, with rediss:// over TLS; several, comma separated, or redis+cluster:// for Redis Cluster. Unset: memory, for one control plane alone.",
+    secret: true,
+  }),
   LUMENTRA_REDIS_PREFIX: meta(
     z
       .string()

@@ -620,31 +620,24 @@ export function complies(name: string, open: Open): void {
     other,
   }) => {
     const heard: string[] = [];
-    let enough = (): void => {};
-    const all = new Promise<void>((done) => {
-      enough = done;
-    });
+    const waiting = new Map<string, () => void>();
     const listen = (who: string) => (message: string) => {
       heard.push(`${who} ${message}`);
-      if (message === "last") enough();
+      waiting.get(`${who} ${message}`)?.();
     };
+    const hears = (line: string): Promise<void> => new Promise((done) => waiting.set(line, done));
     const stop = await directory.subscribe("node:a", listen("one"));
     const stopOther = await other.subscribe("node:a", listen("two"));
     await directory.subscribe("node:b", listen("three"));
-    const first = new Promise<void>((done) => void other.subscribe("node:a", () => done()));
-    // The last subscription is in force before anything is said.
-    await other.ping();
-    await other.subscribe("node:c", () => {});
+    const both = [hears("one hang up c1"), hears("two hang up c1")];
     await directory.publish("node:a", "hang up c1");
-    await first;
+    await Promise.all(both);
     stop();
-    await other.publish("node:b", "b");
-    await directory.publish("node:a", "last");
-    await all;
-    t.same(
-      heard.filter((line) => !line.startsWith("three")),
-      ["one hang up c1", "two hang up c1", "two last"],
-    );
+    const last = [hears("two last"), hears("three to b")];
+    await other.publish("node:a", "last");
+    await other.publish("node:b", "to b");
+    await Promise.all(last);
+    t.same(heard.sort(), ["one hang up c1", "three to b", "two hang up c1", "two last"]);
     stopOther();
   });
 

@@ -159,7 +159,10 @@ export interface Directory {
   ): Promise<Lease | "lost" | "unknown">;
   /** Renews what the node holds and adopts what is unknown here; also while rebuilding: that is what it is for. */
   claim(nodeId: string, claims: readonly LeaseClaim[], leaseTimeMs: number): Promise<readonly LeaseVerdict[]>;
-  /** Gives back everything the call counts for. False: no lease, or another epoch. Idempotent. */
+  /**
+   * Gives back everything the call counts for, and remembers it as ended. False: no lease, another epoch, or taken out
+   * as expired already. Idempotent.
+   */
   release(callId: string, epoch: number): Promise<boolean>;
   /** An expired lease is still found until somebody takes it out (see expiresAtUnixMs). */
   lookUp(callId: string): Promise<Lease | null>;

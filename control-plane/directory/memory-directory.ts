@@ -256,9 +256,10 @@ export class MemoryDirectory implements Directory {
       this.#end({ ...UNKNOWN_CALL, callId, epoch }, now);
       return false;
     }
-    if (call.state === "taken" || call.state === "ended" || call.epoch !== epoch) return false;
+    if (call.state === "ended" || call.epoch !== epoch) return false;
+    const counted = call.state !== "taken";
     this.#end(call, now);
-    return true;
+    return counted;
   }
 
   async lookUp(callId: string): Promise<Lease | null> {

@@ -6,6 +6,7 @@ import type { Logger } from "#runtime/telemetry";
 import type { Directory } from "./directory.js";
 import { REBUILD_MS } from "./limits.js";
 import { MemoryDirectory } from "./memory-directory.js";
+import { RedisDirectory } from "./redis-directory.js";
 
 export interface OpenDirectoryOptions {
   /**
@@ -21,8 +22,10 @@ export interface OpenDirectoryOptions {
   readonly rebuildMs?: number;
 }
 
-/** Returns at once; commands wait for the first connection, for a bounded time. */
+/** @throws LumentraError SETTING_INVALID. Returns at once; commands wait for the first connection, for a bounded time. */
 export function openDirectory(options: OpenDirectoryOptions): Directory {
+  const { url, prefix, log } = options;
   const rebuildMs = options.rebuildMs ?? REBUILD_MS;
+  if (url !== undefined) return new RedisDirectory({ url, prefix, log, rebuildMs });
   return new MemoryDirectory({ clock: options.clock, rebuildMs });
 }

@@ -45,6 +45,8 @@ export interface RedisServer {
   restart(options: { keepData: boolean }): Promise<void>;
   /** Forgets everything, as a restart without data does, in one step. */
   flush(): Promise<void>;
+  /** Empties its cache of scripts, as a failover does. */
+  forgetScripts(): Promise<void>;
 }
 
 export interface RedisCluster {
@@ -163,6 +165,7 @@ async function startOwn(t: TestScope, binary: Binary, options: readonly string[]
       await start();
     },
     flush: () => flushAll(url),
+    forgetScripts: () => forgetScripts(url),
   };
 }
 
@@ -230,6 +233,7 @@ async function external(url: string): Promise<RedisServer> {
       if (!keepData) await flush();
     },
     flush,
+    forgetScripts: () => forgetScripts(url),
   };
 }
 
@@ -312,6 +316,10 @@ async function withClient<Result>(url: string, use: (client: Redis) => Promise<R
 
 async function flushAll(url: string): Promise<void> {
   await withClient(url, (client) => client.flushall());
+}
+
+async function forgetScripts(url: string): Promise<void> {
+  await withClient(url, (client) => client.script("FLUSH"));
 }
 
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {

@@ -1,0 +1,21 @@
+-- All nodes with the calls counted on each, in one round trip: about 3 us a node.
+--
+-- no arguments of its own
+-- Result: generation, then 7 for each node: registration, report (JSON), draining, registeredAt, reportedAt, alive, calls
+local result = { generation }
+for _, id in ipairs(redis.call('ZRANGE', NODES, 0, -1)) do
+  local key = PREFIX .. 'node:' .. id
+  local registration, report, draining, registeredAt, reportedAt, expiresAt = unpack(
+    redis.call('HMGET', key, 'registration', 'report', 'draining', 'registeredAt', 'reportedAt', 'expiresAt'))
+  if not registration or tonumber(expiresAt) + NODE_KEPT <= now then
+    redis.call('ZREM', NODES, id)
+    redis.call('DEL', key)
+  else
+    local at = #result
+    result[at + 1], result[at + 2], result[at + 3] = registration, report, draining
+    result[at + 4], result[at + 5] = registeredAt, reportedAt
+    result[at + 6] = tonumber(expiresAt) > now and '1' or '0'
+    result[at + 7] = redis.call('ZCOUNT', PREFIX .. 'node-calls:' .. id, '(' .. int(now), '+inf')
+  end
+end
+return result
