@@ -37,7 +37,7 @@ void t.test("pressure's thresholds are four numbers, or off", async (t) => {
   t.strictSame(lag("5, 10.5,20,20"), [5, 10.5, 20, 20]);
   t.strictSame(lag("off,10,off,30"), [never, 10, never, 30]);
   t.strictSame(lag("off"), [never, never, never, never]);
-  t.strictSame(resolveSettings({}).LUMENTRA_PRESSURE_SLOT_USAGE, [never, 0.99, never, never]);
+  t.strictSame(resolveSettings({}).LUMENTRA_PRESSURE_SLOT_USAGE, [never, never, never, never]);
 });
 
 void t.test("a shard may have as many slots as an arena can, and no more", async (t) => {

@@ -37,11 +37,12 @@ export const pressureSettings = {
     },
   ),
   LUMENTRA_PRESSURE_SLOT_USAGE: meta(
-    // Slots bound admission by themselves; the last ones are for callers, and not for calls we make.
-    thresholds(1).default([NEVER, 0.99, NEVER, NEVER]),
+    // A node is not under strain because its slots are taken, and a call must not be slower on a full one: admission
+    // refuses when there is none left. Who makes outbound calls may want to keep some for callers.
+    thresholds(1).default([NEVER, NEVER, NEVER, NEVER]),
     {
-      help: "Share of slots taken, 0 to 1, that reaches them. A full node refuses calls at any rung.",
-      shownDefault: "`off,0.99,off,off`",
+      help: "Share of slots taken, 0 to 1, that reaches them: `off,0.95,off,off` keeps the last ones for callers. A full node refuses at any rung.",
+      shownDefault: "`off`",
     },
   ),
   LUMENTRA_PRESSURE_PROVIDER_USAGE: meta(
