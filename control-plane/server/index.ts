@@ -13,4 +13,5 @@
 export { type Caller, callerOf, nodeOf } from "./caller.js";
 export type { ServiceOf, Services, StreamHandler, UnaryHandler, WatchHandler } from "./handlers.js";
 export { type ControlPlaneMetrics, createControlPlaneMetrics } from "./metrics.js";
+export { AdminServer, type AdminOptions } from "./admin.js";
 export { ControlServer, type ControlServerOptions } from "./server.js";
