@@ -1,5 +1,6 @@
 import t from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
+import { MULAW_8K } from "#runtime/media";
 import { KeptLog } from "./compliance-kit.js";
 import { type LlmName, type SttName, type TtsName, createProviders } from "./providers.js";
 import { providerDefaults } from "./settings.js";
@@ -38,4 +39,30 @@ void t.test("a name that came past the tenants' schema is a typed error", async 
   t.throws(() => providers.stt("parrot" as SttName), code);
   t.throws(() => providers.llm("parrot" as LlmName), code);
   t.throws(() => providers.tts("parrot" as TtsName), code);
+});
+
+void t.test("usage is the tightest budget's: requests of the model, contexts of the voice", async (t) => {
+  const apiKey = "a-key";
+  const nobody = "ws://127.0.0.1:9";
+  const settings = {
+    deepgram: { ...providerDefaults.deepgram, apiKey },
+    groq: { ...providerDefaults.groq, apiKey, url: "http://127.0.0.1:9", requestsMax: 4 },
+    cartesia: { ...providerDefaults.cartesia, apiKey, url: nobody, socketsMax: 1, contextsPerSocket: 2 },
+  };
+  const deps = { clock: new VirtualClock(), random: seededRandom(1), log: new KeptLog() };
+  const providers = createProviders(settings, deps);
+  t.equal(providers.usage(), 0, "of none that was built");
+  const ignored = { onText() {}, onToolCall() {}, onDone() {}, onError() {} };
+  const request = { callId: "c", model: "m", messages: [], tools: [], temperature: 0, maxOutputTokens: 16 };
+  const generation = providers.llm("groq").generate(request, ignored);
+  t.equal(providers.usage(), 0.25);
+  const voice = { callId: "c", model: "m", voice: "v", language: "en", format: MULAW_8K };
+  const events = { onAudio() {}, onWords() {}, onDone() {}, onError() {} };
+  const speech = providers.tts("cartesia").speak(voice, events);
+  t.equal(providers.usage(), 0.5);
+  speech.cancel();
+  t.equal(providers.usage(), 0.25);
+  generation.cancel();
+  t.equal(providers.usage(), 0);
+  await providers.close();
 });
