@@ -27,6 +27,8 @@ export interface Caller {
   readonly signal: AbortSignal;
   /** Carries request id and path. */
   readonly log: Logger;
+  /** Ends the RPC at once with this error's status; what was written and has not left is dropped. */
+  readonly fail: (error: unknown) => void;
 }
 
 const callers = new WeakMap<Metadata, Caller>();
@@ -37,6 +39,7 @@ export interface CallerFacts {
   readonly requestId: string;
   readonly signal: AbortSignal;
   readonly log: Logger;
+  readonly fail: (error: unknown) => void;
 }
 
 export function setCaller(metadata: Metadata, facts: CallerFacts): void {

@@ -196,6 +196,7 @@ class GuardedCall extends ServerInterceptingCall {
       requestId: this.#requestId,
       signal: this.#abort.signal,
       log: log.child({ requestId: this.#requestId, rpc: this.path }),
+      fail: (error) => this.fail(error),
     });
   }
 

@@ -26,7 +26,7 @@ import type {
   TenantServiceHandlers,
   UsageServiceHandlers,
 } from "#proto";
-import { toStatus } from "#runtime/rpc";
+import { codeOf, toStatus } from "#runtime/rpc";
 import { type Caller, callerOf } from "./caller.js";
 
 export type UnaryHandler<Request, Answer> = (request: Request, caller: Caller) => Promise<Answer>;
@@ -116,8 +116,11 @@ function streaming(work: Work, onError: OnError): handleServerStreamingCall<unkn
     } catch (error) {
       if (call.cancelled) return;
       onError(call, error);
-      // gRPC reads code, details and metadata of what it is given, and sends them as the status.
-      call.destroy(Object.assign(new Error("failed"), toStatus(error, requestIdOf(call))));
+      // For a client that does not read, what was written would stand in the status's way for ever.
+      if (codeOf(error) === "WATCHER_TOO_SLOW") callerOf(call).fail(error);
+      // gRPC reads code, details and metadata of what it is given, and sends them as the status after what was
+      // written. Not by destroy(): a destroyed stream sends none.
+      else call.emit("error", Object.assign(new Error("failed"), toStatus(error, requestIdOf(call))));
     }
   };
   return (call) => void run(call);
