@@ -1,0 +1,26 @@
+/** JournalService: nodes hand over what happened, and read it again to go on with a call. */
+import { journalEventToProto } from "#actors/journal";
+import type { JournalServiceHandlers } from "#proto";
+import { type ServiceOf, nodeOf } from "../server/index.js";
+import { JournalAppender, type JournalAppenderDeps } from "./journal-appender.js";
+import { notFound } from "./requests.js";
+
+/** As the proto says. */
+export const EVENTS_PER_READ = 1_000;
+
+export function createJournalService(deps: JournalAppenderDeps): ServiceOf<JournalServiceHandlers> {
+  return {
+    AppendJournal: (call, caller) => new JournalAppender(deps, nodeOf(caller), call).run(),
+
+    async ReadJournal({ callId, fromSequence }, caller) {
+      const events = await deps.store.transaction({ kind: "system" }, caller.actor, (tx) =>
+        tx.calls.journal(callId, fromSequence, EVENTS_PER_READ + 1),
+      );
+      if (events === null) throw notFound("call");
+      return {
+        events: events.slice(0, EVENTS_PER_READ).map(journalEventToProto),
+        more: events.length > EVENTS_PER_READ,
+      };
+    },
+  };
+}

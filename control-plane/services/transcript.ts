@@ -1,0 +1,69 @@
+/** What was said and heard, turn by turn, from a call's journal. The agent's words are those the caller heard. */
+import type { JournalEvent } from "#actors/journal";
+import type { TranscriptTurn } from "#proto";
+import { toTimestamp } from "#runtime/rpc";
+
+export class Transcript {
+  readonly #turns: TranscriptTurn[] = [];
+  /** An agent's turn whose end is not in the journal (yet): what was heard of it so far. */
+  #open: Extract<JournalEvent, { kind: "agentProgress" }> | null = null;
+  /** The turn that another owner went on with, and where it stands. */
+  #resumed: { readonly turn: number; readonly index: number; readonly heard: string } | null = null;
+
+  add(event: JournalEvent): void {
+    switch (event.kind) {
+      case "callerTurn":
+        this.#closeOpen();
+        this.#push("SPEAKER_CALLER", event.pii.said, event.atUnixMs, false);
+        return;
+      case "agentProgress":
+        if (this.#open !== null && this.#open.turn !== event.turn) this.#closeOpen();
+        this.#open = event;
+        return;
+      case "agentTurn":
+        if (this.#open?.turn === event.turn) this.#open = null;
+        else this.#closeOpen();
+        this.#addAgentTurn(event);
+        return;
+      case "callResumed":
+        this.#closeOpen();
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** All turns so far. */
+  end(): readonly TranscriptTurn[] {
+    this.#closeOpen();
+    return this.#turns;
+  }
+
+  #addAgentTurn(event: Extract<JournalEvent, { kind: "agentTurn" }>): void {
+    const { turn, cut, pii, atUnixMs } = event;
+    const before = this.#resumed;
+    this.#resumed = null;
+    // The new owner may count what was heard before it came into the same turn: said once, it stands here once.
+    if (before !== null && before.turn === turn && pii.heard.startsWith(before.heard))
+      this.#turns.splice(before.index, 1);
+    this.#push("SPEAKER_AGENT", pii.heard, atUnixMs, cut === "bargeIn");
+  }
+
+  #closeOpen(): void {
+    if (this.#open === null) return;
+    const { turn, pii, atUnixMs } = this.#open;
+    this.#open = null;
+    if (pii.heard === "") return;
+    this.#resumed = { turn, index: this.#turns.length, heard: pii.heard };
+    this.#push("SPEAKER_AGENT", pii.heard, atUnixMs, false);
+  }
+
+  #push(
+    speaker: "SPEAKER_CALLER" | "SPEAKER_AGENT",
+    text: string,
+    atUnixMs: number,
+    interrupted: boolean,
+  ): void {
+    if (text !== "") this.#turns.push({ speaker, pii: { text }, time: toTimestamp(atUnixMs), interrupted });
+  }
+}
