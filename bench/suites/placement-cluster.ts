@@ -6,16 +6,19 @@
  * The model keeps to the directory's contract: a reservation counts at once and atomically; `pickOf` nodes at the head
  * are compared by what the directory counts; a node is alive for LEASE_MS after its last report, dead or not.
  */
-import { ClusterView, type Round, type ViewedNode, rounds } from "#control-plane/placement";
+import {
+  ClusterView,
+  FRESH_MS,
+  ROUNDS_MAX,
+  type Round,
+  type ViewedNode,
+  rounds,
+} from "#control-plane/placement";
 import type { Random } from "#runtime/actor";
 
 /** LUMENTRA_LEASE_TIME_MS. */
 const LEASE_MS = 5_000;
 export const REPORT_EVERY_MS = 1_000;
-/** As the placer: below this age a view is fresh enough to say that there is no room. */
-const FRESH_MS = 25;
-/** As the placer. */
-const ROUNDS_MAX = 12;
 
 export class SimulatedNode implements ViewedNode {
   readonly nodeId: string;

@@ -7,6 +7,7 @@
  * M3  The directory counts each live call once, and one that waits for its redirect where it was.
  */
 import assert from "node:assert/strict";
+import { REFRESH_MS } from "#control-plane/placement";
 import { type Random, seededRandom } from "#runtime/actor";
 import {
   type Choosing,
@@ -34,8 +35,7 @@ import { TimeHeap } from "./placement-time-heap.js";
 
 const STEP_MS = 10;
 const SAMPLE_EVERY_MS = 1_000;
-const REFRESH_EVERY_MS = 250;
-const STALE_REFRESH_EVERY_MS = 5_000;
+const STALE_REFRESH_MS = 5_000;
 const PLACER_COUNT = 4;
 
 export interface SimulationOptions {
@@ -115,7 +115,7 @@ class Simulation {
   #offered = 0;
   #ended = 0;
   #refused = 0;
-  #refreshEveryMs = REFRESH_EVERY_MS;
+  #refreshEveryMs = REFRESH_MS;
   #steadyPerMs = 0;
   #slots = 0;
   #digest = 0;
@@ -287,7 +287,7 @@ class Simulation {
 
   #happen(event: PhaseEvent): void {
     const { nodes } = this.#directory;
-    this.#refreshEveryMs = event === "viewsStale" ? STALE_REFRESH_EVERY_MS : REFRESH_EVERY_MS;
+    this.#refreshEveryMs = event === "viewsStale" ? STALE_REFRESH_MS : REFRESH_MS;
     const everywhere = REGIONS.map(({ share }) => share);
     const { name: last, share: lastShare } = REGIONS.at(-1)!;
     switch (event) {

@@ -21,11 +21,13 @@ export {
 } from "./choose.js";
 export { AVOIDED_FROM_RUNG, type Candidate, ClusterView, type ViewedNode, loadOf } from "./cluster-view.js";
 export {
+  FRESH_MS,
   type Placement,
   type PlacementRequest,
   Placer,
   type PlacerOptions,
   type PlacerStats,
   REFRESH_MS,
+  ROUNDS_MAX,
 } from "./placer.js";
 export { Sweeper, type SweeperOptions, type SweeperStats } from "./sweeper.js";

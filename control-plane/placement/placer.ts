@@ -23,7 +23,7 @@ export const REFRESH_MS = 250;
  */
 export const ROUNDS_MAX = 12;
 /** A look at a thousand nodes keeps Redis busy for milliseconds; refused calls must not take it from admitted ones. */
-const FRESH_MS = 25;
+export const FRESH_MS = 25;
 /** A view this many looks old (the directory was away) knows nothing worth asking by. */
 const OVERDUE_LOOKS = 4;
 
