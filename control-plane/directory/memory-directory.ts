@@ -374,8 +374,18 @@ export class MemoryDirectory implements Directory {
   }
 
   #find(request: ReserveRequest): CallRecord | undefined {
-    const callId = this.#callIds.get(carrierKey(request));
-    return (callId === undefined ? undefined : this.#calls.get(callId)) ?? this.#calls.get(request.callId);
+    return this.#findByCarrier(request) ?? this.#calls.get(request.callId);
+  }
+
+  /** A record made anew under the old id, of another carrier call, is not meant. */
+  #findByCarrier(wanted: {
+    readonly carrier: string;
+    readonly carrierCallId: string;
+  }): CallRecord | undefined {
+    const callId = this.#callIds.get(carrierKey(wanted));
+    const call = callId === undefined ? undefined : this.#calls.get(callId);
+    const isIt = call?.carrier === wanted.carrier && call.carrierCallId === wanted.carrierCallId;
+    return isIt ? call : undefined;
   }
 
   /** The first with room, after the head was compared by load. */
@@ -418,9 +428,12 @@ export class MemoryDirectory implements Directory {
       }
     }
     // The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays.
-    const otherId = this.#callIds.get(carrierKey(claim));
-    const other = otherId === undefined || otherId === callId ? undefined : this.#calls.get(otherId);
-    if (other !== undefined && (other.state === "held" || other.state === "overdue")) {
+    const other = this.#findByCarrier(claim);
+    if (
+      other !== undefined &&
+      other.callId !== callId &&
+      (other.state === "held" || other.state === "overdue")
+    ) {
       if (other.epoch >= epoch) return { callId, kind: "lost", epoch: other.epoch };
       this.#end(other, now);
     }

@@ -20,6 +20,13 @@ local function renew(key, id)
   list[#list + 1] = id
 end
 
+local function writeRenewals()
+  for _, command in pairs(renewals) do
+    redis.call(unpack(command))
+  end
+  renewals = {}
+end
+
 -- What is not a plain renewal. Returns the epoch it was lost to, or ''.
 local function claimSlowly(id, epoch, tenant, reseller, carrier, carrierCall, live)
   local call = loadCall(id)
@@ -32,23 +39,20 @@ local function claimSlowly(id, epoch, tenant, reseller, carrier, carrierCall, li
       else
         call.live = '1'
       end
-      holdCall(call, until_)
+      renewCall(call, until_)
       return ''
     end
     if epoch <= call.epoch then
       return int(call.epoch)
     end
   end
-  if carrierCall ~= '' then
-    -- The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays.
-    local otherId = redis.call('GET', carrierKey(carrier, carrierCall))
-    local other = otherId and otherId ~= id and loadCall(otherId)
-    if other and (other.state == 'held' or other.state == 'overdue') then
-      if other.epoch >= epoch then
-        return int(other.epoch)
-      end
-      putAwayCall(other, 'ended')
+  -- The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays.
+  local other = loadCarrierCall(carrier, carrierCall)
+  if other and other.id ~= id and (other.state == 'held' or other.state == 'overdue') then
+    if other.epoch >= epoch then
+      return int(other.epoch)
     end
+    putAwayCall(other, 'ended')
   end
   if call then
     uncountCall(call)
@@ -73,10 +77,10 @@ for index = 3, #ARGV - 7, 7 do
     end
     result[#result + 1] = ''
   else
+    -- It may take away a call that was just renewed, and that must not be counted again afterwards.
+    writeRenewals()
     result[#result + 1] = claimSlowly(id, epoch, A(index + 2), A(index + 3), A(index + 4), A(index + 5), A(index + 6))
   end
 end
-for _, command in pairs(renewals) do
-  redis.call(unpack(command))
-end
+writeRenewals()
 return result

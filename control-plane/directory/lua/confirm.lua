@@ -17,5 +17,5 @@ if call.state == 'overdue' and call.live ~= '1' then
   return { generation, 'unknown' }
 end
 call.live = '1'
-holdCall(call, now + tonumber(A(4)))
+renewCall(call, now + tonumber(A(4)))
 return addLease({ generation, 'held' }, call)

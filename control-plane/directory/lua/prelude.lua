@@ -79,6 +79,16 @@ local function loadCall(id)
   return call
 end
 
+-- The record of a carrier's call. A record made anew under the old id, of another carrier call, is not meant.
+local function loadCarrierCall(carrier, carrierCall)
+  local id = carrierCall ~= '' and redis.call('GET', carrierKey(carrier, carrierCall))
+  local call = id and loadCall(id)
+  if call and call.carrier == carrier and call.carrierCall == carrierCall then
+    return call
+  end
+  return nil
+end
+
 local function countCall(call, expiresAt)
   call.expiresAt = expiresAt
   local score = int(expiresAt)
@@ -101,6 +111,14 @@ local function keepCall(call, forMs)
   if call.carrierCall ~= '' then
     redis.call('PEXPIRE', carrierKey(call.carrier, call.carrierCall), int(forMs))
   end
+end
+
+-- The same owner goes on: whatever the record was, it is held again and counts.
+local function renewCall(call, expiresAt)
+  call.state = 'held'
+  redis.call('HSET', PREFIX .. 'call:' .. call.id, 'state', 'held', 'live', call.live)
+  countCall(call, expiresAt)
+  keepCall(call, expiresAt - now + CALL_KEPT)
 end
 
 -- Writes the whole record as held and counts it. What it counted before must have been uncounted.

@@ -11,12 +11,7 @@ if rebuilding then
 end
 local resume = A(10) == '1'
 
-local call
-if A(3) ~= '' then
-  local id = redis.call('GET', carrierKey(A(2), A(3)))
-  call = id and loadCall(id)
-end
-call = call or loadCall(A(1))
+local call = loadCarrierCall(A(2), A(3)) or loadCall(A(1))
 if call and call.state == 'ended' then
   return { generation, 'ended', call.id }
 end
