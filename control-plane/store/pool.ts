@@ -1,0 +1,151 @@
+/**
+ * Connections to Postgres, and transactions that carry who asks.
+ *
+ * P1 Every statement runs in a transaction whose scope was set before it; the settings end with the transaction.
+ * P2 Every wait has a bound: for a connection, a lock, a statement, an idle transaction.
+ * P3 A conflict that Postgres says to try again is tried again, a few times.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ClientBase, type ClientConfig, type CustomTypesConfig, Pool, types } from "pg";
+import { LumentraError } from "#runtime/errors";
+import type { Logger } from "#runtime/telemetry";
+import type { Actor, Scope } from "./store.js";
+
+/** Longer than any RPC may take. */
+const STATEMENT_TIMEOUT_MS = 15_000;
+const LOCK_TIMEOUT_MS = 5_000;
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000;
+/** Below the shortest deadline of an RPC, so that what comes back says what was missing. */
+const CONNECT_TIMEOUT_MS = 2_000;
+const IDLE_TIMEOUT_MS = 30_000;
+export const ATTEMPTS_MAX = 4;
+const FIRST_BACKOFF_MS = 10;
+
+/** serialization_failure, deadlock_detected. */
+const CONFLICTS = new Set(["40001", "40P01"]);
+
+export interface PoolOptions {
+  readonly url: string;
+  /** @default 20 */
+  readonly connections?: number;
+  readonly log: Logger;
+}
+
+// 64-bit integers are numbers here: none of ours exceeds 2^53. Dates stay as they are written.
+const TYPES: CustomTypesConfig = {
+  getTypeParser: ((oid: TypeId, format?: "text") => {
+    if (oid === types.builtins.INT8) return Number;
+    if (oid === types.builtins.DATE) return String;
+    return types.getTypeParser(oid, format);
+  }) as typeof types.getTypeParser,
+};
+type TypeId = Parameters<typeof types.getTypeParser>[0];
+
+export class ScopedPool {
+  readonly #pool: Pool;
+
+  constructor({ url, connections = 20, log }: PoolOptions) {
+    this.#pool = new Pool({
+      connectionString: url,
+      max: connections,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      idleTimeoutMillis: IDLE_TIMEOUT_MS,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      lock_timeout: LOCK_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+      application_name: "lumentra",
+      types: TYPES,
+    });
+    // An idle connection that broke: the pool drops it and says so here.
+    this.#pool.on("error", (error) => log.warn({ err: error }, "a connection to Postgres was lost"));
+  }
+
+  /** @throws LumentraError STORE_UNAVAILABLE, and whatever `work` throws */
+  async transaction<Result>(
+    scope: Scope,
+    actor: Actor,
+    work: (client: ClientBase) => Promise<Result>,
+  ): Promise<Result> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#once(scope, actor, work);
+      } catch (error) {
+        if (attempt === ATTEMPTS_MAX || !CONFLICTS.has(codeOf(error))) throw asStoreError(error);
+        await sleep(FIRST_BACKOFF_MS * 2 ** attempt * Math.random());
+      }
+    }
+  }
+
+  async #once<Result>(
+    scope: Scope,
+    actor: Actor,
+    work: (client: ClientBase) => Promise<Result>,
+  ): Promise<Result> {
+    const client = await this.#pool.connect();
+    // A session that breaks between two statements says so here; the next statement fails by itself.
+    let broken: Error | undefined;
+    const onError = (error: Error): void => {
+      broken = error;
+    };
+    client.on("error", onError);
+    try {
+      await client.query("BEGIN");
+      await client.query(
+        `SELECT set_config('lumentra.scope', $1, true), set_config('lumentra.reseller_id', $2, true),
+                set_config('lumentra.tenant_id', $3, true), set_config('lumentra.actor', $4, true)`,
+        [
+          scope.kind,
+          scope.kind === "reseller" ? scope.resellerId : "",
+          scope.kind === "tenant" ? scope.tenantId : "",
+          actor,
+        ],
+      );
+      const result = await work(client);
+      await client.query("COMMIT");
+      return result;
+    } catch (error) {
+      await client.query("ROLLBACK").catch((rollbackError: Error) => {
+        broken = rollbackError;
+      });
+      throw error;
+    } finally {
+      client.off("error", onError);
+      client.release(broken);
+    }
+  }
+
+  async ping(): Promise<void> {
+    try {
+      await this.#pool.query("SELECT 1");
+    } catch (error) {
+      throw asStoreError(error);
+    }
+  }
+
+  /** A connection of its own, outside transactions: for LISTEN. */
+  get connectionOptions(): ClientConfig {
+    return { ...this.#pool.options, statement_timeout: 0 };
+  }
+
+  close(): Promise<void> {
+    return this.#pool.end();
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+/** What says that the server is away, restarting or full becomes ours; the rest stays what it is. */
+function asStoreError(error: unknown): unknown {
+  if (error instanceof LumentraError || !(error instanceof Error)) return error;
+  const code = codeOf(error);
+  const isAway =
+    /^(57P0|08|53)/.test(code) ||
+    /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH|EAI_AGAIN)/.test(code) ||
+    /timeout exceeded when trying to connect|Connection terminated|not queryable|Client was closed/i.test(
+      error.message,
+    );
+  if (!isAway) return error;
+  return new LumentraError("STORE_UNAVAILABLE", "Postgres cannot be reached, or is busy", { cause: error });
+}
