@@ -37,6 +37,7 @@ export function callActorProps(deps: CallActorDeps): ActorProps<CallMessage> {
 class CallActor extends Actor<CallMessage> {
   readonly #deps: CallActorDeps;
   #call: Call | null = null;
+  #isOver = false;
 
   constructor(deps: CallActorDeps) {
     super();
@@ -51,6 +52,7 @@ class CallActor extends Actor<CallMessage> {
       onCrash: (error) => context.self.tell({ kind: "crashed", error }),
       onEnded: (outcome) => {
         this.#call = null;
+        this.#isOver = true;
         this.#deps.onEnded(outcome);
         context.stop();
       },
@@ -72,10 +74,12 @@ class CallActor extends Actor<CallMessage> {
   }
 
   override postStop(context: ActorContext<CallMessage>, reason: StopReason): void {
-    const call = this.#call;
-    if (call === null) return;
+    if (this.#isOver) return;
     if (reason.kind === "failed") context.log.error({ err: reason.error }, "the call crashed");
-    call.end(reason.kind === "failed" ? crashOutcome(reason.error) : { kind: "drained" });
+    const outcome: CallOutcome = reason.kind === "failed" ? crashOutcome(reason.error) : { kind: "drained" };
+    // It may have crashed while it was built: then there is nothing to release but its slot.
+    if (this.#call === null) this.#deps.onEnded(outcome);
+    else this.#call.end(outcome);
   }
 }
 

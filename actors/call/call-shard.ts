@@ -118,6 +118,10 @@ class CallShard implements ShardHandler {
       // It was removed between the webhook and the media socket.
       throw new LumentraError("TENANT_CONFIG_INVALID", `there is no tenant ${start.tenantId} any more`);
     }
+    const journal = start.resumed?.journal as readonly JournalEvent[] | undefined;
+    if (journal?.at(-1)?.kind === "callEnded") {
+      throw new LumentraError("CALL_ENDED", `call ${start.callId} is over and cannot be resumed`);
+    }
     const props = callActorProps({
       start,
       leg,

@@ -22,7 +22,7 @@ import { type Tool, ToolRegistry } from "#actors/tools";
 import { Call } from "./call.js";
 import { CallCounters } from "./counters.js";
 import type { JournalEvent } from "#actors/journal";
-import { VoiceCache } from "./voice-cache.js";
+import { VoiceCache, type VoiceKey } from "./voice-cache.js";
 
 const FRAME_BYTES = 160;
 /** Loud square wave and silence in µ-law: all the voice activity needs. */
@@ -42,7 +42,29 @@ export interface ScriptedReply {
   readonly error?: LumentraError;
 }
 
+/** Whose patient this call's callers are. */
+export const TEST_TENANT = {
+  id: "test",
+  name: "Test Dental",
+  industry: "dental practice",
+  numbers: ["+12025550101"],
+  timeZone: "America/New_York",
+  agentName: "Ava",
+  greeting: "Hello there.",
+};
+
 export interface CallFixtureOptions {
+  /** @default TEST_TENANT's */
+  readonly greeting?: string;
+  /** Another owner had the call before, under epoch 1. */
+  readonly resumed?: { readonly gapMs: number; readonly journal: readonly JournalEvent[] };
+  /** @default 1; resumed: 2 */
+  readonly epoch?: number;
+  /** The former owner's, so that time goes on. */
+  readonly clock?: VirtualClock;
+  /** After each 20 ms of line time. */
+  readonly onFrame?: () => void;
+  readonly cache?: VoiceCache;
   readonly reply?: (request: LlmRequest, index: number) => ScriptedReply;
   readonly tools?: readonly Tool[];
   readonly toolNames?: readonly string[];
@@ -57,7 +79,12 @@ export interface CallFixtureOptions {
 }
 
 export class CallFixture {
-  readonly clock = new VirtualClock();
+  readonly clock: VirtualClock;
+  readonly cache: VoiceCache;
+  /** What the call's cached audio is kept under. */
+  readonly voiceKey: VoiceKey;
+  /** How much audio of the last reply was played to the caller. */
+  playedMs = 0;
   readonly journal: JournalEvent[] = [];
   readonly requests: LlmRequest[] = [];
   readonly cancelled: number[] = [];
@@ -77,21 +104,24 @@ export class CallFixture {
   #epoch = 0;
   #spokenMs = 0;
   #positionMs = 0;
+  readonly #onFrame: () => void;
 
   constructor(options: CallFixtureOptions = {}) {
+    this.clock = options.clock ?? new VirtualClock();
+    this.#onFrame = options.onFrame ?? (() => {});
     const clock = options.clockOver?.(this.clock) ?? this.clock;
     const tts = options.tts?.(clock) ?? this.#tts();
     const tenant = tenantSchema.parse({
-      id: "test",
-      name: "Test Dental",
-      industry: "dental practice",
-      numbers: ["+12025550101"],
-      timeZone: "America/New_York",
-      agentName: "Ava",
-      greeting: "Hello there.",
+      ...TEST_TENANT,
+      ...(options.greeting !== undefined && { greeting: options.greeting }),
       limits: { callMinutes: options.callMinutes ?? 30 },
       ...(options.toolNames && { tools: options.toolNames }),
     });
+    this.cache =
+      options.cache ??
+      new VoiceCache({ clock, log: silentLogger, directory: "/nonexistent", tts: () => tts });
+    const { provider: _provider, ...voice } = tenant.tts;
+    this.voiceKey = { ...voice, provider: tts.name, language: tenant.language, format: MULAW_8K };
     this.call = new Call({
       clock,
       log: silentLogger,
@@ -100,9 +130,9 @@ export class CallFixture {
         carrierCallId: "CA1",
         carrier: "twilio",
         tenantId: "test",
-        epoch: 1,
-        nodeId: "node-1",
-        resumed: null,
+        epoch: options.epoch ?? (options.resumed ? 2 : 1),
+        nodeId: options.resumed ? "node-2" : "node-1",
+        resumed: options.resumed ?? null,
         format: MULAW_8K,
         webhookAtMs: clock.nowMs(),
         openedAtMs: clock.nowMs(),
@@ -114,7 +144,7 @@ export class CallFixture {
       llm: this.#llm(options.reply ?? (() => ({ text: "All right." }))),
       tts,
       tools: new ToolRegistry(options.tools),
-      cache: new VoiceCache({ clock, log: silentLogger, directory: "/nonexistent", tts: () => tts }),
+      cache: this.cache,
       counters: new CallCounters(this.#metrics),
       emit: (event) => this.journal.push(event),
       wakeEdge: options.wakeEdge ?? (() => {}),
@@ -149,6 +179,7 @@ export class CallFixture {
       this.edge.in.writeAudio(frame, 0, FRAME_BYTES, this.clock.nowMs());
       this.call.onRingsReady();
       if (this.hangUpAsked) this.legEnds(LegEnd.hungUp);
+      this.#onFrame();
     }
   }
 
@@ -218,9 +249,12 @@ export class CallFixture {
     let playedMs = 0;
     while (!out.paused && playedMs < FRAME_MS && out.read()) {
       if (out.kind === RecordKind.mark) this.edge.in.writeU32Event(RecordKind.markEchoed, nowMs, out.u32());
-      else if (out.kind === RecordKind.cue) this.edge.in.writeU32Event(RecordKind.cueSent, nowMs, out.u32());
-      else playedMs += out.length / 8;
+      else if (out.kind === RecordKind.cue) {
+        this.edge.in.writeU32Event(RecordKind.cueSent, nowMs, out.u32());
+        this.playedMs = 0;
+      } else playedMs += out.length / 8;
     }
+    this.playedMs += playedMs;
   }
 
   #stt(): SttProvider {

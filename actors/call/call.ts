@@ -15,7 +15,14 @@ import type { CallOutcome, CallStart } from "#runtime/cluster";
 import type { LumentraError } from "#runtime/errors";
 import { LegEnd, type ShardSlot } from "#runtime/media";
 import type { Logger } from "#runtime/telemetry";
-import type { LlmProvider, SttProvider, SttStream, TtsProvider, TtsRequest } from "#actors/providers";
+import type {
+  LlmMessage,
+  LlmProvider,
+  SttProvider,
+  SttStream,
+  TtsProvider,
+  TtsRequest,
+} from "#actors/providers";
 import { DtmfCollector, EchoGuard, Endpointing, VoiceActivity, phrasesFor } from "#actors/speech";
 import type { TenantConfig } from "#actors/tenants";
 import type { ToolRegistry } from "#actors/tools";
@@ -25,15 +32,17 @@ import { History } from "./history.js";
 import { Inbound } from "./inbound.js";
 import type { JournalEvent } from "#actors/journal";
 import { JournalWriter } from "./journal-writer.js";
-import type { Ledger } from "./ledger.js";
+import { Ledger } from "./ledger.js";
 import { Listener } from "./listener.js";
 import { Playout } from "./playout.js";
+import { type Replayed, replayJournal, typedText } from "./resume.js";
+import { planResume } from "./resume-plan.js";
 import { greetingText, systemPrompt } from "./prompt.js";
 import { quickReplyText } from "./tenant-phrases.js";
 import { SILENCE_PROMPT_AFTER_MS, SilencePolicy } from "./silence.js";
 import { Speaker } from "./speaker.js";
 import { SttFeed } from "./stt-feed.js";
-import { Turns } from "./turns.js";
+import { type ReplyAid, Turns } from "./turns.js";
 import type { VoiceCache } from "./voice-cache.js";
 
 /** The edge closes the leg within a tick of being asked; after this the call ends without its word. */
@@ -80,7 +89,9 @@ export class Call {
   readonly #turns: Turns;
   readonly #stt: SttStream;
   readonly #inbound: Inbound;
-  readonly #silence = new SilencePolicy();
+  /** What another owner's journal says; null for a call that begins here. */
+  readonly #replayed: Replayed | null;
+  readonly #silence: SilencePolicy;
   readonly #dtmf = new DtmfCollector();
   readonly #timers: Record<"silence" | "dtmf" | "maxDuration" | "hangUp", TimerHandle | null> = {
     silence: null,
@@ -105,8 +116,12 @@ export class Call {
       language: tenant.language,
       format,
     };
-    this.#journal = new JournalWriter(callId, deps.start.epoch, clock, deps.emit);
+    const journal = start.resumed?.journal as readonly JournalEvent[] | undefined;
     this.#history = new History(systemPrompt(tenant, clock.unixMs()));
+    this.#replayed = journal === undefined ? null : replayJournal(journal, this.#history, tenant);
+    this.#silence = new SilencePolicy(this.#replayed?.silencePrompts);
+    const nextSequence = this.#replayed?.nextSequence ?? 0;
+    this.#journal = new JournalWriter(callId, start.epoch, nextSequence, clock, deps.emit);
     this.#vad = new VoiceActivity(format, { echoGuard, hangoverMs: VAD_HANGOVER_MS });
     this.#playout = new Playout({ clock, ring: leg.out, format, echoGuard, wakeEdge: deps.wakeEdge, guard });
     this.#speaker = new Speaker({
@@ -131,7 +146,7 @@ export class Call {
       speaker: this.#speaker,
       counters: deps.counters,
       maySpeculate: deps.maySpeculate,
-      generate: (said, ledger, events) => this.#generate(said, ledger, events, ttsRequest),
+      generate: (said, ledger, events, aid) => this.#generate(said, ledger, events, ttsRequest, aid),
       quickReplyText: (kind) => quickReplyText(tenant, kind),
       onIdle: () => this.#armSilence(),
       onActivity: () => this.#onActivity(),
@@ -146,17 +161,27 @@ export class Call {
     });
   }
 
-  /** Greets; from here on the call lives until `end()`. */
+  /** Greets, or goes on where another owner stopped; from here on the call lives until `end()`. */
   begin(): void {
     const { start, tenant, counters } = this.#deps;
-    const { carrier, carrierCallId, tenantId, nodeId, pii } = start;
-    this.#journal.record({ kind: "callStarted", tenantId, carrier, carrierCallId, nodeId, pii });
-    this.#timers.maxDuration = this.#after(tenant.limits.callMinutes * 60_000, () =>
+    const { carrier, carrierCallId, tenantId, nodeId, pii, resumed } = start;
+    const replayed = this.#replayed;
+    // Nothing of the former owner's may have reached us.
+    if (replayed === null || replayed.nextSequence === 0)
+      this.#journal.record({ kind: "callStarted", tenantId, carrier, carrierCallId, nodeId, pii });
+    const leftMs = Math.max(0, tenant.limits.callMinutes * 60_000 - this.#lastedMs());
+    this.#timers.maxDuration = this.#after(leftMs, () =>
       this.#leave(phrasesFor(tenant.language).callTooLong, "legEnded", { kind: "maxDuration" }),
     );
+    if (replayed !== null && resumed !== null) return this.#goOn(replayed, resumed.gapMs);
     this.#turns.sayPhrase(greetingText(tenant), "greeting", (atMs) =>
       counters.greetingStarted(start.webhookAtMs, atMs),
     );
+  }
+
+  /** What the conversation holds: for tests that compare owners. @internal */
+  get conversation(): { readonly messages: readonly LlmMessage[]; readonly turn: number } {
+    return { messages: this.#history.messages(""), turn: this.#turns.turn };
   }
 
   /** There is something in the in-ring. */
@@ -185,12 +210,49 @@ export class Call {
     this.#playout.close();
     this.#stt.close();
     for (const timer of Object.values(this.#timers)) timer?.cancel();
-    const durationMs = this.#deps.clock.nowMs() - this.#deps.start.openedAtMs;
     // A call whose leg was lost may go on elsewhere: the node knows when it is over (J2).
     if (outcome.kind === "legLost") this.#journal.record({ kind: "legLost" });
-    else this.#journal.record({ kind: "callEnded", outcome, durationMs });
-    this.#deps.counters.ended(outcome.kind);
+    else this.#journal.record({ kind: "callEnded", outcome, durationMs: this.#lastedMs() });
+    if (outcome.kind !== "leaseLost") this.#deps.counters.ended(outcome.kind);
     this.#deps.onEnded(outcome);
+  }
+
+  #goOn({ turn, agentText, digits, open, point }: Replayed, gapMs: number): void {
+    const { start, tenant, clock, log, counters } = this.#deps;
+    this.#journal.record({ kind: "callResumed", nodeId: start.nodeId, gapMs });
+    if (open !== null) {
+      const { source, intended, heard } = open;
+      const ledger = new Ledger().snapshot();
+      const pii = { intended, heard };
+      this.#journal.record({ kind: "agentTurn", turn: open.turn, source, cut: "legEnded", ledger, pii });
+    }
+    this.#turns.takeUp(turn, agentText, (atMs) => counters.resumed(start.webhookAtMs, atMs));
+    const plan = planResume(point, gapMs, tenant);
+    log.info({ point: point.kind, turn, gapMs: Math.round(gapMs) }, "call resumed");
+    switch (plan.kind) {
+      case "say":
+        this.#turns.sayRest(plan.texts, plan.source, plan.endsCall);
+        break;
+      case "answer":
+        this.#turns.answer(plan.said, plan);
+        break;
+      case "leave":
+        if (plan.text === "") this.#hangUp(plan.outcome);
+        else this.#leave(plan.text, "legEnded", plan.outcome);
+        break;
+      case "listen":
+        this.#turns.listen();
+        break;
+    }
+    for (const digit of digits) this.#collectDigit(digit, clock.nowMs());
+  }
+
+  /** Since the caller was answered, whoever owned the call then. */
+  #lastedMs(): number {
+    const { clock, start } = this.#deps;
+    const startedAtUnixMs = this.#replayed?.startedAtUnixMs ?? null;
+    if (startedAtUnixMs === null) return clock.nowMs() - start.openedAtMs;
+    return Math.max(0, clock.unixMs() - startedAtUnixMs); // the only clock that two nodes share
   }
 
   #openStt(): SttStream {
@@ -223,20 +285,28 @@ export class Call {
     });
   }
 
-  #generate(said: string, ledger: Ledger, events: GenerationEvents, ttsRequest: TtsRequest): Generation {
+  #generate(
+    said: string,
+    ledger: Ledger,
+    events: GenerationEvents,
+    ttsRequest: TtsRequest,
+    aid: ReplyAid | null,
+  ): Generation {
     const { clock, start, tenant, llm, tts, tools, cache } = this.#deps;
     const phrases = phrasesFor(tenant.language);
     const cached = (text: string | undefined) =>
       text === undefined ? null : cache.get({ ...ttsRequest, provider: tts.name }, text);
+    const messages = this.#history.messages(said);
+    if (aid?.note) messages.push({ role: "system", content: aid.note });
     const request = {
       callId: start.callId,
       model: tenant.llm.model,
-      messages: this.#history.messages(said),
+      messages,
       tools: tools.offered(tenant.tools),
       temperature: tenant.llm.temperature,
       maxOutputTokens: tenant.llm.maxOutputTokens,
     };
-    return new Generation(
+    const generation = new Generation(
       said,
       request,
       ledger,
@@ -264,6 +334,8 @@ export class Call {
       },
       events,
     );
+    if (aid?.lead) generation.lead(cached(aid.lead) ?? aid.lead);
+    return generation;
   }
 
   #onActivity(): void {
@@ -294,6 +366,10 @@ export class Call {
     this.#journal.record({ kind: "dtmf", pii: { digit } });
     this.#onActivity();
     this.#turns.onKey();
+    this.#collectDigit(digit, atMs);
+  }
+
+  #collectDigit(digit: string, atMs: number): void {
     this.#timers.dtmf?.cancel();
     const typed = this.#dtmf.push(digit, atMs);
     if (typed !== null) return this.#onTyped(typed);
@@ -307,7 +383,7 @@ export class Call {
   }
 
   #onTyped(digits: string): void {
-    if (digits !== "") this.#turns.onDigits(`[typed on the keypad: ${digits.split("").join(" ")}]`);
+    if (digits !== "") this.#turns.onDigits(typedText(digits));
   }
 
   #onLegEnded(end: LegEnd): void {

@@ -25,6 +25,11 @@ export class CallCounters {
     this.#stage("webhookToGreeting", webhookAtMs, atMs);
   }
 
+  /** The first byte that a resumed call sent. */
+  resumed(webhookAtMs: number, atMs: number): void {
+    this.#stage("webhookToResumed", webhookAtMs, atMs);
+  }
+
   /** `clearSentAtMs` null: the leg was gone before the carrier could be told. */
   bargeIn(decidedAtMs: number, clearSentAtMs: number | null): void {
     this.#metrics.bargeIns.inc({ result: "cut" });

@@ -93,6 +93,8 @@ export class Generation {
   #splitter = new ClauseSplitter();
   #segment: Segment | null = null;
   #roundText = "";
+  /** What of `intended` is no answer. */
+  #leadChars = 0;
   /** Where in `intended` the round begins. */
   #roundStart = 0;
   #toolCalls: LlmToolCall[] = [];
@@ -120,6 +122,20 @@ export class Generation {
 
   get isReady(): boolean {
     return this.#ready;
+  }
+
+  /** Said before all that comes from the model; only right after construction. */
+  lead(speech: CachedSpeech | string): void {
+    if (typeof speech === "string") {
+      const segment = this.#openSegment();
+      this.intended = speech;
+      segment.push(speech);
+      segment.finish();
+    } else {
+      this.#addCached(speech);
+    }
+    this.#leadChars = this.intended.length;
+    this.#roundStart = this.intended.length;
   }
 
   /** The caller's turn is over: tools may run now. */
@@ -307,7 +323,7 @@ export class Generation {
     if (this.#phase !== "toolsRunning") return;
     if (outcomes.some((outcome) => outcome.endCall === true)) {
       this.#endsCall = true;
-      const goodbye = this.intended === "" ? this.#deps.goodbye() : null;
+      const goodbye = this.intended.length === this.#leadChars ? this.#deps.goodbye() : null;
       if (goodbye !== null) this.#addCached(goodbye);
       if (this.intended !== "") return this.#finishText();
     }

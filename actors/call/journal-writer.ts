@@ -7,10 +7,18 @@ export class JournalWriter {
   readonly #epoch: number;
   readonly #clock: Clock;
   readonly #emit: (event: JournalEvent) => void;
-  #sequence = 0;
+  #sequence: number;
   #ended = false;
 
-  constructor(callId: string, epoch: number, clock: Clock, emit: (event: JournalEvent) => void) {
+  /** `sequence`: of the next event; not 0 when another owner wrote before (J1). */
+  constructor(
+    callId: string,
+    epoch: number,
+    sequence: number,
+    clock: Clock,
+    emit: (event: JournalEvent) => void,
+  ) {
+    this.#sequence = sequence;
     this.#callId = callId;
     this.#epoch = epoch;
     this.#clock = clock;

@@ -9,7 +9,12 @@ export type SilenceStep = { readonly kind: "prompt"; readonly index: number } | 
 
 /** Counts prompts in a row; anything the caller does starts over. */
 export class SilencePolicy {
-  #promptCount = 0;
+  #promptCount: number;
+
+  /** `promptCount`: how many there have been already, of another owner of the call. */
+  constructor(promptCount = 0) {
+    this.#promptCount = promptCount;
+  }
 
   reset(): void {
     this.#promptCount = 0;

@@ -35,6 +35,8 @@ export function cacheableTexts(tenant: TenantConfig): readonly string[] {
     phrases.goodbye,
     phrases.silenceGoodbye,
     phrases.callTooLong,
+    phrases.cutOff,
+    phrases.goOn,
     ...phrases.silencePrompts,
     ...phrases.fillers,
     ...phrases.didNotCatch,

@@ -64,6 +64,14 @@ export type TurnState =
   /** Last words, or none: nothing the caller says changes anything any more. */
   | { readonly kind: "closing" };
 
+/** What a reply in a resumed call needs besides the history. */
+export interface ReplyAid {
+  /** Said before the model's words. */
+  readonly lead: string | null;
+  /** For the model alone. */
+  readonly note: string | null;
+}
+
 export interface TurnsDeps {
   readonly clock: Clock;
   readonly log: Logger;
@@ -78,7 +86,7 @@ export interface TurnsDeps {
   readonly counters: CallCounters;
   /** Whether eager generations may be begun now. */
   readonly maySpeculate: () => boolean;
-  generate(said: string, ledger: Ledger, events: GenerationEvents): Generation;
+  generate(said: string, ledger: Ledger, events: GenerationEvents, aid: ReplyAid | null): Generation;
   quickReplyText(kind: NonNullable<ReturnType<typeof matchQuickReply>>): string;
   /** The floor is free: nobody speaks and nothing is being prepared. */
   readonly onIdle: () => void;
@@ -102,6 +110,7 @@ export class Turns {
   /** The reply being played ends the call once it was heard. */
   #endsCall = false;
   #agentText = "";
+  #onFirstAudio: ((atMs: number) => void) | null = null;
   /** Position in the caller's audio when we fell silent. */
   #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
   readonly #wordless: Wordless;
@@ -126,6 +135,32 @@ export class Turns {
 
   get turn(): number {
     return this.#turn;
+  }
+
+  /** Another owner's conversation: its last turn, and what the caller may be answering. Before anything is said. */
+  takeUp(turn: number, agentText: string, onFirstAudio: (atMs: number) => void): void {
+    this.#turn = turn;
+    this.#agentText = agentText;
+    this.#onFirstAudio = onFirstAudio;
+  }
+
+  /** What another owner left to be said: then the caller has the floor, or the call ends. */
+  sayRest(texts: readonly string[], source: ReplyPlan["source"], endsCall: boolean): void {
+    if (source !== "prompt") this.#agentText = texts.join(" ");
+    const after = endsCall ? this.#deps.onAgentEnds : () => this.#listen("played out");
+    this.#speak((plan) => this.#deps.speaker.say(texts, plan), source, new Ledger(), after);
+  }
+
+  /** What another owner left to be answered; `said` is what of it is not in the history yet. */
+  answer(said: string, aid: ReplyAid): void {
+    const generation = this.#generate(said, aid);
+    this.#isTurnRecorded = said === "";
+    this.#prepare(generation, said);
+  }
+
+  /** Nothing is owed: the caller has the floor. */
+  listen(): void {
+    this.#listen("resumed");
   }
 
   /** Something for us to say that answers nobody: greeting, silence prompt. */
@@ -253,6 +288,10 @@ export class Turns {
     }
     const generation = this.#eager.take(said) ?? this.#generate(said);
     this.#noteCommit(generation.ledger);
+    this.#prepare(generation, said);
+  }
+
+  #prepare(generation: Generation, said: string): void {
     this.#move({ kind: "preparing", generation, said, held: false }, "committed");
     generation.commit();
     if (generation.isReady) this.#start(generation);
@@ -287,8 +326,8 @@ export class Turns {
 
   // ---- preparing
 
-  #generate(said: string): Generation {
-    const generation: Generation = this.#deps.generate(said, new Ledger(), {
+  #generate(said: string, aid: ReplyAid | null = null): Generation {
+    const events: GenerationEvents = {
       onReady: () => {
         if (this.#state.kind === "preparing" && this.#state.generation === generation)
           this.#start(generation);
@@ -307,7 +346,8 @@ export class Turns {
           this.#eager.onFailed(error, provider); // T4
         else this.#deps.onProviderFailed(error, provider);
       },
-    });
+    };
+    const generation = this.#deps.generate(said, new Ledger(), events, aid);
     return generation;
   }
 
@@ -362,7 +402,11 @@ export class Turns {
       source,
       turn: this.#turn,
       ledger,
-      onStarted: () => this.#deps.counters.replyStarted(ledger.snapshot()),
+      onStarted: (atMs) => {
+        this.#deps.counters.replyStarted(ledger.snapshot());
+        this.#onFirstAudio?.(atMs);
+        this.#onFirstAudio = null;
+      },
       onFinished: () => {
         this.#agentSilentSinceMs = this.#deps.vad.positionMs;
         after();

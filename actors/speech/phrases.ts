@@ -19,6 +19,10 @@ export interface Phrases {
   };
   /** While a tool or the model is slow. */
   readonly fillers: readonly string[];
+  /** The line was gone for a while, and is back. */
+  readonly cutOff: string;
+  /** After `cutOff`, when it was the caller's turn to speak. */
+  readonly goOn: string;
   /** The caller spoke, but no words came out of it. */
   readonly didNotCatch: readonly string[];
 }
@@ -34,6 +38,8 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
       shardLost: "I'm sorry, something went wrong on our side. Please call us again. Goodbye.",
     },
     fillers: ["One moment, please.", "Let me check that for you.", "Just a second."],
+    cutOff: "Sorry, we were cut off for a moment.",
+    goOn: "Please go on.",
     didNotCatch: ["I'm sorry, I didn't catch that.", "Sorry, could you say that again?"],
   },
   es: {
@@ -48,6 +54,8 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
       shardLost: "Lo siento, algo ha fallado por nuestra parte. Llámenos de nuevo, por favor. Adiós.",
     },
     fillers: ["Un momento, por favor.", "Déjeme comprobarlo.", "Un segundo."],
+    cutOff: "Perdone, se ha cortado un momento.",
+    goOn: "Siga, por favor.",
     didNotCatch: ["Perdone, no le he entendido.", "Disculpe, ¿puede repetirlo?"],
   },
   fr: {
@@ -63,6 +71,8 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
         "Je suis désolé, un problème est survenu de notre côté. Rappelez-nous, s'il vous plaît. Au revoir.",
     },
     fillers: ["Un instant, s'il vous plaît.", "Je vérifie cela pour vous.", "Une seconde."],
+    cutOff: "Excusez-moi, nous avons été coupés un instant.",
+    goOn: "Je vous écoute.",
     didNotCatch: ["Pardon, je n'ai pas compris.", "Excusez-moi, pouvez-vous répéter ?"],
   },
 };

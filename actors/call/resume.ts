@@ -1,0 +1,324 @@
+/**
+ * A call's journal, read again by the owner that goes on with it: what was said, how far the conversation is,
+ * and what is owed to the caller. Pure: nothing but the events decides.
+ *
+ * Invariants
+ * R1 the history is made by the same calls in the same order as the former owner's: replayed equals live, but
+ *    for the ids of tool calls and the grouping of tools that ran side by side, which the journal does not tell.
+ * R2 of a reply that nobody finished, history and rest begin where hearing is certain: a clause may be said
+ *    twice, no word is claimed that was not heard (H1).
+ * R3 what the caller said last is answered, once.
+ */
+import type { CallOutcome } from "#runtime/cluster";
+import type { JournalEvent, JournalFact } from "#actors/journal";
+import { isBackchannel, phrasesFor } from "#actors/speech";
+import type { TenantConfig } from "#actors/tenants";
+import type { History, ToolAnswer } from "./history.js";
+import { restOfReply } from "./reply-progress.js";
+import { quickReplyText } from "./tenant-phrases.js";
+
+/**
+ * Of a longer journal the oldest are passed over, but for the first: a four-hour call with a turn every five
+ * seconds stays below it, and the history holds far less. Replaying as many takes some 20 ms.
+ */
+export const REPLAY_EVENTS_MAX = 20_000;
+
+type Fact<K extends JournalFact["kind"]> = Extract<JournalFact, { kind: K }>;
+type Source = Fact<"agentTurn">["source"];
+
+/** Where the conversation stands. */
+export type ResumePoint =
+  /** Nobody has been greeted. */
+  | { readonly kind: "greet" }
+  /** The agent was speaking; `text` was not heard. */
+  | { readonly kind: "speak"; readonly source: Source; readonly text: string; readonly endsCall: boolean }
+  /**
+   * The caller's turn has no answer, or one whose rest nobody knows. `said` is what no `callerTurn` has told
+   * yet; `heard` what he heard of the answer.
+   */
+  | { readonly kind: "answer"; readonly said: string; readonly heard: string }
+  /** Last words were being said; `text` is empty when they were heard. */
+  | { readonly kind: "leave"; readonly text: string; readonly outcome: CallOutcome }
+  /** It is the caller's turn to speak. */
+  | { readonly kind: "listen" };
+
+/** How a turn names keys that were pressed: history, journal and model read it. */
+export function typedText(digits: string): string {
+  return `${TYPED}${digits.split("").join(" ")}]`;
+}
+
+const TYPED = "[typed on the keypad: ";
+
+/** A reply that has begun and of which no `agentTurn` tells. */
+export interface OpenReply {
+  readonly turn: number;
+  readonly source: Source;
+  readonly intended: string;
+  readonly heard: string;
+}
+
+export interface Replayed {
+  readonly point: ResumePoint;
+  readonly nextSequence: number;
+  /** Number of the last caller turn; 0 before the first. */
+  readonly turn: number;
+  /** Wall clock when the call began; null when the journal does not tell. */
+  readonly startedAtUnixMs: number | null;
+  /** What the caller may be answering: the agent's last words of substance. */
+  readonly agentText: string;
+  /** Silence prompts in a row. */
+  readonly silencePrompts: number;
+  /** Keys that were pressed and belong to no turn yet. */
+  readonly digits: string;
+  /** Whose `agentTurn` the new owner must write; it is in the history already. */
+  readonly open: OpenReply | null;
+}
+
+/** Fills `history`, which must be empty. */
+export function replayJournal(
+  events: readonly JournalEvent[],
+  history: History,
+  tenant: TenantConfig,
+): Replayed {
+  const replay = new Replay(history, tenant);
+  const first = events[0];
+  const recent = events.slice(-REPLAY_EVENTS_MAX);
+  if (first !== undefined && first !== recent[0]) replay.apply(first);
+  for (const event of recent) replay.apply(event);
+  return replay.finish();
+}
+
+interface Said {
+  readonly turn: number;
+  readonly said: string;
+  /** Of a `callerTurn`; otherwise still open to additions. */
+  readonly isRecorded: boolean;
+}
+
+/** What is left of a reply that was broken off. */
+interface Owed extends OpenReply {
+  readonly whole: boolean;
+}
+
+class Replay {
+  readonly #history: History;
+  readonly #tenant: TenantConfig;
+  readonly #silencePrompts: ReadonlySet<string>;
+  /** Texts after which the caller still answers what the agent said before. */
+  readonly #asides: ReadonlySet<string>;
+  #nextSequence = 0;
+  #turn = 0;
+  #startedAtUnixMs: number | null = null;
+  #agentText = "";
+  #silenceCount = 0;
+  #digits = "";
+  #hasGreeted = false;
+  /** The caller's last turn while nothing of an answer was played. */
+  #unanswered: Said | null = null;
+  #open: Owed | null = null;
+  #owed: Owed | null = null;
+  #leaving: { readonly text: string; readonly outcome: CallOutcome } | null = null;
+  /** The turn in which the model asked for the end of the call. */
+  #endsCallTurn: number | null = null;
+  #lastFailure = "INTERNAL";
+  /** Tools that ran side by side: one round of the history. */
+  #round: { readonly answers: ToolAnswer[]; endedAtMs: number; readonly epoch: number } | null = null;
+
+  constructor(history: History, tenant: TenantConfig) {
+    const phrases = phrasesFor(tenant.language);
+    this.#history = history;
+    this.#tenant = tenant;
+    this.#silencePrompts = new Set(phrases.silencePrompts);
+    this.#asides = new Set([...phrases.didNotCatch, phrases.cutOff, `${phrases.cutOff} ${phrases.goOn}`]);
+  }
+
+  apply(event: JournalEvent): void {
+    this.#nextSequence = event.sequence + 1;
+    switch (event.kind) {
+      case "callStarted":
+        this.#startedAtUnixMs = event.atUnixMs;
+        return;
+      case "callerProgress":
+        this.#noteSaid({ turn: event.turn, said: event.pii.said, isRecorded: false });
+        return;
+      case "callerTurn":
+        return this.#onCallerTurn(event);
+      case "agentProgress":
+        return this.#onProgress(event);
+      case "agentTurn": {
+        const whole = event.cut === null || event.source !== "model" || this.#isWhole(event);
+        this.#open = null;
+        return this.#onAgentTurn({ ...event, ...event.pii, whole }, event.cut);
+      }
+      case "toolCalled":
+        return this.#onTool(event);
+      case "dtmf":
+        this.#digits += event.pii.digit;
+        this.#silenceCount = 0;
+        return;
+      case "bargeIn":
+      case "bargeInRejected":
+        this.#silenceCount = 0;
+        return;
+      case "providerFailed":
+        this.#lastFailure = event.code;
+        return;
+      case "eagerDiscarded":
+      case "legLost":
+      case "callResumed":
+      case "callEnded":
+        return;
+    }
+  }
+
+  finish(): Replayed {
+    const open = this.#open;
+    // Its owner died with it: what is certain of it was heard, and then the line was cut.
+    if (open !== null) this.#onAgentTurn(open, "legEnded");
+    this.#closeRound();
+    return {
+      point: this.#point(),
+      nextSequence: this.#nextSequence,
+      turn: this.#turn,
+      startedAtUnixMs: this.#startedAtUnixMs,
+      agentText: this.#agentText,
+      silencePrompts: this.#silenceCount,
+      digits: this.#digits,
+      open,
+    };
+  }
+
+  #point(): ResumePoint {
+    const owed = this.#owed;
+    const endsCall = this.#endsCallTurn !== null && this.#endsCallTurn === this.#turn;
+    if (this.#leaving !== null) return { kind: "leave", ...this.#leaving };
+    if (this.#unanswered !== null && !this.#isOverheard(this.#unanswered.said)) {
+      if (endsCall) return { kind: "leave", text: this.#goodbye, outcome: { kind: "agentHungUp" } };
+      const { said, isRecorded } = this.#unanswered;
+      return { kind: "answer", said: isRecorded ? "" : said, heard: "" }; // R3
+    }
+    if (owed !== null) {
+      if (!owed.whole && !endsCall) return { kind: "answer", said: "", heard: owed.heard };
+      const text = this.#restOf(owed);
+      if (text !== "") return { kind: "speak", source: owed.source, text, endsCall };
+      if (endsCall) return { kind: "leave", text: "", outcome: { kind: "agentHungUp" } };
+    }
+    return this.#hasGreeted || this.#turn > 0 ? { kind: "listen" } : { kind: "greet" };
+  }
+
+  /** Without the word about an earlier gap: a new one comes before it, or none is needed. */
+  #restOf({ intended, heard }: OpenReply): string {
+    const { cutOff } = phrasesFor(this.#tenant.language);
+    if (!intended.startsWith(cutOff)) return restOfReply(intended, heard);
+    const heardOfRest = heard.split(" ").slice(cutOff.split(" ").length).join(" ");
+    return restOfReply(intended.slice(cutOff.length), heardOfRest);
+  }
+
+  /** "Uh-huh", said over a reply: no reason not to go on with it. */
+  #isOverheard(said: string): boolean {
+    return this.#owed !== null && isBackchannel(said, this.#tenant.language);
+  }
+
+  get #goodbye(): string {
+    return phrasesFor(this.#tenant.language).goodbye;
+  }
+
+  #onCallerTurn({ turn, pii: { said } }: Fact<"callerTurn">): void {
+    this.#closeRound();
+    this.#history.addCaller(said);
+    this.#turn = turn;
+    this.#noteSaid({ turn, said, isRecorded: true });
+  }
+
+  #noteSaid(said: Said): void {
+    this.#unanswered = said;
+    this.#silenceCount = 0;
+    if (said.said.includes(TYPED)) this.#digits = "";
+  }
+
+  #onProgress({ turn, source, whole, pii }: Fact<"agentProgress">): void {
+    const begun = { turn, source, whole, ...pii };
+    const open = this.#open;
+    // Another reply has begun, and the end of this one was never written.
+    if (open !== null && (open.turn !== turn || open.source !== source)) this.#onAgentTurn(open, "legEnded");
+    this.#open = begun;
+    this.#noteBegun(begun);
+  }
+
+  #isWhole({ turn, source, pii }: Fact<"agentTurn">): boolean {
+    const open = this.#open;
+    return open?.turn === turn && open.source === source && open.whole && open.intended === pii.intended;
+  }
+
+  #onAgentTurn(reply: Owed, cut: Fact<"agentTurn">["cut"]): void {
+    this.#closeRound();
+    this.#history.addAgent(reply.heard);
+    this.#noteBegun(reply);
+    const { source, intended, heard } = reply;
+    if (!this.#asides.has(intended)) this.#agentText = intended;
+    const outcome = this.#lastWords(reply);
+    if (cut === "bargeIn") {
+      this.#leaving = null;
+      this.#endsCallTurn = null;
+    } else if (outcome !== null && cut !== "failed") {
+      // All of it once more: it is short, its audio is cached, and a word of goodbye alone says little.
+      this.#leaving = { text: restOfReply(intended, heard) === "" ? "" : intended, outcome };
+    } else if (cut === null && this.#endsCallTurn === reply.turn && source === "model") {
+      this.#leaving = { text: "", outcome: { kind: "agentHungUp" } };
+    }
+    if (source === "prompt") {
+      // Said between two replies: what is owed stays owed.
+      if (cut === null && this.#silencePrompts.has(intended)) this.#silenceCount += 1;
+      return;
+    }
+    this.#owed = cut === "legEnded" ? reply : null;
+  }
+
+  /** Something of this reply was played, or it is over: the turn it answers has its answer. */
+  #noteBegun({ turn, source }: OpenReply): void {
+    if (source === "greeting") this.#hasGreeted = true;
+    if (source === "prompt") return;
+    this.#owed = null;
+    if (this.#unanswered !== null && turn >= this.#unanswered.turn) this.#unanswered = null;
+  }
+
+  /** How the call ends when this was said; null for what is no goodbye. */
+  #lastWords({ source, intended }: OpenReply): CallOutcome | null {
+    const phrases = phrasesFor(this.#tenant.language);
+    if (source !== "prompt" && source !== "quickReply") return null;
+    switch (intended) {
+      case quickReplyText(this.#tenant, "farewell"):
+      case phrases.goodbye:
+        return { kind: "agentHungUp" };
+      case phrases.silenceGoodbye:
+        return { kind: "callerSilent" };
+      case phrases.callTooLong:
+        return { kind: "maxDuration" };
+      case phrases.apology.providerDown:
+        return { kind: "providerFailed", code: this.#lastFailure };
+      default:
+        return null;
+    }
+  }
+
+  #onTool(event: Fact<"toolCalled"> & JournalEvent): void {
+    const { tool, pii, durationMs, atMs, epoch, sequence } = event;
+    const call = { id: `call_${sequence}`, name: tool, argumentsJson: pii.argumentsJson };
+    const answer: ToolAnswer = { call, text: pii.result };
+    if (event.ok && tool === "end_call") this.#endsCallTurn = event.turn;
+    const round = this.#round;
+    // It had begun when the one before ended: both were asked for together. A next round asks the model first.
+    if (round !== null && round.epoch === epoch && atMs - durationMs <= round.endedAtMs) {
+      round.answers.push(answer);
+      round.endedAtMs = atMs;
+      return;
+    }
+    this.#closeRound();
+    this.#round = { answers: [answer], endedAtMs: atMs, epoch };
+  }
+
+  #closeRound(): void {
+    if (this.#round !== null) this.#history.addToolRound(this.#round.answers);
+    this.#round = null;
+  }
+}
