@@ -137,12 +137,28 @@ async function metricsOf(node: NodeProcess): Promise<string> {
   return (await fetch(`${node.adminUrl}/metrics`)).text();
 }
 
-/** Audio messages sent so far, and those of them that left 20 ms late or more. */
-function pacingOf(metrics: string): { sent: number; late: number } {
+interface Pacing {
+  readonly sent: number;
+  /** Later than the budget by far; a busy machine does that. */
+  readonly late20: number;
+  /** So late that the caller is about to hear it: carriers hold 300 to 400 ms. */
+  readonly late200: number;
+}
+
+/** Of all audio messages since the start. */
+function pacingOf(metrics: string): Pacing {
   const value = (series: string): number =>
     Number(new RegExp(`^lumentra_edge_pacing_error_ms_${series} (\\d+)$`, "m").exec(metrics)?.[1]);
   const sent = value("count");
-  return { sent, late: sent - value('bucket\\{le="20"\\}') };
+  return { sent, late20: sent - value('bucket\\{le="20"\\}'), late200: sent - value('bucket\\{le="200"\\}') };
+}
+
+function pacingSince(before: Pacing, after: Pacing): Pacing {
+  return {
+    sent: after.sent - before.sent,
+    late20: after.late20 - before.late20,
+    late200: after.late200 - before.late200,
+  };
 }
 
 async function allSlotsFree(node: NodeProcess): Promise<void> {
@@ -219,13 +235,11 @@ async function expectBurstRefused(t: Test, node: NodeProcess): Promise<void> {
   const metrics = await metricsOf(node);
   t.match(metrics, `lumentra_admission_refusals_total{reason="noSlot"} ${2 * (OFFERED - SLOTS)}\n`);
   t.notMatch(metrics, /lumentra_ring_drops_total\{[^}]*\} [1-9]/, "no record was dropped");
-  const after = pacingOf(metrics);
-  const share = ({ late, sent }: { late: number; sent: number }): number => late / Math.max(sent, 1);
-  const crowded = { late: after.late - pacingBefore.late, sent: after.sent - pacingBefore.sent };
-  t.comment(
-    `sent 20 ms late or more: ${pacingBefore.late} of ${pacingBefore.sent}, then ${crowded.late} of ${crowded.sent}`,
-  );
-  t.ok(share(crowded) <= 2 * share(pacingBefore) + 0.05, "audio left as punctually");
+  const crowded = pacingSince(pacingBefore, pacingOf(metrics));
+  const share = ({ late200, sent }: Pacing): number => late200 / Math.max(sent, 1);
+  const [one, two] = [pacingBefore, crowded].map(({ sent, late20 }) => `${late20} of ${sent}`);
+  t.comment(`audio more than 20 ms late without the others: ${one}; with them: ${two}`);
+  t.ok(share(crowded) <= 2 * share(pacingBefore) + 0.05, "audio left in time to be heard without a gap");
 
   const webhookMs = refusals.map(({ webhookMs }) => webhookMs);
   t.comment(`refusals, ${OFFERED} phones on this thread dialling at one instant: ${described(webhookMs)}`);
