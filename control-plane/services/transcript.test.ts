@@ -1,5 +1,5 @@
 import t from "tap";
-import type { JournalEvent, JournalFact, TurnLedger } from "#actors/journal";
+import type { JournalFact, TurnLedger } from "#actors/journal";
 import { Transcript } from "./transcript.js";
 
 const LEDGER: TurnLedger = {
@@ -43,7 +43,7 @@ function turnsOf(...facts: JournalFact[]): string[] {
       epoch: 1,
       atMs: 0,
       atUnixMs: 1_000 + sequence,
-    } as JournalEvent);
+    });
   return transcript
     .end()
     .map(
