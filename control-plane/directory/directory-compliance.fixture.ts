@@ -476,6 +476,38 @@ export function complies(name: string, open: Open): void {
     t.same(await callsOn(directory), { a: 1, b: 0 });
   });
 
+  test("a call that is put away by a later claim of the same batch does not count again", async (t, {
+    directory,
+    clock,
+  }) => {
+    await addNode(directory, "a");
+    const first = claimOf("c1", 5, { carrierCallId: "one" });
+    const second = claimOf("c2", 6, { carrierCallId: "one" });
+    await directory.claim("a", [first], LEASE_MS);
+    t.match(await directory.claim("a", [first, second], LEASE_MS), [{ kind: "held" }, { kind: "held" }]);
+    t.same(await callsOn(directory), { a: 1 });
+    t.same(await directory.counts("tenant", "reseller"), { tenantCalls: 1, resellerCalls: 1 });
+    clock.advance(LEASE_MS);
+    t.same(
+      (await directory.takeExpired(10)).map(({ callId }) => callId),
+      ["c2"],
+    );
+  });
+
+  test("many nodes with many calls are all listed, each once", async (t, { directory, other }) => {
+    const nodeIds = Array.from({ length: 100 }, (_, index) => `node-${index}`);
+    await Promise.all(nodeIds.map((nodeId) => addNode(directory, nodeId, 500)));
+    const claims = Array.from({ length: 250 }, (_, index) => claimOf(`c${index}`, 5));
+    const verdicts = await directory.claim("node-7", claims, LEASE_MS);
+    t.same(
+      verdicts,
+      claims.map(({ callId }) => ({ callId, kind: "held" })),
+    );
+    const wanted = Object.fromEntries(nodeIds.map((nodeId) => [nodeId, nodeId === "node-7" ? 250 : 0]));
+    t.same(await callsOn(other), wanted);
+    t.equal((await other.nodes()).length, 100);
+  });
+
   // ---- resume
 
   test("a resumed call moves: the epoch grows, the old owner has lost it", async (t, {

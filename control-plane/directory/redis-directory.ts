@@ -43,8 +43,10 @@ export interface RedisDirectoryOptions {
   readonly unixMs?: () => number;
 }
 
-/** A renewal takes Redis 3 to 4 us, and everybody else waits for the script's end. */
-export const CLAIMS_PER_SCRIPT = 200;
+/** A renewal takes Redis 4 to 5 us, an adoption 12, and everybody else waits for the script's end. */
+export const CLAIMS_PER_SCRIPT = 100;
+/** Listing 1,000 nodes in one script holds placements up for 7 ms; in eight, for less than 1 at a time. */
+export const NODE_SHARDS = 8;
 /** Strings of a lease in a reply; see addLease in prelude.lua. */
 const LEASE_FIELDS = 12;
 const NODE_FIELDS = 7;
@@ -94,6 +96,7 @@ export class RedisDirectory implements Directory {
       JSON.stringify(registration),
       String(leaseTimeMs),
       JSON.stringify(NO_REPORT),
+      shardOf(nodeId),
     ]);
     return { draining: draining === "1" };
   }
@@ -105,17 +108,24 @@ export class RedisDirectory implements Directory {
     leaseTimeMs: number,
   ): Promise<"ok" | "replaced" | "unknown"> {
     const open = report.ready && !report.stopping;
-    const args = [nodeId, incarnation, JSON.stringify(report), flag(open), String(leaseTimeMs)];
-    const [answer] = await this.#run("report-node", args);
+    const [answer] = await this.#run("report-node", [
+      nodeId,
+      incarnation,
+      JSON.stringify(report),
+      flag(open),
+      String(leaseTimeMs),
+      shardOf(nodeId),
+    ]);
     return answer as "ok" | "replaced" | "unknown";
   }
 
   async removeNode(nodeId: string, incarnation: string): Promise<void> {
-    await this.#run("remove-node", [nodeId, incarnation]);
+    await this.#run("remove-node", [nodeId, incarnation, shardOf(nodeId)]);
   }
 
   async nodes(): Promise<readonly NodeRecord[]> {
-    const reply = await this.#run("nodes", []);
+    const shards = Array.from({ length: NODE_SHARDS }, (_, shard) => this.#run("nodes", [String(shard)]));
+    const reply = (await Promise.all(shards)).flat();
     const records: NodeRecord[] = [];
     for (let at = 0; at < reply.length; at += NODE_FIELDS) {
       const [registration, report, draining, registeredAt, reportedAt, alive, calls] = reply.slice(
@@ -325,6 +335,13 @@ export class RedisDirectory implements Directory {
     this.#log.warn({ generation }, "redis has lost its memory; nodes are asked to tell again");
     for (const listener of this.#rebuildListeners) listener();
   }
+}
+
+/** The same for every control plane, of whatever version: records are found by it. */
+function shardOf(nodeId: string): string {
+  let hash = 0;
+  for (let index = 0; index < nodeId.length; index++) hash = (hash * 31 + nodeId.charCodeAt(index)) >>> 0;
+  return String(hash % NODE_SHARDS);
 }
 
 function flag(value: boolean): string {

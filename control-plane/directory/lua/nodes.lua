@@ -1,14 +1,16 @@
--- All nodes with the calls counted on each, in one round trip: about 3 us a node.
+-- The nodes of one shard with the calls counted on each: about 5 us a node. All shards are asked at once, in one round
+-- trip.
 --
--- no arguments of its own
+-- A1 shard
 -- Result: generation, then 7 for each node: registration, report (JSON), draining, registeredAt, reportedAt, alive, calls
+local shard = PREFIX .. 'nodes:' .. A(1)
 local result = { generation }
-for _, id in ipairs(redis.call('ZRANGE', NODES, 0, -1)) do
+for _, id in ipairs(redis.call('ZRANGE', shard, 0, -1)) do
   local key = PREFIX .. 'node:' .. id
   local registration, report, draining, registeredAt, reportedAt, expiresAt = unpack(
     redis.call('HMGET', key, 'registration', 'report', 'draining', 'registeredAt', 'reportedAt', 'expiresAt'))
   if not registration or tonumber(expiresAt) + NODE_KEPT <= now then
-    redis.call('ZREM', NODES, id)
+    redis.call('ZREM', shard, id)
     redis.call('DEL', key)
   else
     local at = #result

@@ -10,7 +10,8 @@
 -- Result   an array; its first element is the id of the generation in force, the rest is the script's own.
 --
 -- generation           hash    id, until (nothing is granted before), swept (when expired leases were last taken out)
--- nodes                zset    node id by the expiry of its lease
+-- nodes:<shard>        zset    node id by the expiry of its lease; in a few shards, so that listing all is several short
+--                              scripts, with placements in between, and not a long one
 -- node:<id>            hash    registration, report (opaque JSON), incarnation, capacity, open (ready and not stopping),
 --                              draining, gone, expiresAt, registeredAt, reportedAt
 -- call:<id>            hash    a call's record; state is held (overdue when its time is up), taken or ended
@@ -20,7 +21,6 @@
 local PREFIX = string.sub(KEYS[1], 1, -11)
 local CALL_KEPT, ENDED_KEPT, NODE_KEPT = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local LEASES = PREFIX .. 'leases'
-local NODES = PREFIX .. 'nodes'
 
 local now
 if ARGV[1] == '' then

@@ -1,6 +1,7 @@
 -- A node is there (again).
 --
 -- A1 node id  A2 incarnation  A3 capacity in calls  A4 registration (JSON)  A5 leaseMs  A6 report of a node without one (JSON)
+-- A7 shard
 -- Result: generation, draining ('1' or '0')
 --
 -- The same incarnation keeps its last report; a drain is kept whoever registers.
@@ -18,5 +19,5 @@ redis.call('HSET', key, 'incarnation', A(2), 'capacity', A(3), 'registration', A
   'draining', draining or '0', 'gone', '0', 'registeredAt', registeredAt, 'reportedAt', int(now),
   'expiresAt', int(now + leaseMs))
 redis.call('PEXPIRE', key, int(leaseMs + NODE_KEPT))
-redis.call('ZADD', NODES, int(now + leaseMs), A(1))
+redis.call('ZADD', PREFIX .. 'nodes:' .. A(7), int(now + leaseMs), A(1))
 return { generation, draining or '0' }

@@ -1,6 +1,6 @@
 -- What a node says of itself, once a second.
 --
--- A1 node id  A2 incarnation  A3 report (JSON)  A4 '1' when it takes calls (ready and not stopping)  A5 leaseMs
+-- A1 node id  A2 incarnation  A3 report (JSON)  A4 '1' when it takes calls (ready and not stopping)  A5 leaseMs  A6 shard
 -- Result: generation, 'ok' | 'replaced' | 'unknown'
 local key = PREFIX .. 'node:' .. A(1)
 local incarnation, gone, expiresAt = unpack(redis.call('HMGET', key, 'incarnation', 'gone', 'expiresAt'))
@@ -13,5 +13,5 @@ end
 local leaseMs = tonumber(A(5))
 redis.call('HSET', key, 'report', A(3), 'open', A(4), 'reportedAt', int(now), 'expiresAt', int(now + leaseMs))
 redis.call('PEXPIRE', key, int(leaseMs + NODE_KEPT))
-redis.call('ZADD', NODES, int(now + leaseMs), A(1))
+redis.call('ZADD', PREFIX .. 'nodes:' .. A(6), int(now + leaseMs), A(1))
 return { generation, 'ok' }
