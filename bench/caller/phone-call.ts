@@ -161,6 +161,11 @@ export class PhoneCall {
     this.#end({ kind: "callerHungUp" }, (leg) => leg.hangUp());
   }
 
+  /** The media socket breaks without a `stop`; the call lives, and the carrier goes on with the markup. */
+  cutMedia(): void {
+    this.#leg?.drop();
+  }
+
   /** The line is gone, without a `stop`. */
   dropLine(): void {
     this.#end({ kind: "dropped" }, (leg) => leg.drop());
