@@ -99,6 +99,13 @@ export function createMetrics(options: MetricsOptions) {
       "Turns whose reply was not begun early because of pressure.",
     ),
 
+    controlPlaneUp: gauge("control_plane_up", "1 while a control plane's stream is there."),
+    tenants: gauge("tenants", "Tenants known to this node."),
+    spoolBytes: gauge("spool_bytes", "Journals on disk that the control plane has not acknowledged."),
+    spoolEvents: gauge("spool_events", "Journal events in them, as far as they were read."),
+    spoolOldestAgeMs: gauge("spool_oldest_age_ms", "Age of the oldest of them."),
+    spoolWriteFailures: counter("spool_write_failures_total", "Writes that the spool's disk refused."),
+
     // shards: rings, mailboxes, threads
     ringFillMaxRecords: gauge("ring_fill_max_records", "Fill of the fullest ring of the shard.", [
       "thread",
