@@ -71,8 +71,8 @@ export class Admitter {
     this.#deps = deps;
   }
 
-  beginDrain(): void {
-    this.#draining = true;
+  setDraining(draining: boolean): void {
+    this.#draining = draining;
   }
 
   // ---- new calls
@@ -82,7 +82,7 @@ export class Admitter {
     const tenant = this.#tenantOf(call);
     if (tenant === undefined) return this.#refuse("unknownNumber", { kind: "busy" }, call);
     const overflow = this.#overflow(tenant);
-    if (this.#draining) return this.#refuse("draining", overflow, call);
+    if (this.#draining && !placement.canPlaceElsewhere) return this.#refuse("draining", overflow, call);
     if (tenants.isSuspended?.(tenant.id) === true) return this.#refuse("suspended", overflow, call);
     const again = calls.byCarrierId(call.carrierCallId);
     // The carrier repeats a webhook whose answer it did not get: the same call, not another one.
@@ -113,9 +113,10 @@ export class Admitter {
       log.info({ callId, carrierCallId: call.carrierCallId, mediaUrl }, "call placed on another node");
       return { kind: "admittedElsewhere", callId, mediaUrl };
     }
-    if (placed.path === "local" && !this.#deps.mayTakeCalls()) {
+    const isLocal = placed.path === "local";
+    if (this.#draining || (isLocal && !this.#deps.mayTakeCalls())) {
       this.#deps.placement.release(placed.callId, placed.epoch);
-      return this.#refuse("pressure", overflow, call);
+      return this.#refuse(this.#draining ? "draining" : "pressure", overflow, call);
     }
     metrics.placements.inc({ path: placed.path, result: "here" });
     const live = this.#take(placed, call, tenant.id, null);
@@ -130,7 +131,7 @@ export class Admitter {
   /** Never rejects. */
   async claim(callId: string): Promise<ClaimedCall | null> {
     const { placement, tenants, calls, log, clock } = this.#deps;
-    if (this.#draining || calls.get(callId) !== undefined) return null;
+    if (calls.get(callId) !== undefined) return null;
     const place = await placement.claim(callId);
     if (place === null) return null;
     const { carrierCallId, tenantId } = place;

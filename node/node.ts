@@ -1,15 +1,17 @@
 /**
  * A media node: edge, shards and what joins them, from settings to a serving process and back.
  */
-import { type Clock, SystemClock } from "#runtime/actor";
+import { type Clock, SystemClock, systemRandom } from "#runtime/actor";
 import { ShardPool } from "#runtime/cluster";
 import { Edge, createSignalWire, createTwilio } from "#runtime/edge";
 import { createLogger, createMetrics, type Logger } from "#runtime/telemetry";
 import { type CallShardConfig, type CallShardData, trimVoiceFiles } from "#actors/call";
 import { FileTenantDirectory } from "#actors/tenants";
+import { ControlSide, type ControlSideOptions } from "./control/control-side.js";
 import { LocalPlacement } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
+import { nodeIdIn, softwareVersion } from "./identity.js";
 import { providerSettings } from "./provider-settings.js";
 import { NodePressureSource, Pressure, pressureThresholds } from "./pressure/index.js";
 import type { Settings } from "./settings.js";
@@ -56,18 +58,21 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     dataDirectory: settings.LUMENTRA_DATA_DIR,
     log: logOptions,
   };
-  const tenants = new FileTenantDirectory(settings.LUMENTRA_TENANTS_FILE, clock, log);
   const metrics = createMetrics({ thread: "main", processMetrics: true });
+  const nodeId = settings.LUMENTRA_NODE_ID ?? nodeIdIn(settings.LUMENTRA_DATA_DIR);
+  const local = new LocalPlacement(clock);
+  const control = await openControlSide(settings, { clock, log, metrics, local, nodeId });
+  const tenants = control?.tenants ?? new FileTenantDirectory(settings.LUMENTRA_TENANTS_FILE, clock, log);
   const switchboard = new Switchboard({
     clock,
     log,
     metrics,
-    nodeId: "node",
+    nodeId,
     tenants,
-    placement: new LocalPlacement(clock),
+    placement: control?.placement ?? local,
     resumeGraceMs: settings.LUMENTRA_RESUME_GRACE_S * 1_000,
-    readJournal: null,
-    onJournal: null,
+    readJournal: control?.readJournal ?? null,
+    onJournal: control?.onJournal ?? null,
     journals: new JournalStore(),
     apologies: new ApologyStore(),
     accounts: { twilio: settings.TWILIO_ACCOUNT_SID, signalwire: settings.SIGNALWIRE_PROJECT_ID },
@@ -108,7 +113,10 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     metrics,
     source: new NodePressureSource(pool, metrics.edgePacingErrorMs),
     thresholds: pressureThresholds(settings),
-    onRung: (rung) => pool.setPressure(rung),
+    onRung: (rung) => {
+      pool.setPressure(rung);
+      control?.reportNow();
+    },
   });
   switchboard.connect(pool, edge, pressure);
   const configure = (): void => pool.configure({ tenants: tenants.tenants } satisfies CallShardConfig);
@@ -124,6 +132,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       await edge.close();
       await pool.close();
       switchboard.close();
+      await control?.close();
       await trimming;
       metrics.close();
     })();
@@ -136,6 +145,17 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     trimming = trimVoiceFiles(settings.LUMENTRA_DATA_DIR, clock.unixMs(), log);
     const { port, adminPort } = await edge.listen();
     pressure.start();
+    control?.connect(edge.publicUrl.replace(/^http/, "ws"), {
+      held: () => switchboard.held(),
+      heldCount: () => switchboard.heldCount,
+      isStopping: () => switchboard.isStopping,
+      isReady: () => pool.readiness().ready,
+      pressure: () => pressure.current(),
+      onDrain: (draining) => switchboard.setDraining(draining),
+      onHangUp: (callId) => switchboard.endCall(callId, { kind: "operatorHungUp" }),
+      onLeaseLost: (callId, epoch) => switchboard.leaseLost(callId, epoch),
+      onMediaTokenKeys: (keys) => edge.setMediaTokenKeys(keys),
+    });
     return {
       edgePort: port,
       adminPort,
@@ -145,6 +165,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
         edge.beginDrain();
         pool.beginDrain(deadlineMs);
         const emptied = switchboard.drain();
+        control?.reportNow();
         await Promise.race([emptied, sleep(clock, graceMs + AFTER_GRACE_MS)]);
         await sleep(clock, AFTER_MEDIA_MS);
       },
@@ -154,6 +175,32 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     await close();
     throw error;
   }
+}
+
+/** Null: the node stands alone. */
+async function openControlSide(
+  settings: Settings,
+  deps: Pick<ControlSideOptions, "clock" | "log" | "metrics" | "local" | "nodeId">,
+): Promise<ControlSide | null> {
+  const target = settings.LUMENTRA_CONTROL_PLANE;
+  if (target === undefined) return null;
+  return ControlSide.open({
+    ...deps,
+    random: systemRandom,
+    target,
+    security: {
+      caFile: settings.LUMENTRA_CONTROL_PLANE_CA_FILE,
+      certFile: settings.LUMENTRA_CONTROL_PLANE_CERT_FILE,
+      keyFile: settings.LUMENTRA_CONTROL_PLANE_KEY_FILE,
+      insecure: settings.LUMENTRA_INSECURE,
+    },
+    bootstrapToken: settings.LUMENTRA_BOOTSTRAP_TOKEN ?? "",
+    region: settings.LUMENTRA_REGION,
+    version: softwareVersion(),
+    dataDirectory: settings.LUMENTRA_DATA_DIR,
+    spoolMaxBytes: settings.LUMENTRA_SPOOL_MAX_MIB * 1024 * 1024,
+    capacityCalls: settings.LUMENTRA_SHARDS * settings.LUMENTRA_CALLS_PER_SHARD,
+  });
 }
 
 function sleep(clock: Clock, delayMs: number): Promise<void> {

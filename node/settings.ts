@@ -15,6 +15,7 @@ import {
   url,
   whole,
 } from "#runtime/settings";
+import { NODE_ID } from "./identity.js";
 import { pressureSettings } from "./pressure/index.js";
 
 const PREFIXES = ["LUMENTRA_", "TWILIO_", "SIGNALWIRE_", "DEEPGRAM_", "GROQ_", "CARTESIA_"] as const;
@@ -41,6 +42,34 @@ export const settingsSchema = z.object({
   LUMENTRA_WEBHOOK_URL: meta(url("http:", "https:").optional(), {
     help: "How carriers reach any node (a balancer over all of them): redirects and status callbacks go there.",
     shownDefault: "LUMENTRA_PUBLIC_URL",
+  }),
+  LUMENTRA_CONTROL_PLANE: meta(text().optional(), {
+    help: "Control planes, host:port or https://host; several IPs with commas. Unset: the node stands alone, with tenants from a file.",
+  }),
+  LUMENTRA_CONTROL_PLANE_CA_FILE: meta(text().optional(), {
+    help: "Authority of the control planes' certificates, PEM.",
+    shownDefault: "the system's",
+  }),
+  LUMENTRA_CONTROL_PLANE_CERT_FILE: meta(text().optional(), {
+    help: "The node's own certificate, PEM, which names it; where control planes want one.",
+  }),
+  LUMENTRA_CONTROL_PLANE_KEY_FILE: meta(text().optional(), { help: "Its private key, PEM." }),
+  LUMENTRA_BOOTSTRAP_TOKEN: meta(text().optional(), {
+    help: "What the node shows a control plane to register; not needed with a certificate.",
+    secret: true,
+  }),
+  LUMENTRA_NODE_ID: meta(z.string().regex(NODE_ID, "must be 1 to 63 of a-z, 0-9 and dashes").optional(), {
+    help: "The node's name, unique in its cluster and the same over restarts.",
+    shownDefault: "made once, kept in LUMENTRA_DATA_DIR",
+  }),
+  LUMENTRA_REGION: meta(
+    z.string().regex(NODE_ID, "must be 1 to 63 of a-z, 0-9 and dashes").default("default"),
+    {
+      help: "Where the node stands, such as us-east-1; calls prefer nodes of their region.",
+    },
+  ),
+  LUMENTRA_SPOOL_MAX_MIB: meta(whole(1, 1_048_576).default(256), {
+    help: "MiB of journals kept on disk until a control plane has them; at the bound ended calls' go first.",
   }),
   LUMENTRA_RESUME_GRACE_S: meta(whole(1, 300).default(15), {
     help: "Seconds that a call whose media leg was lost waits for the carrier to bring it back.",

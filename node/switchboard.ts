@@ -26,6 +26,7 @@ import type { CallShardEvent, CallShardTopic } from "#actors/call";
 import type { JournalEvent } from "#actors/journal";
 import { Admitter, type AdmitterDeps, type NodeTenants, cutOff } from "./admitter.js";
 import type { ApologyStore } from "./apologies.js";
+import type { HeldCall } from "./control/held-call.js";
 import type { CallPlacement } from "./control/placement.js";
 import type { JournalStore } from "./journal-store.js";
 import { type LiveCall, LiveCalls } from "./live-calls.js";
@@ -59,16 +60,6 @@ export interface SwitchboardDeps {
   readonly accounts: Readonly<Record<string, string | undefined>>;
 }
 
-/** A call as the control plane counts it. */
-export interface HeldCall {
-  readonly callId: string;
-  readonly epoch: number;
-  readonly tenantId: string;
-  readonly carrier: string;
-  readonly carrierCallId: string;
-  readonly live: boolean;
-}
-
 export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   readonly #deps: SwitchboardDeps;
   readonly #calls = new LiveCalls();
@@ -86,6 +77,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   #pressure!: Pressure;
   readonly #pumpLease = (lease: SlotLease): void => this.#edge.pump(lease.side);
   #onEmpty: (() => void) | null = null;
+  #isStopping = false;
 
   constructor(deps: SwitchboardDeps) {
     this.#deps = deps;
@@ -112,11 +104,17 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   /** New calls get their overflow. Resolves when the last live call is gone, and none waits to be resumed. */
   drain(): Promise<void> {
-    this.#admitter.beginDrain();
+    this.#isStopping = true;
+    this.#admitter.setDraining(true);
     return new Promise((resolve) => {
       this.#onEmpty = resolve;
       this.#noticeEmpty();
     });
+  }
+
+  /** An operator drains the node, or takes that back: new calls go elsewhere, or get their overflow. */
+  setDraining(draining: boolean): void {
+    this.#admitter.setDraining(draining || this.#isStopping);
   }
 
   /** No timer is left. */
@@ -130,6 +128,11 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   *held(): IterableIterator<HeldCall> {
     for (const call of this.#calls) yield heldCall(call, call.state !== "reserved");
     for (const { call } of this.#suspended) yield heldCall(call, true);
+  }
+
+  /** The process was told to stop. */
+  get isStopping(): boolean {
+    return this.#isStopping;
   }
 
   get heldCount(): number {

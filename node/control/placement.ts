@@ -61,6 +61,8 @@ export interface ClaimedPlace {
 }
 
 export interface CallPlacement {
+  /** Whether a call may be placed on another node. */
+  readonly canPlaceElsewhere: boolean;
   /** A promise is bounded in time, and does not reject: without a control plane this node decides. */
   place(request: PlaceRequest): Placed | Promise<Placed>;
   /** Media has arrived for a call that was placed here. Returns at once; a lease that was lost is told otherwise. */
@@ -79,6 +81,7 @@ interface LocalLease {
 
 /** All of it in memory: every call is placed on this node while its tenant's cap allows. */
 export class LocalPlacement implements CallPlacement {
+  readonly canPlaceElsewhere = false;
   readonly #clock: Clock;
   /** Bounded by the slots and the suspended calls: the switchboard releases what it does not hold. */
   readonly #leases = new Map<string, LocalLease>();
