@@ -5,6 +5,7 @@ import { DENTIST, RESTAURANT, factsOf, heardExactly, plainWords, startTestNode }
 // Each test is a call or two on one node, all at once.
 t.jobs = 8;
 const { call, journal, admin, emulators } = await startTestNode(t, {
+  environment: { LUMENTRA_RESUME_GRACE_S: "1" },
   tenants: {
     "trattoria-lucia": { stt: { provider: "deepgram-flux", model: "flux-general-en" } },
   },
@@ -76,7 +77,9 @@ void t.test(
     const phone = await call();
     await phone.waitForReply(0);
     phone.dropLine();
-    t.match((await journal(phone)).at(-1), { outcome: { kind: "legLost" } });
+    const events = await journal(phone);
+    t.match(events.at(-1), { outcome: { kind: "legLost" } }, "nobody came back for it");
+    t.equal(events.at(-2)!.kind, "legLost");
   },
 );
 
