@@ -14,7 +14,8 @@
  * F1 A server ends with its test, and with its test's process: it looks after its parent (see GUARD).
  * F2 Test files that start at once unpack into folders of their own; the first to finish renames its to the final
  *    name, which is atomic, and the others use that.
- * F3 With REDIS_URL the server is not ours: it is flushed, never stopped, and `restart` is a flush or nothing.
+ * F3 With REDIS_URL the server is not ours: a test has one of its databases to itself, and flushes that alone; it is
+ *    never stopped, and `restart` is a flush or nothing.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
@@ -59,6 +60,10 @@ export interface RedisCluster {
 /** Beside the compiled code's folder; not committed. */
 const CACHE = resolve(import.meta.dirname, "../../../.cache/redis");
 const PACKAGES = ["redis-server", "redis-tools", "liblzf1", "libjemalloc2", "libatomic1", "libsystemd0"];
+/** Of a Redis with default settings, less the first, which may hold somebody's data. */
+const DATABASES = 15;
+/** Longer than a test file may take. */
+const DATABASE_LOCK_MS = 300_000;
 const START_TIMEOUT_MS = 15_000;
 /** The shell ends Redis when its standard input closes, which the test's end does whatever ended it (F1). */
 const GUARD = '"$@" & pid=$!; echo $pid; read -r _; kill -9 $pid; wait $pid';
@@ -74,7 +79,7 @@ let whyNot = "";
 /** Null: there is no Redis to be had here, which was said. */
 export async function startRedis(t: TestScope): Promise<RedisServer | null> {
   const given = process.env["REDIS_URL"];
-  if (given !== undefined && given !== "") return external(given);
+  if (given !== undefined && given !== "") return external(t, given);
   const binary = await binaryOr(t);
   return binary === null ? null : startOwn(t, binary, []);
 }
@@ -221,11 +226,25 @@ function isRunning(pid: number): boolean {
 
 // ---- the server of REDIS_URL
 
-async function external(url: string): Promise<RedisServer> {
-  const flush = (): Promise<void> => flushAll(url);
+/** A database of that server's for this test alone: test files run at once, and each flushes. */
+async function external(t: TestScope, given: string): Promise<RedisServer> {
+  const lockOf = (db: number): string => `lumentra-test-database-${db}`;
+  const url = new URL(given);
+  const db = await withClient(given, async (client) => {
+    for (let candidate = 1; candidate <= DATABASES; candidate++)
+      if (await client.set(lockOf(candidate), process.pid, "PX", DATABASE_LOCK_MS, "NX")) return candidate;
+    throw new Error("every database of REDIS_URL is in use by a test");
+  });
+  t.teardown(async () => {
+    await withClient(given, (client) => client.del(lockOf(db)));
+  });
+  url.pathname = `/${db}`;
+  const flush = async (): Promise<void> => {
+    await withClient(url.href, (client) => client.flushdb());
+  };
   await flush();
   return {
-    url,
+    url: url.href,
     ours: false,
     pid: null,
     stop: async () => {},
@@ -233,7 +252,7 @@ async function external(url: string): Promise<RedisServer> {
       if (!keepData) await flush();
     },
     flush,
-    forgetScripts: () => forgetScripts(url),
+    forgetScripts: () => forgetScripts(given),
   };
 }
 
