@@ -210,10 +210,12 @@ export class Call {
     this.#playout.close();
     this.#stt.close();
     for (const timer of Object.values(this.#timers)) timer?.cancel();
-    // A call whose leg was lost may go on elsewhere: the node knows when it is over (J2).
-    if (outcome.kind === "legLost") this.#journal.record({ kind: "legLost" });
-    else this.#journal.record({ kind: "callEnded", outcome, durationMs: this.#lastedMs() });
-    if (outcome.kind !== "leaseLost") this.#deps.counters.ended(outcome.kind);
+    if (outcome.kind === "legLost") {
+      // It may go on elsewhere: the node knows when it is over, and counts it then (J2).
+      this.#journal.record({ kind: "legLost" });
+    } else if (this.#journal.record({ kind: "callEnded", outcome, durationMs: this.#lastedMs() })) {
+      this.#deps.counters.ended(outcome.kind);
+    }
     this.#deps.onEnded(outcome);
   }
 

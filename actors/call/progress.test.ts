@@ -74,6 +74,7 @@ void t.test("a leg that is lost leaves the journal open, with what was heard", a
   t.match(turn, { kind: "agentTurn", cut: "legEnded", pii: { intended: REPLY } });
   t.equal(last!.kind, "legLost");
   t.equal(fixture.facts("callEnded").length, 0);
+  t.notMatch(await fixture.metricsText(), /calls_ended_total\{outcome="legLost/, "it has not ended");
 });
 
 void t.test("a hang-up, an eviction and a loss in mid-goodbye end the call", async (t) => {
