@@ -1,8 +1,11 @@
 /** Control planes over one store and one directory (or one view of it each), as processes would be: nothing is shared but those. */
+import { randomUUID } from "node:crypto";
+import type { ClientReadableStream } from "@grpc/grpc-js";
 import type { Test } from "tap";
+import { tenantSchema } from "#actors/tenants";
 import { SystemClock, seededRandom } from "#runtime/actor";
-import { RpcClient } from "#runtime/rpc";
-import { createLogger } from "#runtime/telemetry";
+import { RpcClient, codeOf, fromServiceError } from "#runtime/rpc";
+import { createLogger, silentLogger } from "#runtime/telemetry";
 import {
   ApiKeys,
   Authenticator,
@@ -10,11 +13,13 @@ import {
   NodeCredentials,
   RateLimits,
   createOperatorKey,
+  generateApiKey,
 } from "../auth/index.js";
-import type { Directory } from "../directory/index.js";
+import { type Directory, MemoryDirectory, RedisDirectory } from "../directory/index.js";
+import { startRedis } from "../directory/redis-server.fixture.js";
 import { ControlServer, createControlPlaneMetrics } from "../server/index.js";
 import { allServices } from "../server/server.fixture.js";
-import type { Store } from "../store/store.js";
+import type { Store, StoredTenantConfig } from "../store/store.js";
 import { type CallPlane, type CallPlaneOptions, createCallPlane } from "./call-plane.js";
 import { TestNode, type TestNodeOptions } from "./node.fixture.js";
 import { PageTokens } from "./requests.js";
@@ -143,6 +148,129 @@ export async function startPlanes(
       return node;
     },
   };
+}
+
+export type DirectoryKind = "memory" | "redis";
+
+export interface TestDirectories {
+  /** One per control plane. */
+  readonly directories: readonly Directory[];
+  /** All that it knew is forgotten. */
+  readonly loseMemory: () => Promise<void>;
+}
+
+/** How long nothing is granted after a loss of memory; nodes of the tests report every 100 ms. */
+export const REBUILD_TEST_MS = 1_000;
+
+/** `count` views of one directory. Null: there is no Redis to be had, which was said. */
+export async function openDirectories(
+  t: Test,
+  kind: DirectoryKind,
+  count: number,
+): Promise<TestDirectories | null> {
+  const clock = new SystemClock();
+  if (kind === "memory") {
+    const directory = new MemoryDirectory({ clock, rebuildMs: 0 });
+    t.teardown(() => directory.close());
+    return {
+      directories: Array.from({ length: count }, () => directory),
+      loseMemory: async () => directory.forget(),
+    };
+  }
+  const redis = await startRedis(t);
+  if (redis === null) return null;
+  await redis.flush();
+  const prefix = `planes-${process.pid}-${Math.floor(clock.unixMs())}`;
+  const open = (): RedisDirectory =>
+    new RedisDirectory({ url: redis.url, prefix, log: silentLogger, rebuildMs: REBUILD_TEST_MS });
+  const directories = Array.from({ length: count }, open);
+  t.teardown(() => Promise.all(directories.map((directory) => directory.close())).then(() => {}));
+  const isRebuilding = (): Promise<boolean> =>
+    directories[0]!.confirm("none", 0, "none", 1).then(
+      () => false,
+      (error: unknown) => codeOf(error) === "DIRECTORY_REBUILDING",
+    );
+  await until("a Redis that nobody has told anything", async () => !(await isRebuilding()));
+  return { directories, loseMemory: () => redis.flush() };
+}
+
+export const RESELLER = "acme";
+export const OTHER_RESELLER = "zenith";
+
+/** Two resellers; acme has the tenants dentist (of the given cap) and plumber, zenith has florist. */
+export async function seed(store: Store, caps: { tenant?: number; reseller?: number } = {}): Promise<void> {
+  await store.transaction({ kind: "operator" }, "operator:test", async (tx) => {
+    for (const id of [RESELLER, OTHER_RESELLER])
+      await tx.resellers.create({
+        id,
+        name: id,
+        branding: { displayName: id, logoUrl: "", primaryColor: "", supportEmail: "" },
+        limits: { concurrentCalls: caps.reseller ?? 1_000, tenants: 10 },
+        suspended: false,
+      });
+    for (const [id, resellerId] of [
+      ["dentist", RESELLER],
+      ["plumber", RESELLER],
+      ["florist", OTHER_RESELLER],
+    ] as const)
+      await tx.tenants.create({ id, resellerId, suspended: false, config: configOf(caps.tenant ?? 1_000) });
+  });
+}
+
+export function configOf(concurrentCalls: number): StoredTenantConfig {
+  const {
+    id: _id,
+    numbers: _numbers,
+    ...config
+  } = tenantSchema.parse({
+    id: "any",
+    name: "A business",
+    industry: "dentistry",
+    numbers: ["+12025550101"],
+    timeZone: "America/New_York",
+    agentName: "Ada",
+    limits: { concurrentCalls },
+  });
+  return config;
+}
+
+/** A key of a reseller with these scopes, in clear. */
+export async function resellerKey(
+  store: Store,
+  resellerId: string,
+  scopes: readonly string[],
+): Promise<string> {
+  const { key, prefix, hash } = generateApiKey();
+  const row = { id: randomUUID(), resellerId, name: "test", prefix, scopes, expiresAt: null };
+  await store.transaction({ kind: "operator" }, "operator:test", (tx) => tx.apiKeys.create(row, hash));
+  return key;
+}
+
+/** What a watcher is told, as it comes; failures by their code. */
+export class Watched<Message> {
+  readonly heard: Message[] = [];
+  how: string | null = null;
+  readonly #stream: ClientReadableStream<Message>;
+
+  constructor(stream: ClientReadableStream<Message>) {
+    this.#stream = stream;
+    stream.on("data", (message: Message) => this.heard.push(message));
+    stream.on("end", () => {
+      this.how ??= "ended";
+    });
+    stream.on("error", (error) => {
+      this.how = codeOf(fromServiceError(error));
+    });
+  }
+
+  async ends(): Promise<string> {
+    await until("the watch to end", () => this.how !== null);
+    return this.how!;
+  }
+
+  cancel(): void {
+    this.#stream.cancel();
+  }
 }
 
 /** Waits until something is so that nobody says when it is. */

@@ -2,6 +2,8 @@
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 import { LumentraError } from "#runtime/errors";
 
+const RESET_SHOWS_MS = 50;
+
 /**
  * Hands over each message and waits for it before the next is read, so that a sender who is quicker than we are is
  * held back by the transport. "ended": the other side said that it has no more; "gone": it went without a word.
@@ -25,7 +27,9 @@ export async function readEach<Message, Answer>(
     return "gone"; // cancelled, or the connection broke
   }
   if (failure !== null) throw failure.error;
-  return call.cancelled ? "gone" : "ended";
+  // A reset ends the readable side too, and only then says that it was one; who has ended well waits for our status.
+  await new Promise((resolve) => setTimeout(resolve, RESET_SHOWS_MS));
+  return call.cancelled || call.destroyed ? "gone" : "ended";
 }
 
 /**

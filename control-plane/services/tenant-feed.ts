@@ -71,7 +71,7 @@ export class TenantFeed {
     const from = this.#openToken(call.request.resumeToken);
     const watcher = new Watcher(call, caller, (number) => this.#sealToken(number));
     const { metrics } = this.#options;
-    await this.#readOnce();
+    await this.#catchUp();
     this.#watchers.add(watcher); // F1
     metrics.tenantWatchers.set(this.#watchers.size);
     try {
@@ -130,13 +130,11 @@ export class TenantFeed {
     }
   }
 
-  /** The reader has looked at least once, and its place is known. */
-  async #readOnce(): Promise<void> {
-    while (this.#last === null) {
-      this.#look();
-      await this.#reading;
-      if (this.#last === null) throw new LumentraError("STORE_UNAVAILABLE", "tenants cannot be read");
-    }
+  /** The reader looks once more, so that what the state will hold is not told again as a change. */
+  async #catchUp(): Promise<void> {
+    this.#look();
+    await this.#reading;
+    if (this.#last === null) throw new LumentraError("STORE_UNAVAILABLE", "tenants cannot be read");
   }
 
   #look(): void {

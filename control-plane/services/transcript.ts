@@ -39,13 +39,8 @@ export class Transcript {
     return this.#turns;
   }
 
-  #addAgentTurn(event: Extract<JournalEvent, { kind: "agentTurn" }>): void {
-    const { turn, cut, pii, atUnixMs } = event;
-    const before = this.#resumed;
-    this.#resumed = null;
-    // The new owner may count what was heard before it came into the same turn: said once, it stands here once.
-    if (before !== null && before.turn === turn && pii.heard.startsWith(before.heard))
-      this.#turns.splice(before.index, 1);
+  #addAgentTurn({ turn, cut, pii, atUnixMs }: Extract<JournalEvent, { kind: "agentTurn" }>): void {
+    this.#dropRepeated(turn, pii.heard);
     this.#push("SPEAKER_AGENT", pii.heard, atUnixMs, cut === "bargeIn");
   }
 
@@ -54,8 +49,17 @@ export class Transcript {
     const { turn, pii, atUnixMs } = this.#open;
     this.#open = null;
     if (pii.heard === "") return;
+    this.#dropRepeated(turn, pii.heard);
     this.#resumed = { turn, index: this.#turns.length, heard: pii.heard };
     this.#push("SPEAKER_AGENT", pii.heard, atUnixMs, false);
+  }
+
+  /** The new owner may count what was heard before it came into the same turn: said once, it stands here once. */
+  #dropRepeated(turn: number, heard: string): void {
+    const before = this.#resumed;
+    this.#resumed = null;
+    if (before !== null && before.turn === turn && heard.startsWith(before.heard))
+      this.#turns.splice(before.index, 1);
   }
 
   #push(

@@ -59,12 +59,20 @@ export async function migrate(options: MigrateOptions): Promise<readonly string[
       await apply(client, migration);
       options.log.info({ migration: migration.name }, "migration applied");
     }
+    await client.query(LET_APP_LOOK);
     await setPassword(client, options.appUrl);
     return pending.map(({ name }) => name);
   } finally {
     await client.end();
   }
 }
+
+/** A control plane asks, as the login role, whether migrations wait. The first of them makes that role. */
+const LET_APP_LOOK = `DO $$ BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lumentra_app') THEN
+    GRANT SELECT ON lumentra.migrations TO lumentra_app;
+  END IF;
+END $$`;
 
 /** Names of migrations that wait. @throws LumentraError MIGRATION_HISTORY_EDITED */
 export async function pendingMigrations(client: ClientBase, folder = FOLDER): Promise<readonly string[]> {
