@@ -273,8 +273,13 @@ export class JournalSender {
       return;
     }
     this.#deps.log.error({ callId: batch.callId }, "a journal event cannot be stored; it is set aside");
-    void this.#deps.spool.setAside(queue.events.map(({ event }) => event));
-    this.#giveUp(batch, queue, "invalid");
+    queue.inFlight = queue.events.length; // nothing of the call is sent while it is written
+    void this.#deps.spool.setAside(queue.events.map(({ event }) => event)).then(() => {
+      queue.inFlight = 0;
+      if (this.#isClosed) return;
+      this.#giveUp(batch, queue, "invalid");
+      this.#pump();
+    });
   }
 
   /** Settles the head of a call's queue, and lets the call wait at the end of the line. */

@@ -12,9 +12,14 @@ import type { PhoneCall } from "#bench/caller";
 import { type TestNode, startTestNode } from "../node.fixture.js";
 import { FakeControlPlane } from "./control-plane.fixture.js";
 
+// Mostly waiting for speech to be spoken: side by side.
+t.jobs = 3;
+
 async function startPlane(t: Test): Promise<FakeControlPlane> {
   const plane = new FakeControlPlane();
-  for (const tenant of parseTenantsFile("config/tenants.json")) plane.setTenant(tenant);
+  for (const tenant of parseTenantsFile("config/tenants.json")) {
+    plane.setTenant({ ...tenant, greeting: `This is ${tenant.name}.` });
+  }
   await plane.start();
   t.teardown(() => plane.stop());
   return plane;
@@ -66,7 +71,7 @@ function isWhole(t: Test, journal: readonly JournalEvent[], what: string): void 
   );
 }
 
-void t.test("a call by the book: placed, confirmed, journaled, released", async (t) => {
+void t.test("a call by the book: placed, confirmed, journaled, released", { buffered: true }, async (t) => {
   const plane = await startPlane(t);
   const member = await startMember(t, plane);
   await until(() => plane.nodes.has("node-a"));
@@ -93,6 +98,7 @@ void t.test("a call by the book: placed, confirmed, journaled, released", async 
 
 void t.test(
   "the control plane goes away in mid-call and comes back: callers notice nothing, nothing is lost",
+  { buffered: true },
   async (t) => {
     const plane = await startPlane(t);
     const member = await startMember(t, plane);
@@ -124,6 +130,7 @@ void t.test(
 
 void t.test(
   "a node that starts while nobody answers serves the tenants it knew, and hands over what was spooled",
+  { buffered: true },
   async (t) => {
     const directory = mkdtempSync(join(tmpdir(), "lumentra-member-"));
     t.teardown(() => rmSync(directory, { recursive: true, force: true }));
@@ -158,35 +165,43 @@ void t.test(
   },
 );
 
-void t.test("tenants change while the node serves: new, changed, suspended, gone", async (t) => {
-  const plane = await startPlane(t);
-  const member = await startMember(t, plane);
-  const [dentist] = parseTenantsFile("config/tenants.json");
-  const outcome = async () => (await (await member.call()).ended).outcome.kind;
-  const isRejected = async (): Promise<void> => {
-    while ((await outcome()) !== "rejected");
-  };
-  plane.setTenant({ ...dentist!, instructions: "suspended", overflow: { kind: "busy" } });
-  await isRejected();
-  t.match((await member.admin("/metrics")).text, /admission_refusals_total\{reason="suspended"\} [1-9]/);
-  plane.setTenant({ ...dentist!, greeting: "Welcome to the new place." });
-  for (;;) {
-    const call = await member.call();
-    if (call.outcome === null) {
-      await call.waitForReply(0);
-      t.match(call.heardText(), /Welcome to the new place/);
-      call.hangUp();
-      break;
+void t.test(
+  "tenants change while the node serves: new, changed, suspended, gone",
+  { buffered: true },
+  async (t) => {
+    const plane = await startPlane(t);
+    const member = await startMember(t, plane);
+    const [dentist] = parseTenantsFile("config/tenants.json");
+    const outcome = async () => (await (await member.call()).ended).outcome.kind;
+    const isRejected = async (): Promise<void> => {
+      while ((await outcome()) !== "rejected");
+    };
+    plane.setTenant({ ...dentist!, instructions: "suspended", overflow: { kind: "busy" } });
+    await isRejected();
+    t.match((await member.admin("/metrics")).text, /admission_refusals_total\{reason="suspended"\} [1-9]/);
+    plane.setTenant({ ...dentist!, greeting: "Welcome to the new place." });
+    for (;;) {
+      const call = await member.call();
+      if (call.outcome === null) {
+        await call.waitForReply(0);
+        t.match(call.heardText(), /Welcome to the new place/);
+        call.hangUp();
+        break;
+      }
+      await call.ended;
     }
-    await call.ended;
-  }
-  plane.deleteTenant(dentist!.id);
-  await isRejected();
-  t.match((await member.admin("/metrics")).text, /admission_refusals_total\{reason="unknownNumber"\} [1-9]/);
-});
+    plane.deleteTenant(dentist!.id);
+    await isRejected();
+    t.match(
+      (await member.admin("/metrics")).text,
+      /admission_refusals_total\{reason="unknownNumber"\} [1-9]/,
+    );
+  },
+);
 
 void t.test(
   "a call whose lease is another's ends here without a word, and nothing more of it is written",
+  { buffered: true },
   async (t) => {
     const plane = await startPlane(t);
     const member = await startMember(t, plane);
@@ -208,7 +223,7 @@ void t.test(
   },
 );
 
-void t.test("operators hang up, drain and undrain", async (t) => {
+void t.test("operators hang up, drain and undrain", { buffered: true }, async (t) => {
   const plane = await startPlane(t);
   const member = await startMember(t, plane);
   await until(() => plane.nodes.has("node-a"));
@@ -238,24 +253,28 @@ void t.test("operators hang up, drain and undrain", async (t) => {
   t.pass("calls are taken again");
 });
 
-void t.test("a call placed on another node: its media goes there, and that node owns it", async (t) => {
-  const plane = await startPlane(t);
-  const [a, b] = [await startMember(t, plane, "node-a"), await startMember(t, plane, "node-b")];
-  await until(() => plane.nodes.has("node-a") && plane.nodes.has("node-b"));
-  plane.placeOn = "node-b";
-  const call = await a.call();
-  await call.waitForReply(0);
-  t.match(call.heardText(), /Bright Smile Dental/);
-  t.match([...plane.leases.values()][0], { nodeId: "node-b", live: true });
-  const callsOf = async ({ admin }: TestNode) =>
-    (JSON.parse((await admin("/calls")).text) as { calls: unknown[] }).calls.length;
-  t.equal(await callsOf(a), 0);
-  t.equal(await callsOf(b), 1);
-  call.hangUp();
-  const journal = await storedJournal(plane, call);
-  t.match(journal[0], { nodeId: "node-b" });
-  t.match(
-    (await a.admin("/metrics")).text,
-    /lumentra_placements_total\{path="remote",result="elsewhere"\} 1/,
-  );
-});
+void t.test(
+  "a call placed on another node: its media goes there, and that node owns it",
+  { buffered: true },
+  async (t) => {
+    const plane = await startPlane(t);
+    const [a, b] = [await startMember(t, plane, "node-a"), await startMember(t, plane, "node-b")];
+    await until(() => plane.nodes.has("node-a") && plane.nodes.has("node-b"));
+    plane.placeOn = "node-b";
+    const call = await a.call();
+    await call.waitForReply(0);
+    t.match(call.heardText(), /Bright Smile Dental/);
+    t.match([...plane.leases.values()][0], { nodeId: "node-b", live: true });
+    const callsOf = async ({ admin }: TestNode) =>
+      (JSON.parse((await admin("/calls")).text) as { calls: unknown[] }).calls.length;
+    t.equal(await callsOf(a), 0);
+    t.equal(await callsOf(b), 1);
+    call.hangUp();
+    const journal = await storedJournal(plane, call);
+    t.match(journal[0], { nodeId: "node-b" });
+    t.match(
+      (await a.admin("/metrics")).text,
+      /lumentra_placements_total\{path="remote",result="elsewhere"\} 1/,
+    );
+  },
+);
