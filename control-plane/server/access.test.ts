@@ -136,6 +136,39 @@ void t.test("a key revoked at another control plane stops here within seconds", 
   t.pass("it ended; a test that waits for ever is ended by the runner");
 });
 
+void t.test("a stream ends soon after its key was revoked", async (t) => {
+  const watcher = await makeKey({ resellerId: "acme", scopes: ["tenants.read"] });
+  const other = await makeKey({ resellerId: "acme", scopes: ["tenants.read"] });
+  const ended = (key: string) =>
+    new Promise<string>((resolve) => {
+      const stream = watching.connect(key).watch("TenantService", "WatchTenants", {});
+      stream.on("error", (error) => resolve((fromServiceError(error) as { code?: string }).code ?? "none"));
+      stream.resume();
+    });
+  const opened: (() => void)[] = [];
+  const services = allServices({
+    TenantService: {
+      WatchTenants: (_call, { signal }) =>
+        new Promise((resolve) => {
+          signal.addEventListener("abort", () => resolve());
+          opened.shift()?.();
+        }),
+    },
+  });
+  const both = Promise.all([1, 2].map(() => new Promise<void>((resolve) => opened.push(resolve))));
+  const watching = await startTestServer(t, {
+    services,
+    apiKeys: new ApiKeys({ store, clock, log: silentLogger }),
+  });
+  const first = ended(watcher.key);
+  const second = ended(other.key);
+  await both;
+  await store.transaction({ kind: "operator" }, "operator:test", (tx) => tx.apiKeys.revoke(watcher.id));
+  t.equal(await first, "UNAUTHENTICATED");
+  const still = await Promise.race([second, Promise.resolve("open")]);
+  t.equal(still, "open", "another key's stream goes on");
+});
+
 void t.test("when a key was last used is written", async (t) => {
   const { key, id } = await makeKey({ scopes: ["tenants.read"] });
   await ask(server.connect(key), "/lumentra.control.v1.TenantService/GetTenant");

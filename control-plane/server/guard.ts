@@ -8,7 +8,9 @@
  * Invariants
  * G1 No handler of ours runs for an RPC without annotation, and none before its caller is known to hold its scope.
  * G2 Every status that is not OK carries our details, or comes from the client's own side.
- * G3 Neither requests, answers, credentials nor what callers said reach a log line or a label.
+ * G3 A stream lasts no longer than the right to it: keys of open streams are looked at again every STREAM_CHECK_MS.
+ *    Nodes' credentials are renewed within their streams and are not.
+ * G4 Neither requests, answers, credentials nor what callers said reach a log line or a label.
  */
 import { randomUUID } from "node:crypto";
 import {
@@ -32,6 +34,8 @@ type PartialStatusObject = Parameters<ServerInterceptingCall["sendStatus"]>[0];
 
 /** Health and reflection; theirs say nothing of themselves. */
 const OTHERS_DEADLINE_MS = 5_000;
+/** How soon a stream ends whose key was revoked, expired or lost its scope; lookups are cached besides. */
+const STREAM_CHECK_MS = 3_000;
 /** Open streams of one credential: watchers and the like. */
 const STREAMS_PER_CALLER_MAX = 500;
 const REQUEST_ID_FORM = /^[\w.-]{1,64}$/;
@@ -50,6 +54,7 @@ export class Guard {
   readonly #running = new Set<GuardedCall>();
   readonly #streamsByCaller = new Map<string, number>();
   #draining = false;
+  #checkTimer: TimerHandle | null = null;
 
   constructor(options: GuardOptions) {
     this.#options = options;
@@ -71,11 +76,20 @@ export class Guard {
   /** New RPCs are refused, streams are told; unary ones go on. */
   beginDrain(): void {
     this.#draining = true;
+    this.close();
     for (const call of this.#running) if (call.isStream) call.fail(draining());
   }
 
-  /** @throws LumentraError RATE_LIMITED */
+  /** Looks at keys no more. */
+  close(): void {
+    this.#checkTimer?.cancel();
+    this.#checkTimer = null;
+  }
+
+  /** @throws LumentraError RATE_LIMITED, CONTROL_PLANE_UNREACHABLE */
   opened(call: GuardedCall, caller: string): void {
+    // The drain may have begun while the caller was being looked up.
+    if (this.#draining) throw draining();
     if (call.isStream) {
       const count = (this.#streamsByCaller.get(caller) ?? 0) + 1;
       if (count > STREAMS_PER_CALLER_MAX) {
@@ -83,6 +97,7 @@ export class Guard {
       }
       this.#streamsByCaller.set(caller, count);
       this.#options.metrics.rpcStreams.inc({ method: call.path });
+      this.#checkTimer ??= this.#options.clock.setTimer(STREAM_CHECK_MS, () => void this.#checkStreams());
     }
     this.#running.add(call);
   }
@@ -93,6 +108,14 @@ export class Guard {
     if (count === 0) this.#streamsByCaller.delete(caller);
     else this.#streamsByCaller.set(caller, count);
     this.#options.metrics.rpcStreams.dec({ method: call.path });
+    if (this.#streamsByCaller.size === 0) this.close();
+  }
+
+  /** G3. */
+  async #checkStreams(): Promise<void> {
+    await Promise.all([...this.#running].filter(({ isStream }) => isStream).map((call) => call.check()));
+    if (this.#checkTimer === null) return; // closed meanwhile
+    this.#checkTimer = this.#options.clock.setTimer(STREAM_CHECK_MS, () => void this.#checkStreams());
   }
 }
 
@@ -110,6 +133,9 @@ class GuardedCall extends ServerInterceptingCall {
   #listener: { onCancel(): void } | null = null;
   #requestId = "";
   #principal: Principal = { kind: "open" };
+  #authorization: string | undefined;
+  /** Whom its streams count for: a credential, or the address of one without. */
+  #streamsKey = "";
   #deadline: TimerHandle | null = null;
   #isDone = false;
   #hasSentMetadata = false;
@@ -164,6 +190,19 @@ class GuardedCall extends ServerInterceptingCall {
     this.#listener?.onCancel();
   }
 
+  /** Ends the stream of a key that is none any more, or has lost the scope. Never rejects. */
+  async check(): Promise<void> {
+    if (this.#principal.kind !== "operator" && this.#principal.kind !== "reseller") return;
+    try {
+      const { authenticator } = this.#guard.options;
+      this.#principal = await authenticator.authenticate(this.#authorization, "");
+      requireScope(this.#principal, rpcOptions(this.path)!.scope);
+    } catch (error) {
+      // A store that does not answer now is no reason: the key was good a moment ago.
+      if (["UNAUTHENTICATED", "PERMISSION_DENIED"].includes(codeOf(error))) this.fail(error);
+    }
+  }
+
   async #admit(metadata: Metadata): Promise<void> {
     const { authenticator, limits, log, clock } = this.#guard.options;
     const [given] = metadata.get(REQUEST_ID_KEY);
@@ -175,15 +214,14 @@ class GuardedCall extends ServerInterceptingCall {
     const address = addressOf(this.#next.getPeer());
     if (options !== undefined && !options.open) {
       const [authorization] = metadata.get("authorization");
-      this.#principal = await authenticator.authenticate(
-        typeof authorization === "string" ? authorization : undefined,
-        address,
-      );
+      this.#authorization = typeof authorization === "string" ? authorization : undefined;
+      this.#principal = await authenticator.authenticate(this.#authorization, address);
       requireScope(this.#principal, options.scope); // G1
     }
     await limits.count(this.#principal, address);
     if (this.#isDone) return; // cancelled meanwhile
-    this.#guard.opened(this, this.#callerKey);
+    this.#streamsKey = this.#principal.kind === "open" ? `open ${address}` : this.#callerKey;
+    this.#guard.opened(this, this.#streamsKey);
     const deadlineMs = isOthers ? OTHERS_DEADLINE_MS : (options?.deadlineMs ?? null);
     if (!this.isStream && deadlineMs !== null) {
       this.#deadline = clock.setTimer(deadlineMs, () =>
@@ -224,7 +262,7 @@ class GuardedCall extends ServerInterceptingCall {
     if (this.#isDone) return;
     this.#isDone = true;
     this.#deadline?.cancel();
-    this.#guard.closed(this, this.#callerKey);
+    this.#guard.closed(this, this.#streamsKey);
     this.#abort.abort(error ?? new LumentraError("DEADLINE_EXCEEDED", "the RPC is over"));
     const { log, metrics, clock } = this.#guard.options;
     const ms = clock.nowMs() - this.#startedAtMs;

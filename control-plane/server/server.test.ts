@@ -1,4 +1,6 @@
-import { credentials, Metadata } from "@grpc/grpc-js";
+import { Client, Metadata, type ServiceDefinition, credentials } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { protoPath } from "grpc-health-check";
 import t from "tap";
 import { type WatchTenantsResponse, allRpcOptions, services as definitions } from "#proto";
 import { type LumentraError, errorTable } from "#runtime/errors";
@@ -241,4 +243,62 @@ void t.test("clear text is not listened for beyond loopback", async (t) => {
   await t.resolves(
     startTestServer(t, { services: allServices({}), security: { host: "0.0.0.0", insecure: true } }),
   );
+});
+
+void t.test("a message longer than the server takes is refused with a code", async (t) => {
+  const { server } = await startTestServer(t, { services: allServices({}) });
+  const client = new definitions.NodeService(`127.0.0.1:${server.port}`, credentials.createInsecure(), {
+    "grpc.max_send_message_length": -1,
+  });
+  t.teardown(() => client.close());
+  const error = await new Promise<Error>((resolve) =>
+    client.registerNode({ bootstrapToken: "x".repeat(5_000_000) }, (error) =>
+      resolve(fromServiceError(error)),
+    ),
+  );
+  t.equal((error as LumentraError).code, "MESSAGE_TOO_LARGE");
+});
+
+void t.test("health follows what the server stands on, and reflection tells what is here", async (t) => {
+  let isUp = true;
+  const { server } = await startTestServer(t, {
+    services: allServices({}),
+    check: () => (isUp ? Promise.resolve() : Promise.reject(new Error("Postgres is gone"))),
+  });
+  const client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure());
+  t.teardown(() => client.close());
+  const health = loadSync(protoPath, { enums: String });
+  const { Check } = health["grpc.health.v1.Health"] as unknown as ServiceDefinition;
+  const status = () =>
+    new Promise<string>((resolve, reject) => {
+      const { path, requestSerialize, responseDeserialize } = Check!;
+      client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        { service: "" },
+        (error, answer) => (error === null ? resolve((answer as { status: string }).status) : reject(error)),
+      );
+    });
+  t.equal(await status(), "SERVING");
+  isUp = false;
+  while ((await status()) === "SERVING") await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(server.isServing, false);
+  isUp = true;
+  while ((await status()) !== "SERVING") await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(server.isServing, true);
+
+  const stream = client.makeBidiStreamRequest(
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    (bytes: Buffer) => bytes,
+    (bytes) => bytes.toString("latin1"),
+  );
+  const answered = new Promise<string>((resolve, reject) => {
+    stream.on("data", resolve);
+    stream.on("error", reject);
+  });
+  stream.write(Buffer.from([0x3a, 0])); // list_services: ""
+  const list = await answered;
+  stream.cancel();
+  for (const name of Object.keys(allServices({}))) t.match(list, `lumentra.control.v1.${name}`);
 });

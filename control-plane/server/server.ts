@@ -124,6 +124,7 @@ export class ControlServer {
   /** Now. */
   close(): void {
     this.#healthTimer?.cancel();
+    this.#guard.close();
     if (!this.#isClosed) this.#server.forceShutdown();
     this.#isClosed = true;
   }

@@ -1,8 +1,13 @@
 import type { ClientReadableStream } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import type { WatchTenantsResponse__Output } from "#proto";
+import type { LumentraError } from "#runtime/errors";
 import { type RpcClient, fromServiceError } from "#runtime/rpc";
-import { failureOf } from "../server/server.fixture.js";
+import { SystemClock } from "#runtime/actor";
+import { silentLogger } from "#runtime/telemetry";
+import { createControlPlaneMetrics } from "../server/index.js";
+import { allServices, failureOf, startTestServer, streamFailure } from "../server/server.fixture.js";
+import { TenantFeed } from "./tenant-feed.js";
 import { BAKERY, startTestPlane } from "./services.fixture.js";
 
 const plane = await startTestPlane(t);
@@ -147,4 +152,47 @@ void t.test("one reader serves all watchers, and all of them hear every change",
       ids.map((id) => `changed ${id}`),
     );
   }
+});
+
+void t.test("a watcher that does not read is ended; the others hear everything", async (t) => {
+  const metrics = createControlPlaneMetrics();
+  const { store } = plane.store;
+  const clock = new SystemClock();
+  const feed = new TenantFeed({
+    store,
+    clock,
+    log: silentLogger,
+    metrics,
+    key: Buffer.alloc(32),
+    queueMax: 20,
+  });
+  t.teardown(() => feed.close());
+  const services = allServices({
+    TenantService: { WatchTenants: (call, caller) => feed.watch(call, caller) },
+  });
+  const server = await startTestServer(t, { services, store });
+  const bearer = await server.nodeCredential("node-a");
+  const reader = new Watch(t, server.connect(bearer));
+  await reader.until("synced");
+  const idle = server.connect(bearer).watch("TenantService", "WatchTenants", { resumeToken: reader.token });
+  t.teardown(() => idle.cancel());
+  const failed = streamFailure(idle);
+  await new Promise((resolve) => idle.once("data", resolve));
+  idle.pause();
+  const dropped = async () => (await metrics.tenantWatchersDropped.get()).values[0]?.value ?? 0;
+  await make(acme.client, "big");
+  // Large changes, one read by the others before the next is made, until sockets and windows are full.
+  let rounds = 0;
+  for (; (await dropped()) === 0 && rounds < 400; rounds += 1) {
+    await acme.client.call("TenantService", "UpdateTenant", {
+      tenant: { id: "big", config: { instructions: `${rounds} ${"x".repeat(7_900)}` } },
+      updateMask: { paths: ["config.instructions"] },
+    });
+    await reader.until("changed big");
+  }
+  t.equal(await dropped(), 1, `after ${rounds} changes`);
+  idle.resume();
+  t.equal((fromServiceError(await failed) as LumentraError).code, "WATCHER_TOO_SLOW");
+  await make(acme.client, "last");
+  t.strictSame((await reader.until("changed last")).at(-1), "changed last");
 });

@@ -47,6 +47,8 @@ export interface TenantFeedOptions {
   readonly metrics: ControlPlaneMetrics;
   /** Seals resume tokens; of all control planes the same. */
   readonly key: Buffer;
+  /** Changes that may wait for one watcher. @default QUEUE_MAX */
+  readonly queueMax?: number;
 }
 
 export class TenantFeed {
@@ -69,7 +71,12 @@ export class TenantFeed {
   /** Resolves when the watcher is gone. @throws LumentraError PAGE_TOKEN_INVALID, WATCHER_TOO_SLOW, STORE_UNAVAILABLE */
   async watch(call: Stream, caller: Caller): Promise<void> {
     const from = this.#openToken(call.request.resumeToken);
-    const watcher = new Watcher(call, caller, (number) => this.#sealToken(number));
+    const watcher = new Watcher(
+      call,
+      caller,
+      (number) => this.#sealToken(number),
+      this.#options.queueMax ?? QUEUE_MAX,
+    );
     const { metrics } = this.#options;
     await this.#catchUp();
     this.#watchers.add(watcher); // F1
@@ -212,6 +219,7 @@ class Watcher {
   readonly #resellerId: string | null;
   /** F2. Tenants in its scope; of no use to one who sees all. */
   readonly #told = new Set<string>();
+  readonly #queueMax: number;
   #isSynced = false;
   #queue: Change[] = [];
   #isFull = false;
@@ -220,8 +228,9 @@ class Watcher {
   #end: () => void = () => {};
   #fail: (error: Error) => void = () => {};
 
-  constructor(call: Stream, caller: Caller, sealToken: (number: number) => string) {
+  constructor(call: Stream, caller: Caller, sealToken: (number: number) => string, queueMax: number) {
     this.#call = call;
+    this.#queueMax = queueMax;
     this.#sealToken = sealToken;
     this.#resellerId = caller.scope.kind === "reseller" ? caller.scope.resellerId : null;
     this.ended = new Promise((resolve, reject) => {
@@ -269,10 +278,10 @@ class Watcher {
     if (this.#isOver) return;
     if (this.isFiltered && change.row !== null && change.row.resellerId !== this.#resellerId) return; // F2
     this.#queue.push(change);
-    if (this.#queue.length > QUEUE_MAX) {
+    if (this.#queue.length > this.#queueMax) {
       this.#queue = [];
       this.#isOver = true;
-      this.#fail(new LumentraError("WATCHER_TOO_SLOW", `${QUEUE_MAX} changes waited to be read`));
+      this.#fail(new LumentraError("WATCHER_TOO_SLOW", `${this.#queueMax} changes waited to be read`));
       return;
     }
     this.#flush();
