@@ -58,6 +58,8 @@ export interface CallPlaneOptions {
   readonly reconcileMs?: number;
   /** How long a watcher of a call may leave what was sent unread. @default 10 s */
   readonly watcherPatienceMs?: number;
+  /** Between lists of calls that go on, for watchers that missed a hint. @default 10 s */
+  readonly watchRelistMs?: number;
   /** Where its metrics are registered. @default nowhere */
   readonly registry?: Registry;
 }
@@ -129,7 +131,7 @@ export function createCallPlane(options: CallPlaneOptions): CallPlane {
         commands,
         hints,
         callFeeds: new CallFeeds({ store, hints, clock }),
-        callsFeed: new CallsFeed({ store, hints, clock, log }),
+        callsFeed: new CallsFeed({ store, hints, clock, log, relistMs: options.watchRelistMs }),
         clock,
         ...(options.watcherPatienceMs !== undefined && { watcherPatienceMs: options.watcherPatienceMs }),
       }),

@@ -152,6 +152,7 @@ export function createCallService(deps: CallServiceDeps): ServiceOf<CallServiceH
         for await (const row of goingOn(tenantId, caller)) {
           if (!(await waitForRoom(call, patienceMs))) return;
           sent.set(row.id, row.nextSequence);
+          callsFeed.told(row);
           call.write({ call: message(row) });
         }
         call.write({ synced: {} });

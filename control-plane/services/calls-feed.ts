@@ -39,6 +39,7 @@ export class CallsFeed {
   readonly #hints: CallHints;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #relistMs: number;
   readonly #watches = new Set<CallsWatch>();
   readonly #dirty = new Set<string>();
   /** What watchers know of the calls that go on (K2). */
@@ -52,17 +53,27 @@ export class CallsFeed {
     readonly hints: CallHints;
     readonly clock: Clock;
     readonly log: Logger;
+    /** @default RELIST_MS */
+    readonly relistMs?: number | undefined;
   }) {
     this.#store = options.store;
     this.#hints = options.hints;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#relistMs = options.relistMs ?? RELIST_MS;
+  }
+
+  /** A watcher was told this of the store itself: should it change without a hint, K2 finds it. */
+  told(row: CallRow): void {
+    const known = this.#told.get(row.id);
+    if (row.state !== "ended" && (known === undefined || known.nextSequence < row.nextSequence))
+      this.#told.set(row.id, { nextSequence: row.nextSequence, state: row.state });
   }
 
   /** The returned function ends it. */
   async watch(watch: CallsWatch): Promise<() => void> {
     this.#watches.add(watch);
-    this.#relistTimer ??= this.#clock.setTimer(RELIST_MS, () => this.#relist());
+    this.#relistTimer ??= this.#clock.setTimer(this.#relistMs, () => this.#relist());
     const forget = await this.#hints.listen(watch.tenantId, (hint) => {
       if (watch.sees(hint)) this.#note(hint);
     });
@@ -128,7 +139,7 @@ export class CallsFeed {
       .catch((error: unknown) => this.#log.warn({ error }, "watched calls could not be listed; trying again"))
       .finally(() => {
         this.#relistTimer =
-          this.#watches.size === 0 ? null : this.#clock.setTimer(RELIST_MS, () => this.#relist());
+          this.#watches.size === 0 ? null : this.#clock.setTimer(this.#relistMs, () => this.#relist());
       });
   }
 

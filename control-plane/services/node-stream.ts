@@ -9,7 +9,8 @@
  * N1 One message is worked on at a time; the next is read when it is done, so a node cannot pile up work here.
  * N2 While the directory is away the stream stays: what is lost of reports comes again in a second, and what the
  *    directory has forgotten by then is told again (N3).
- * N3 A directory that does not know the node is told everything: registration, report, and all leases anew.
+ * N3 A directory that does not know the node is told everything: registration, an operator's drain, report, and all
+ *    leases anew.
  * N4 A lease is renewed by the node's own list of what it holds, asked for three times per lease time: what a node
  *    has forgotten to release expires.
  */
@@ -70,6 +71,8 @@ export class NodeStream {
   #lastReport: NodeReport | null = null;
   #detach: (() => void) | null = null;
   #directoryAway = false;
+  /** By an operator; a directory that lost its memory is told it again. */
+  #isDraining = false;
   #sentKeys = "";
   /** When leases were last asked for, or came unasked. */
   #leasesAtMs = Number.NEGATIVE_INFINITY;
@@ -147,6 +150,7 @@ export class NodeStream {
     const registration = registrationOf(this.#identity, hello);
     const { draining } = await directory.registerNode(registration, leaseTimeMs);
     this.#registration = registration;
+    this.#isDraining = draining;
     this.#detach = await commands.attach(registration.nodeId, (command) => this.#command(command));
     const config = this.#config();
     this.#send({ welcome: { config, draining, controlPlaneId } });
@@ -174,12 +178,12 @@ export class NodeStream {
 
   async #tellAll(registration: NodeRegistration): Promise<void> {
     const { directory, leaseTimeMs } = this.#deps;
-    const { draining } = await directory.registerNode(registration, leaseTimeMs);
     const { nodeId, incarnation } = registration;
+    const { draining } = await directory.registerNode(registration, leaseTimeMs);
+    if (this.#isDraining && !draining) await directory.setDraining(nodeId, true);
     if (this.#lastReport !== null)
       await directory.reportNode(nodeId, incarnation, this.#lastReport, leaseTimeMs);
     this.#askForLeases();
-    this.#send({ drain: { draining } });
   }
 
   async #claim({ leases, last }: NodeLeases__Output): Promise<void> {
@@ -220,6 +224,7 @@ export class NodeStream {
   #command(command: NodeCommand): boolean {
     switch (command.kind) {
       case "drain":
+        this.#isDraining = command.draining;
         return this.#send({ drain: { draining: command.draining } });
       case "hangUp":
         return this.#send({ hangUp: { callId: command.callId, reason: command.reason } });

@@ -96,7 +96,9 @@ export class TestNode {
     const mediaUrl = `wss://${this.nodeId}.example`;
     this.#stream.write({ hello: { region, version: "test", mediaUrl, capacityCalls } });
     this.#stream.write({ report: this.report });
-    await this.hears((message) => message.welcome !== null && message.welcome !== undefined);
+    await this.hears(({ welcome }) => Boolean(welcome));
+    // Asked with the first report: it has been heard.
+    await this.hears(({ reportLeases }) => Boolean(reportLeases));
     this.#timer = setInterval(() => this.sendReport(), reportMs);
   }
 

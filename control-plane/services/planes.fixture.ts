@@ -35,6 +35,7 @@ export interface ControlPlane {
   readonly client: (bearer: string | null) => RpcClient;
   /** As a process that is told to stop. */
   readonly stop: () => Promise<void>;
+  readonly isStopped: () => boolean;
 }
 
 export interface Planes {
@@ -121,6 +122,7 @@ export async function startPlanes(
         port: server.port,
         plane,
         stop,
+        isStopped: () => isStopped,
         client: (bearer) => {
           const client = new RpcClient({
             target: `127.0.0.1:${server.port}`,
@@ -145,6 +147,13 @@ export async function startPlanes(
         ...nodeOptions,
       });
       t.teardown(() => node.kill());
+      // Two looks later every placer has seen it.
+      const looks = planes.map(({ plane }) => plane.placer.stats.refreshes + 2);
+      await until("the placers to see the node", () =>
+        planes.every(
+          ({ plane, isStopped }, index) => isStopped() || plane.placer.stats.refreshes >= looks[index]!,
+        ),
+      );
       return node;
     },
   };
