@@ -8,4 +8,6 @@
  * ```
  */
 export { type RunningNode, startNode } from "./node.js";
+export { providersWithoutKey } from "./provider-settings.js";
+export { runNode } from "./run.js";
 export { type Environment, type Settings, resolveSettings, settingsSchema } from "./settings.js";

@@ -11,6 +11,12 @@
  * await emulators.stop();
  * ```
  */
+export { type Balancer, startBalancer } from "./balancer.js";
+export {
+  type ControlPlaneProcess,
+  type ControlPlaneProcessOptions,
+  startControlPlaneProcess,
+} from "./control-plane-process.js";
 export {
   type EmulatorProcess,
   type EmulatorProcessOptions,

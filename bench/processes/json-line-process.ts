@@ -81,6 +81,14 @@ export class JsonLineProcess {
     clearTimeout(kill);
   }
 
+  /** SIGKILL, and waits until it is gone. Idempotent. */
+  async kill(): Promise<void> {
+    if (!this.running) return;
+    const exited = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await exited;
+  }
+
   async #readyLine(): Promise<Readonly<Record<string, unknown>>> {
     const lines = createInterface({ input: this.#child.stdout! });
     const ready = new Promise<Readonly<Record<string, unknown>>>((resolve, reject) => {

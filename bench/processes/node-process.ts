@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inherited } from "./inherited.js";
 import { JsonLineProcess } from "./json-line-process.js";
 
 const NODE_ENTRY = fileURLToPath(new URL("../../node/main.js", import.meta.url));
@@ -22,8 +23,10 @@ export interface NodeProcess {
   readonly running: boolean;
   /** The end of its log. */
   readonly logTail: string;
-  /** Idempotent. */
+  /** Idempotent; its data folder goes too. */
   stop(): Promise<void>;
+  /** SIGKILL: as when its machine is gone. Its data folder stays until `stop`. Idempotent. */
+  kill(): Promise<void>;
 }
 
 /** Throws with the node's own words when it does not start. */
@@ -62,17 +65,10 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
         await child.stop();
         await removeData();
       },
+      kill: () => child.kill(),
     };
   } catch (error) {
     await removeData();
     throw error;
   }
-}
-
-/** What any program needs; settings of the shell we run in must not reach a node that is measured. */
-function inherited(): Record<string, string> {
-  const names = ["PATH", "HOME", "TMPDIR", "LANG", "TZ", "SystemRoot"];
-  return Object.fromEntries(
-    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-  );
 }

@@ -184,6 +184,8 @@ export function createCallService(deps: CallServiceDeps): ServiceOf<CallServiceH
           action: "update",
           resourceKind: "call",
           resourceId: callId,
+          resellerId: row.resellerId,
+          tenantId: row.tenantId,
           changes: { hungUp: true },
         }),
       );

@@ -38,11 +38,13 @@ export function auditRepository(client: ClientBase): StoreTransaction["audit"] {
       );
       return pageOf(rows.map(auditRowOf), page.size, (row) => [String(row.id)]);
     },
-    async note({ action, resourceKind, resourceId, changes }) {
-      await client.query("SELECT lumentra.note_audit($1, $2, $3, $4::jsonb)", [
+    async note({ action, resourceKind, resourceId, resellerId, tenantId, changes }) {
+      await client.query("SELECT lumentra.note_audit($1, $2, $3, $4, $5, $6::jsonb)", [
         action,
         resourceKind,
         resourceId,
+        resellerId ?? "",
+        tenantId ?? "",
         JSON.stringify(changes ?? {}),
       ]);
     },

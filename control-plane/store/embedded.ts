@@ -4,10 +4,21 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, chown, lstat, mkdir, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readFile,
+  readdir,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { createRequire } from "node:module";
 import { type AddressInfo, createServer } from "node:net";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve as resolvePath } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "pg";
 import { LumentraError } from "#runtime/errors";
@@ -54,6 +65,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const data = join(directory, "data");
   await mkdir(directory, { recursive: true });
   await chmod(directory, 0o711); // the server's user goes through it to its data
+  await requireReachable(directory);
   const passwords = await loadPasswords(directory);
   await initialise(binaries, directory, data, passwords.owner);
   const port = options.port || (await freePort());
@@ -126,6 +138,17 @@ async function loadPasswords(directory: string): Promise<{ owner: string; app: s
 /** As root the server runs as nobody, and its folder must be nobody's. */
 function identity(): { uid: number; gid: number } | Record<string, never> {
   return process.getuid?.() === 0 ? { uid: UNPRIVILEGED_ID, gid: UNPRIVILEGED_ID } : {};
+}
+
+/** As root the server's user must be able to walk to its folder, which nobody can through a home of mode 700. */
+async function requireReachable(directory: string): Promise<void> {
+  if (identity().uid === undefined) return;
+  for (let parent = dirname(resolvePath(directory)); parent !== dirname(parent); parent = dirname(parent)) {
+    if (((await stat(parent)).mode & 0o001) !== 0) continue;
+    throw failed(
+      `run as root, Postgres runs as nobody, who may not enter ${parent}: run as another user, or set LUMENTRA_DATA_DIR to a folder that everybody may enter`,
+    );
+  }
 }
 
 async function initialise(

@@ -295,11 +295,14 @@ export interface StoreTransaction {
       },
       page: PageRequest,
     ): Promise<Page<AuditRow>>;
-    /** For what is not a row here: a node's drain. */
+    /** For what is not a row here: a node's drain, a call that is hung up. A reseller notes for itself alone. */
     note(entry: {
       readonly action: "create" | "update" | "delete";
       readonly resourceKind: string;
       readonly resourceId: string;
+      /** Whose; nobody's when not given. */
+      readonly resellerId?: string;
+      readonly tenantId?: string;
       readonly changes: unknown;
     }): Promise<void>;
   };

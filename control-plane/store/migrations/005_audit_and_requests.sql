@@ -40,14 +40,17 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION lumentra.write_audit FROM PUBLIC;
 
--- For what is not a row here; of no reseller, and never of a kind that the triggers write.
-CREATE FUNCTION lumentra.note_audit(action text, kind text, id text, changes jsonb) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+-- For what is not a row here (a node's drain, a call that is hung up); never of a kind that the triggers write, and by
+-- a reseller for itself alone.
+CREATE FUNCTION lumentra.note_audit(action text, kind text, id text, reseller text, tenant text, changes jsonb)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-  IF NOT lumentra.scope_is_all() OR kind IN ('reseller', 'api_key', 'tenant', 'phone_number', 'tenant_secret') THEN
+  IF NOT (lumentra.scope_is_all() OR (reseller = lumentra.scope_reseller()) IS TRUE)
+    OR kind IN ('reseller', 'api_key', 'tenant', 'phone_number', 'tenant_secret')
+  THEN
     RAISE EXCEPTION 'not to be noted: %', kind USING ERRCODE = 'insufficient_privilege';
   END IF;
-  PERFORM lumentra.write_audit(action, kind, id, '', '', changes);
+  PERFORM lumentra.write_audit(action, kind, id, reseller, tenant, changes);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION lumentra.note_audit FROM PUBLIC;

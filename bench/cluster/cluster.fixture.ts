@@ -1,0 +1,84 @@
+/** What tests of a whole deployment share: a cluster with a tenant, callers, and what the store says afterwards. */
+import type { Test } from "tap";
+import type { JournalEvent } from "#actors/journal";
+import type { PhoneCall } from "#bench/caller";
+import { startEmulators } from "#bench/emulators";
+import { startRedis } from "../../control-plane/directory/redis-server.fixture.js";
+import { type Cluster, type ClusterOptions, plainTenant, startCluster } from "./cluster.js";
+
+export const NUMBER = "+12025550150";
+export const TENANT = "acme-dental";
+export const RESELLER = "acme";
+
+export type TestRedis = NonNullable<Awaited<ReturnType<typeof startRedis>>>;
+
+export interface TestCluster extends Cluster {
+  readonly redis: TestRedis;
+}
+
+/** Null, and said loudly, where no Redis can be had; with CI=true that fails. */
+export async function startTestCluster(
+  t: Test,
+  options: Omit<ClusterOptions, "providers" | "redisUrl"> = {},
+): Promise<TestCluster | null> {
+  const redis = await startRedis(t);
+  if (redis === null) return null;
+  const emulators = await startEmulators({ seed: 11, ttsRealtimeFactor: 50 });
+  t.teardown(() => emulators.close());
+  const cluster = await startCluster({ ...options, redisUrl: redis.url, providers: emulators.env() });
+  t.teardown(() => cluster.stop());
+  await makeTenant(cluster);
+  return { ...cluster, redis };
+}
+
+export async function makeTenant({ operator }: Cluster): Promise<void> {
+  await operator.call("ResellerService", "CreateReseller", { reseller: { id: RESELLER, name: "Acme" } });
+  await operator.call("TenantService", "CreateTenant", {
+    tenant: { id: TENANT, resellerId: RESELLER, config: plainTenant("Acme Dental") },
+  });
+  await operator.call("PhoneNumberService", "CreatePhoneNumber", {
+    phoneNumber: { number: NUMBER, tenantId: TENANT },
+  });
+}
+
+/** The store's journal of a phone's call, once it is closed. */
+export async function closedJournal(cluster: Cluster, call: PhoneCall): Promise<readonly JournalEvent[]> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const journal = await cluster.store.transaction({ kind: "operator" }, "operator:test", async (tx) => {
+      const { rows } = await tx.calls.list({ tenantId: TENANT }, { size: 500, after: null });
+      const row = rows.find(({ carrierCallId }) => carrierCallId === call.callSid);
+      return row === undefined ? [] : ((await tx.calls.journal(row.id, 0, 1_000)) ?? []);
+    });
+    if (journal.at(-1)?.kind === "callEnded") return journal;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+  throw new Error(`the journal of ${call.callSid} was not closed`);
+}
+
+const RETRY_MS = 100;
+const ATTEMPTS = 200;
+
+/** J1 and J2 over all owners a call had; the number of owners after the first. */
+export function checkJournal(t: Test, journal: readonly JournalEvent[], name: string): number {
+  t.same(
+    journal.map(({ sequence }) => sequence),
+    journal.map((_, index) => index),
+    `${name}: every event once, in order`,
+  );
+  const epochs = journal.map(({ epoch }) => epoch);
+  t.same(
+    epochs,
+    epochs.toSorted((a, b) => a - b),
+    `${name}: no old owner wrote after a new one`,
+  );
+  t.equal(journal[0]?.kind, "callStarted", `${name}: begins with its start`);
+  t.equal(journal.filter(({ kind }) => kind === "callEnded").length, 1, `${name}: ends once`);
+  return journal.filter(({ kind }) => kind === "callResumed").length;
+}
+
+/** Of some numbers, for a comment: figures of a test run are told, not judged. */
+export function percentiles(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): string => (sorted[Math.ceil(share * sorted.length) - 1] ?? NaN).toFixed(0);
+  return `p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, most ${at(1)} ms (${values.length})`;
+}

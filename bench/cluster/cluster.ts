@@ -1,0 +1,149 @@
+/**
+ * A deployment on one machine: Postgres, control planes and nodes as processes, a balancer for webhooks before the
+ * nodes, and an operator's client. Redis is the caller's to bring; without one there is one control plane.
+ */
+import { randomBytes } from "node:crypto";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createOperatorKey } from "#control-plane/auth";
+import {
+  type EmbeddedPostgres,
+  type Store,
+  migrate,
+  openStore,
+  startEmbeddedPostgres,
+} from "#control-plane/store";
+import { RpcClient } from "#runtime/rpc";
+import { createLogger } from "#runtime/telemetry";
+import {
+  type Balancer,
+  type ControlPlaneProcess,
+  type NodeProcess,
+  startBalancer,
+  startControlPlaneProcess,
+  startNodeProcess,
+} from "#bench/processes";
+
+export interface ClusterOptions {
+  /** @default 2 */
+  readonly nodes?: number;
+  /** More than one need `redisUrl`. @default 2 with Redis, else 1 */
+  readonly controlPlanes?: number;
+  readonly redisUrl?: string;
+  /** The emulators' variables. */
+  readonly providers: Readonly<Record<string, string>>;
+  readonly nodeEnvironment?: Readonly<Record<string, string>>;
+  readonly controlPlaneEnvironment?: Readonly<Record<string, string>>;
+  readonly showLog?: boolean;
+}
+
+export interface Cluster {
+  readonly nodes: readonly NodeProcess[];
+  readonly controlPlanes: readonly ControlPlaneProcess[];
+  readonly postgres: EmbeddedPostgres;
+  readonly store: Store;
+  /** As operator, over all control planes. */
+  readonly operator: RpcClient;
+  /** Where carriers send webhooks. */
+  readonly balancer: Balancer;
+  /** A client with another key. */
+  client(key: string): RpcClient;
+  stop(): Promise<void>;
+}
+
+/** A tenant's configuration as little as will do, in English, for tests and benches. */
+export function plainTenant(name: string, concurrentCalls = 1_000): Record<string, unknown> {
+  return {
+    name,
+    industry: "dental practice",
+    timeZone: "America/New_York",
+    agentName: "Ava",
+    greeting: "Hello, this is {agent} at {business}.",
+    facts: { Parking: "There is free parking behind the building." },
+    limits: { concurrentCalls },
+  };
+}
+
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const { redisUrl, providers } = options;
+  const controlPlaneCount = options.controlPlanes ?? (redisUrl === undefined ? 1 : 2);
+  const folder = await mkdtemp(join(tmpdir(), "lumentra-cluster-"));
+  await chmod(folder, 0o711); // as root, the embedded Postgres is nobody's
+  const stops: (() => Promise<unknown> | void)[] = [() => rm(folder, { recursive: true, force: true })];
+  const stop = async (): Promise<void> => {
+    for (const one of stops.splice(0).reverse()) await one();
+  };
+  try {
+    const log = createLogger({ level: "silent", name: "cluster" });
+    const postgres = await startEmbeddedPostgres({ directory: join(folder, "postgres"), durable: false });
+    stops.push(() => postgres.stop());
+    const { ownerUrl, appUrl } = postgres;
+    await migrate({ ownerUrl, appUrl, log });
+    const secretKeys = `k1:${randomBytes(32).toString("base64")}`;
+    const store = openStore({ url: appUrl, secretKeys, log });
+    stops.push(() => store.close());
+    const operatorKey = await createOperatorKey(store, "cluster");
+
+    const shared = { LUMENTRA_BOOTSTRAP_TOKEN: randomBytes(24).toString("base64url") };
+    const startControlPlane = () =>
+      startControlPlaneProcess({
+        showLog: options.showLog ?? false,
+        environment: {
+          ...shared,
+          LUMENTRA_CLUSTER_KEY: clusterKey,
+          LUMENTRA_SECRET_KEYS: secretKeys,
+          DATABASE_URL: appUrl,
+          ...(redisUrl !== undefined && { REDIS_URL: redisUrl }),
+          LUMENTRA_RATE_LIMIT_PER_S: "100000",
+          LUMENTRA_LOG_LEVEL: "warn",
+          ...options.controlPlaneEnvironment,
+        },
+      });
+    const clusterKey = randomBytes(32).toString("base64");
+    const controlPlanes = await Promise.all(Array.from({ length: controlPlaneCount }, startControlPlane));
+    stops.push(() => Promise.all(controlPlanes.map((one) => one.stop())));
+    const target = controlPlanes.map(({ address }) => address).join(",");
+
+    const balancer = await startBalancer();
+    stops.push(() => balancer.close());
+    const nodes = await Promise.all(
+      Array.from({ length: options.nodes ?? 2 }, (_, index) =>
+        startNodeProcess({
+          showLog: options.showLog ?? false,
+          environment: {
+            ...providers,
+            ...shared,
+            LUMENTRA_CONTROL_PLANE: target,
+            LUMENTRA_NODE_ID: `node-${index + 1}`,
+            LUMENTRA_WEBHOOK_URL: balancer.url,
+            LUMENTRA_SHARDS: "1",
+            LUMENTRA_LOG_LEVEL: "warn",
+            ...options.nodeEnvironment,
+          },
+        }),
+      ),
+    );
+    stops.push(() => Promise.all(nodes.map((one) => one.stop())));
+    balancer.setBackends(nodes.map(({ edgeUrl }) => new URL(edgeUrl).host));
+
+    const client = (key: string): RpcClient => {
+      const rpc = new RpcClient({ target, security: { insecure: false }, bearer: () => key });
+      stops.push(() => rpc.close());
+      return rpc;
+    };
+    return {
+      nodes,
+      controlPlanes,
+      postgres,
+      store,
+      operator: client(operatorKey),
+      balancer,
+      client,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

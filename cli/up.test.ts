@@ -1,0 +1,161 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import t, { type Test } from "tap";
+import { placeCall } from "#bench/caller";
+
+const CLI = "dist/cli/main.js";
+
+interface Up {
+  readonly child: ChildProcess;
+  readonly edgeUrl: string;
+  readonly address: string;
+  /** Everything it has printed on standard error. */
+  printed(): string;
+  readonly exited: Promise<number | null>;
+}
+
+/** `lumentra up` on free ports, over this folder. */
+async function startUp(t: Test, folder: string): Promise<Up> {
+  const child = spawn(process.execPath, [CLI, "up"], {
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      LUMENTRA_DATA_DIR: folder,
+      LUMENTRA_EDGE_HOST: "127.0.0.1",
+      LUMENTRA_EDGE_PORT: "0",
+      LUMENTRA_ADMIN_PORT: "0",
+      LUMENTRA_GRPC_PORT: "0",
+      LUMENTRA_CONTROL_PLANE_ADMIN_PORT: "0",
+      LUMENTRA_SHARDS: "1",
+      LUMENTRA_DRAIN_GRACE_S: "0",
+      LUMENTRA_LOG_LEVEL: "warn",
+      LUMENTRA_READY_JSON: "true",
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let text = "";
+  child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
+  t.teardown(async () => {
+    child.kill("SIGTERM");
+    await exited;
+  });
+  const lines = createInterface({ input: child.stdout });
+  const ports = await new Promise<{ edgePort: number; grpcPort: number }>((resolve, reject) => {
+    lines.on("line", (line) => resolve(JSON.parse(line) as { edgePort: number; grpcPort: number }));
+    void exited.then((code) => reject(new Error(`up ended with ${code}: ${text}`)));
+  });
+  return {
+    child,
+    edgeUrl: `http://127.0.0.1:${ports.edgePort}`,
+    address: `127.0.0.1:${ports.grpcPort}`,
+    printed: () => text,
+    exited,
+  };
+}
+
+function lumentra(
+  environment: Readonly<Record<string, string>>,
+  ...parameters: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [CLI, ...parameters],
+      { env: { PATH: process.env["PATH"] ?? "", ...environment } },
+      (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+    );
+  });
+}
+
+void t.test("a newcomer's first minutes, and the second start", { timeout: 140_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "lumentra-up-"));
+  chmodSync(folder, 0o711); // as root, the embedded Postgres is nobody's
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const up = await startUp(t, folder);
+  const [, key = ""] = /export LUMENTRA_API_KEY=(lk_\S+)/.exec(up.printed()) ?? [];
+  t.match(key, /^lk_\w{8}_[\w-]{43}$/, "the key is printed, ready to paste");
+  t.match(up.printed(), /emulated/, "and what is emulated");
+  t.equal(statSync(join(folder, "up.json")).mode & 0o077, 0, "what it keeps is its user's alone");
+  const own = { LUMENTRA_API_ADDRESS: up.address, LUMENTRA_API_KEY: key };
+  const json = async (...parameters: string[]): Promise<unknown> => {
+    const { code, stdout, stderr } = await lumentra(own, "--json", ...parameters);
+    t.equal(code, 0, `${parameters.join(" ")} ${stderr}`);
+    return JSON.parse(stdout);
+  };
+
+  const call = await placeCall({ nodeUrl: up.edgeUrl, to: "+12025550101" });
+  await call.waitForReply(0);
+  const live = (await json("call", "list", "--state", "live")) as { id: string }[];
+  t.equal(live.length, 1, "the call is seen while it lasts");
+  await json("call", "hang-up", live[0]!.id);
+  t.equal((await call.ended).outcome.kind, "agentHungUp", "and is ended from the terminal");
+  t.match(call.heardText(), /bye/i, "with a goodbye");
+  const [ended] = (await poll(
+    () => json("call", "list"),
+    (rows) => (rows as { outcome: string }[])[0]?.outcome !== "",
+  )) as { outcome: string }[];
+  t.equal(ended?.outcome, "operatorHungUp");
+
+  t.match(await json("tenant", "list"), [{ id: "bright-smile-dental" }, { id: "trattoria-lucia" }]);
+  t.match(await json("tenant", "suspend", "trattoria-lucia"), { suspended: true });
+  t.match(await json("number", "move", "+12025550102", "bright-smile-dental"), {
+    tenantId: "bright-smile-dental",
+  });
+  t.match(await json("usage", "--by", "tenant"), [{ tenantId: "bright-smile-dental", calls: 1 }]);
+  const table = await lumentra(own, "tenant", "list");
+  t.match(table.stdout, /bright-smile-dental.*Bright Smile Dental.*active/, "people get a table");
+
+  t.equal((await lumentra(own, "tenant", "get", "nobody")).code, 3, "no such thing");
+  t.equal((await lumentra(own, "node", "list")).code, 4, "not with this key");
+  t.equal((await lumentra({ ...own, LUMENTRA_API_KEY: "lk_wrong" }, "tenant", "list")).code, 4);
+  t.equal((await lumentra({ ...own, LUMENTRA_API_ADDRESS: "127.0.0.1:1" }, "tenant", "list")).code, 5);
+  t.equal((await lumentra(own, "tenant", "lisst")).code, 2, "wrong usage");
+  t.equal((await lumentra({ ...own, LUMENTRA_EGDE: "1" }, "tenant", "list")).code, 2, "an unknown setting");
+  const help = await lumentra({}, "key", "create", "--help");
+  t.equal(help.code, 0);
+  t.match(help.stdout, /Example:/);
+
+  up.child.kill("SIGTERM");
+  t.equal(await up.exited, 0, "it drains and ends well");
+  t.notOk(readFileSync(join(folder, "up.json"), "utf8").includes(key), "the key is kept nowhere");
+
+  const again = await startUp(t, folder);
+  t.notMatch(again.printed(), /LUMENTRA_API_KEY/, "keys are shown once");
+  const later = { ...own, LUMENTRA_API_ADDRESS: again.address };
+  const { stdout } = await lumentra(later, "--json", "call", "list");
+  t.match(JSON.parse(stdout), [{ outcome: "operatorHungUp" }], "what happened before is still there");
+});
+
+void t.test("doctor finds what is wrong and says what to do", async (t) => {
+  const environment = { LUMENTRA_DATA_DIR: mkdtempSync(join(tmpdir(), "lumentra-doctor-")) };
+  t.teardown(() => rmSync(environment.LUMENTRA_DATA_DIR, { recursive: true, force: true }));
+  const broken = await lumentra(
+    { ...environment, DATABASE_URL: "postgres://u:p@127.0.0.1:1/x", REDIS_URL: "redis://127.0.0.1:1" },
+    "--json",
+    "doctor",
+  );
+  t.equal(broken.code, 1);
+  const results = JSON.parse(broken.stdout) as { name: string; verdict: string; remedy: string }[];
+  const verdicts = Object.fromEntries(results.map(({ name, verdict }) => [name, verdict]));
+  t.match(verdicts, { "Node.js": "ok", settings: "ok", Postgres: "fail", Redis: "fail", Deepgram: "warn" });
+  t.same(
+    results.filter(({ verdict, remedy }) => verdict !== "ok" && remedy === ""),
+    [],
+    "each has a remedy",
+  );
+  t.notMatch(broken.stdout, /u:p@/, "and no password");
+  const wrong = await lumentra({ ...environment, LUMENTRA_EDGE_PORT: "x" }, "--json", "doctor");
+  t.equal(wrong.code, 1);
+  t.match(wrong.stdout, /LUMENTRA_EDGE_PORT must be a whole number/);
+});
+
+async function poll(ask: () => Promise<unknown>, holds: (answer: unknown) => boolean): Promise<unknown> {
+  for (let attempt = 0; ; attempt += 1) {
+    const answer = await ask();
+    if (holds(answer) || attempt === 20) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
