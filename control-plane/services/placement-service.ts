@@ -76,13 +76,27 @@ export function createPlacementService(deps: PlacementServiceDeps): ServiceOf<Pl
       knownEpoch: row?.epoch ?? 0,
       resume: true,
     });
-    if (placement.kind === "placed" && before !== null && before.epoch < placement.lease.epoch)
-      await commands.tell(before.nodeId, {
-        kind: "leaseLost",
-        callId: before.callId,
-        epoch: placement.lease.epoch,
-      });
+    if (placement.kind !== "placed") return answer(placement);
+    const { lease } = placement;
+    if (row !== null) await fence(row, lease, caller);
+    if (before !== null && before.epoch < lease.epoch && before.nodeId !== lease.nodeId)
+      await commands.tell(before.nodeId, { kind: "leaseLost", callId: before.callId, epoch: lease.epoch });
     return answer(placement);
+  }
+
+  /**
+   * The new owner goes on from the journal as it reads it next, so that nothing of another node's may be added to it
+   * from here on: it would take the new owner's sequences. A node that takes its own call back has the rest of the
+   * journal itself, and still hands it over.
+   */
+  async function fence(row: CallRow, { callId, epoch, nodeId }: Lease, { actor }: Caller): Promise<void> {
+    if (row.nodeId === nodeId) return;
+    try {
+      await store.transaction({ kind: "system" }, actor, (tx) => tx.calls.append(callId, epoch, nodeId, []));
+    } catch (error) {
+      if (!(error instanceof LumentraError) || error.code !== "STORE_UNAVAILABLE") throw error;
+      log.warn({ error, callId }, "a call's former owner is not kept from its journal yet");
+    }
   }
 
   /** Null also while Postgres is away: the directory knows live calls, and a resume cannot wait. */
