@@ -83,6 +83,8 @@ export class ControlConnection {
   readonly #deps: ControlConnectionDeps;
   #state: State = { name: "idle" };
   #credential: string | null = null;
+  /** The one that the stream was opened with. */
+  #streamCredential: string | null = null;
   #attempt = 0;
   #reportIntervalMs = DEFAULT_REPORT_INTERVAL_MS;
   #isClosed = false;
@@ -168,6 +170,7 @@ export class ControlConnection {
       this.#ended(stream, new LumentraError("DEADLINE_EXCEEDED", "no welcome came"));
       stream.cancel();
     });
+    this.#streamCredential = this.#credential;
     this.#enter({ name: "greeting", stream, deadline });
     stream.write({ hello: hello() });
   }
@@ -214,7 +217,9 @@ export class ControlConnection {
       this.#enter({ name: "replaced" });
       return obeys.onReplaced();
     }
-    if (error?.code === "UNAUTHENTICATED" || error?.code === "PERMISSION_DENIED") this.#credential = null; // L3
+    const isRefused = error?.code === "UNAUTHENTICATED" || error?.code === "PERMISSION_DENIED";
+    // L3: one that came since the stream was opened has not been tried.
+    if (isRefused && this.#credential === this.#streamCredential) this.#credential = null;
     if (this.isUp || this.#attempt === 0) log.warn({ err: error }, "the control plane's stream is gone");
     this.#wait();
   }
