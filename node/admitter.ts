@@ -46,7 +46,7 @@ export interface AdmitterDeps {
   readonly calls: LiveCalls;
   readonly suspended: SuspendedCalls;
   /** The journal of a call that another node had; null: there is none to be had. Bounded in time; may reject. */
-  readonly readJournal: ((callId: string) => Promise<readonly JournalEvent[] | null>) | null;
+  readonly readJournal: ((callId: string, epoch: number) => Promise<readonly JournalEvent[] | null>) | null;
   /** By carrier: the one account whose calls are ours; undefined for any. */
   readonly accounts: Readonly<Record<string, string | undefined>>;
   readonly pool: () => Pick<ShardPool, "reserve">;
@@ -143,7 +143,7 @@ export class Admitter {
     if (tenants.byId(tenantId) === undefined) return giveBack("its tenant is not known here");
     let resumed: LiveCall["resumed"] = null;
     if (place.resumed) {
-      const journal = await this.#journalOf(callId);
+      const journal = await this.#journalOf(callId, place.epoch);
       if (journal === null) return giveBack("its journal is not to be had");
       resumed = { gapMs: gapSince(journal, clock.unixMs()), journal };
     }
@@ -197,7 +197,7 @@ export class Admitter {
   ): Promise<AfterMedia> {
     const { suspended, journals, placement, clock, log } = this.#deps;
     const own = suspended.get(callId);
-    const journal = own === null ? await this.#journalOf(callId) : (journals.get(callId) ?? []);
+    const journal = own === null ? await this.#journalOf(callId, placed.epoch) : (journals.get(callId) ?? []);
     if (journal === null) {
       placement.release(callId, placed.epoch);
       return this.#lose(callId, tenant, "its journal is not to be had");
@@ -228,11 +228,11 @@ export class Admitter {
     return cutOff(tenant);
   }
 
-  async #journalOf(callId: string): Promise<readonly JournalEvent[] | null> {
+  async #journalOf(callId: string, epoch: number): Promise<readonly JournalEvent[] | null> {
     const { readJournal, journals, log } = this.#deps;
     if (readJournal === null) return null;
     try {
-      const journal = await readJournal(callId);
+      const journal = await readJournal(callId, epoch);
       if (journal === null || journal.length === 0) return null;
       journals.load(callId, journal);
       return journal;

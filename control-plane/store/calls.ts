@@ -20,6 +20,7 @@ export function callsRepository(client: ClientBase): StoreTransaction["calls"] {
   return {
     get: (id) => getCall(client, id),
     list: (filter, page) => listCalls(client, filter, page),
+    fence: (callId, epoch) => fenceCall(client, callId, epoch),
     journal: (callId, fromSequence, limit) => readJournal(client, callId, fromSequence, limit),
     append: (callId, epoch, nodeId, events) => appendToCall(client, callId, epoch, nodeId, events),
     lose: (callId, epoch, final, outcome) => loseCall(client, callId, epoch, final, outcome),
@@ -93,6 +94,15 @@ async function readJournal(
   );
   if (rows.length === 0) return null;
   return rows.flatMap((row) => (row.sequence === null ? [] : [journalEventOf(row)]));
+}
+
+async function fenceCall(client: ClientBase, callId: string, epoch: number): Promise<number | null> {
+  const { rows } = await client.query<{ readonly epoch: number }>(
+    `UPDATE lumentra.calls AS c SET epoch = greatest(c.epoch, $2) FROM lumentra.call_ids i
+     WHERE i.id = $1 AND c.id = i.id AND c.started_at = i.started_at RETURNING c.epoch`,
+    [callId, epoch],
+  );
+  return rows[0]?.epoch ?? null;
 }
 
 async function loseCall(

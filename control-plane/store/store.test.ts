@@ -70,11 +70,19 @@ void t.test("a call's journal: in order, once, under one lease after the other",
     call: { state: "live", nodeId: "node-2", resumes: 1 },
   });
   t.same(await append(5, "node-1", journal("c1", [said("late")], 5, 4)), { kind: "leaseLost", epoch: 6 });
-  t.match(await append(6, "node-2", journal("c1", [ended], 6, 4)), {
+  const fence = (epoch: number) =>
+    store.transaction(SYSTEM, "node:x", async (tx) => [
+      await tx.calls.fence("c1", epoch),
+      (await tx.calls.journal("c1", 0, 100))!.length,
+    ]);
+  t.same(await fence(7), [7, 4], "a third owner reads, and from then on");
+  t.same(await append(6, "node-2", journal("c1", [said("late too")], 6, 4)), { kind: "leaseLost", epoch: 7 });
+  t.same(await fence(6), [7, 4], "an older one fences nobody");
+  t.match(await append(7, "node-2", journal("c1", [ended], 7, 4)), {
     kind: "stored",
     call: { state: "ended", outcome: "callerHungUp" },
   });
-  t.match(await append(6, "node-2", journal("c1", [said("more")], 6, 5)), { kind: "ended" });
+  t.match(await append(7, "node-2", journal("c1", [said("more")], 7, 5)), { kind: "ended" });
   const read = await store.transaction(OPERATOR, "operator:test", (tx) => tx.calls.journal("c1", 0, 100));
   t.same(
     read!.map(({ kind }) => kind),

@@ -250,6 +250,11 @@ export interface StoreTransaction {
     get(id: string): Promise<CallRow | null>;
     /** Newest first. */
     list(filter: CallFilter, page: PageRequest): Promise<Page<CallRow>>;
+    /**
+     * From now on nothing is written under an older epoch: a new owner reads the journal after this, or what the old
+     * one still wrote would take the sequences of its own events. The epoch in force; null: no such call.
+     */
+    fence(callId: string, epoch: number): Promise<number | null>;
     /** Ascending, at most limit. null: no such call within the scope. */
     journal(callId: string, fromSequence: number, limit: number): Promise<readonly JournalEvent[] | null>;
     /**

@@ -197,14 +197,21 @@ export class ControlSide {
 
   readonly onJournal = (event: JournalEvent): void => this.#spool.append(event);
 
-  /** The whole journal of a call that another node had; null when nobody has it, or nobody can be asked. */
-  readonly readJournal = async (callId: string): Promise<readonly JournalEvent[] | null> => {
+  /**
+   * The whole journal of a call that another node had, after which that one can write nothing any more; null when
+   * nobody has it, or nobody can be asked.
+   */
+  readonly readJournal = async (callId: string, epoch: number): Promise<readonly JournalEvent[] | null> => {
     if (!this.#connection.isUp) return null;
     await Promise.race([this.#spool.drained(callId), this.#sleep(OWN_EVENTS_MS)]);
     const journal: JournalEvent[] = [];
     for (;;) {
       const fromSequence = journal.length;
-      const page = await this.#connection.rpc.call("JournalService", "ReadJournal", { callId, fromSequence });
+      const page = await this.#connection.rpc.call("JournalService", "ReadJournal", {
+        callId,
+        fromSequence,
+        epoch,
+      });
       journal.push(...page.events.map(journalEventFromProto));
       if (!page.more || page.events.length === 0) return journal;
     }
