@@ -178,8 +178,8 @@ export function createCallService(deps: CallServiceDeps): ServiceOf<CallServiceH
     async HangUpCall({ callId }, caller) {
       const row = await rowOf(callId, caller);
       if (row.state === "ended") throw new LumentraError("CALL_ENDED", `call ${callId} is over`);
-      const { scope, actor } = caller;
-      await store.transaction(scope, actor, (tx) =>
+      // Operators' log alone: a reseller's transaction may note nothing.
+      await store.transaction({ kind: "system" }, caller.actor, (tx) =>
         tx.audit.note({
           action: "update",
           resourceKind: "call",

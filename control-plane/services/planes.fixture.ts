@@ -1,6 +1,7 @@
 /** Control planes over one store and one directory (or one view of it each), as processes would be: nothing is shared but those. */
 import { randomUUID } from "node:crypto";
 import type { ClientReadableStream } from "@grpc/grpc-js";
+import { Client } from "pg";
 import type { Test } from "tap";
 import { tenantSchema } from "#actors/tenants";
 import { SystemClock, seededRandom } from "#runtime/actor";
@@ -19,6 +20,7 @@ import { type Directory, MemoryDirectory, RedisDirectory } from "../directory/in
 import { startRedis } from "../directory/redis-server.fixture.js";
 import { ControlServer, createControlPlaneMetrics } from "../server/index.js";
 import { allServices } from "../server/server.fixture.js";
+import { type TestStore, startTestStore } from "../store/store.fixture.js";
 import type { Store, StoredTenantConfig } from "../store/store.js";
 import { type CallPlane, type CallPlaneOptions, createCallPlane } from "./call-plane.js";
 import { TestNode, type TestNodeOptions } from "./node.fixture.js";
@@ -201,6 +203,24 @@ export async function openDirectories(
     );
   await until("a Redis that nobody has told anything", async () => !(await isRebuilding()));
   return { directories, loseMemory: () => redis.flush() };
+}
+
+/** A Postgres for a test file; `fresh` empties it, for the next test. */
+export async function openStores(t: Test): Promise<TestStore & { fresh(): Promise<Store> }> {
+  const opened = await startTestStore(t);
+  const fresh = async (): Promise<Store> => {
+    const owner = new Client({ connectionString: opened.ownerUrl });
+    await owner.connect();
+    try {
+      // Tenants, keys and the like hang on resellers; what has one row for ever (the change number) stays.
+      await owner.query(`TRUNCATE lumentra.resellers, lumentra.call_ids, lumentra.calls, lumentra.journal_events,
+        lumentra.usage_days, lumentra.audit_log CASCADE`);
+    } finally {
+      await owner.end();
+    }
+    return opened.store;
+  };
+  return { ...opened, fresh };
 }
 
 export const RESELLER = "acme";

@@ -1,0 +1,85 @@
+/** Calls that go on elsewhere: their lease moves, and the old owner writes nothing more. */
+import t, { type Test } from "tap";
+import { HUNG_UP, said } from "./node.fixture.js";
+import { openStores, openDirectories, seed, startPlanes, until } from "./planes.fixture.js";
+
+const stores = await openStores(t);
+
+async function cluster(t: Test, caps: { tenant?: number; reseller?: number } = {}, count = 1) {
+  const store = await stores.fresh();
+  await seed(store, caps);
+  const { directories, loseMemory } = (await openDirectories(t, "memory", count))!;
+  const planes = await startPlanes(t, { store: store, directories });
+  const operator = planes.planes[0]!.client(planes.operatorKey);
+  const ready = async (...nodeIds: string[]): Promise<void> =>
+    until("the nodes to be ready", async () => {
+      const { nodes } = await operator.call("NodeService", "ListNodes", {});
+      return nodeIds.every((id) => nodes.some((node) => node.id === id && node.state === "NODE_STATE_READY"));
+    });
+  return { store, ...planes, operator, ready, loseMemory };
+}
+
+void t.test("a resumed call moves, its old owner is told and can write nothing more", async (t) => {
+  const { node, ready, operator } = await cluster(t, {}, 2);
+  const [a, b] = [await node("node-a", { at: 0 }), await node("node-b", { at: 1 })];
+  await ready("node-a", "node-b");
+  const call = await a.begin("CA1");
+  await a.append(call, said(1));
+  const moved = await b.place({ carrierCallId: "CA1", resume: true, callId: call.callId });
+  t.match(moved, { callId: call.callId, nodeId: "node-b", resumed: true });
+  t.ok(moved.epoch > call.epoch);
+  t.equal(
+    (await a.hears(({ leaseLost }) => leaseLost?.callId === call.callId)).leaseLost?.epoch,
+    moved.epoch,
+  );
+
+  const { events, more } = await b.rpc.call("JournalService", "ReadJournal", { callId: call.callId });
+  t.same([events.length, more], [2, false]);
+  const resumed = await b.confirm(call.callId, moved.epoch);
+  resumed.nextSequence = events.length;
+  t.equal((await b.append(resumed, { kind: "callResumed", nodeId: "node-b", gapMs: 800 })).errorCode, "");
+  t.equal((await a.append(call, said(2))).errorCode, "CALL_LEASE_LOST");
+  t.equal((await b.append(resumed, HUNG_UP)).errorCode, "");
+  t.match((await operator.call("CallService", "GetCall", { callId: call.callId })).call, {
+    nodeId: "node-b",
+    resumes: 1,
+    outcome: "callerHungUp",
+  });
+  // The old owner's release releases nothing; its lease is gone.
+  t.equal(await a.release(call), false);
+  t.equal(await b.release(resumed), true);
+});
+
+void t.test(
+  "a call that placement has forgotten is resumed by its journal, above every epoch that wrote",
+  async (t) => {
+    const { node, ready, loseMemory } = await cluster(t);
+    const [a, b] = [await node("node-a"), await node("node-b")];
+    await ready("node-a", "node-b");
+    const call = await a.begin("CA1");
+    // A clock that ran ahead: the epoch in the journal is an hour from now.
+    const ahead = { ...call, epoch: call.epoch + 3_600_000 };
+    t.equal((await a.append(ahead, said(1))).errorCode, "");
+    a.held.clear();
+    await loseMemory();
+    await ready("node-a", "node-b");
+    const moved = await b.place({ carrierCallId: "CA1", resume: true, callId: call.callId });
+    t.match(moved, { callId: call.callId, nodeId: "node-b" });
+    t.ok(moved.epoch > ahead.epoch);
+  },
+);
+
+void t.test("a webhook that is repeated because its node died finds another node", async (t) => {
+  const { node, ready, operator } = await cluster(t);
+  const [a, b] = [await node("node-a"), await node("node-b")];
+  await ready("node-a", "node-b");
+  const first = await a.place({ carrierCallId: "CA1" });
+  t.equal(first.nodeId, "node-a");
+  a.kill();
+  await until("the node to be lost", async () => {
+    const { node: seen } = await operator.call("NodeService", "GetNode", { nodeId: "node-a" });
+    return seen?.state === "NODE_STATE_LOST";
+  });
+  await until("another place", async () => (await b.place({ carrierCallId: "CA1" })).nodeId === "node-b");
+  t.equal((await b.place({ carrierCallId: "CA1" })).callId, first.callId);
+});
