@@ -11,6 +11,7 @@ import {
   mkdir,
   readFile,
   readdir,
+  rename,
   rm,
   stat,
   symlink,
@@ -162,16 +163,19 @@ async function initialise(
     () => false,
   );
   if (done) return;
-  await mkdir(data, { recursive: true, mode: 0o700 });
+  // Beside it, and renamed when whole: an initdb that is killed leaves nothing that looks like a database.
+  const making = `${data}.making`;
+  await rm(making, { recursive: true, force: true });
+  await mkdir(making, { recursive: true, mode: 0o700 });
   const { uid, gid } = identity();
-  if (uid !== undefined) await chown(data, uid, gid);
+  if (uid !== undefined) await chown(making, uid, gid);
   const passwordFile = join(directory, "initdb-password");
   await writeFile(passwordFile, password, { mode: 0o600 });
   if (uid !== undefined) await chown(passwordFile, uid, gid);
   const { status, stderr } = spawnSync(
     binaries.initdb,
     [
-      `--pgdata=${data}`,
+      `--pgdata=${making}`,
       `--username=${OWNER}`,
       `--pwfile=${passwordFile}`,
       "--auth=scram-sha-256",
@@ -183,6 +187,7 @@ async function initialise(
   );
   await rm(passwordFile, { force: true });
   if (status !== 0) throw failed(`initdb ended with ${status}: ${stderr.slice(-500)}`);
+  await rename(making, data);
 }
 
 async function start(
@@ -236,7 +241,8 @@ async function start(
   });
   const probe = ownerUrl.replace(/[^/]*$/, "postgres");
   const deadlineMs = performance.now() + READY_TIMEOUT_MS;
-  while (!(await answers(probe))) {
+  // That something answers is not enough: it may be the server of another start, which has the port and the folder.
+  while (!((await lockHolder(data)) === child.pid && (await answers(probe)))) {
     if (child.exitCode !== null || child.signalCode !== null) {
       throw failed(`postgres ended with ${child.exitCode ?? child.signalCode}: ${lastLines.join(" / ")}`);
     }
@@ -249,13 +255,19 @@ async function start(
   return child;
 }
 
+const LOCK_FILE = "postmaster.pid";
+
+/** Process id in the server's lock file. */
+async function lockHolder(data: string): Promise<number | null> {
+  const text = await readFile(join(data, LOCK_FILE), "utf8").catch(() => null);
+  return text === null ? null : Number(text.split("\n")[0]);
+}
+
 async function clearStaleLock(data: string): Promise<void> {
-  const path = join(data, "postmaster.pid");
-  const text = await readFile(path, "utf8").catch(() => null);
-  if (text === null) return;
-  const pid = Number(text.split("\n")[0]);
+  const pid = await lockHolder(data);
+  if (pid === null) return;
   const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  if (!command.includes("postgres")) await rm(path, { force: true });
+  if (!command.includes("postgres")) await rm(join(data, LOCK_FILE), { force: true });
 }
 
 async function answers(url: string): Promise<boolean> {
