@@ -12,7 +12,7 @@ import {
   journalEventOf,
   type JournalRecord,
 } from "./calls-rows.js";
-import { pageOf } from "./paging.js";
+import { likeAnywhere, pageOf } from "./paging.js";
 import type { CallFilter, CallRow, Page, PageRequest, StoreTransaction } from "./store.js";
 import { costOfCall, countUsage } from "./usage-count.js";
 
@@ -55,7 +55,7 @@ async function listCalls(client: ClientBase, filter: CallFilter, page: PageReque
   where(filter.fromNumber, (p) => `c.pii_from = ${p}`);
   where(filter.toNumber, (p) => `c.pii_to = ${p}`);
   if (filter.query !== undefined && filter.query !== "") {
-    const pattern = bind(`%${escapeLike(filter.query.toLowerCase())}%`);
+    const pattern = bind(likeAnywhere(filter.query.toLowerCase()));
     conditions.push(`EXISTS (SELECT FROM lumentra.journal_events e
       WHERE e.call_id = c.id AND e.call_started_at = c.started_at
         AND e.words IS NOT NULL AND e.words LIKE ${pattern})`);
@@ -181,8 +181,4 @@ async function purgeCalls(client: ClientBase, limit: number): Promise<number> {
     [limit],
   );
   return rows[0]?.removed ?? 0;
-}
-
-function escapeLike(text: string): string {
-  return text.replaceAll(/[\\%_]/g, "\\$&").replaceAll("\u0000", "");
 }

@@ -47,6 +47,11 @@ export class KeyRing {
     return this.#keys.keys().next().value ?? null;
   }
 
+  /** All but the newest. */
+  get olderIds(): readonly string[] {
+    return [...this.#keys.keys()].slice(1);
+  }
+
   /** @throws LumentraError SECRET_KEY_MISSING when there are no keys */
   seal(text: string, belongsTo: string): Sealed {
     const keyId = this.newestId;

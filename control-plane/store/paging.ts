@@ -12,9 +12,9 @@ export function pageOf<Row>(
   return { rows: page, next: keyOf(page.at(-1)!) };
 }
 
-/** A pattern that finds `text` anywhere, with LIKE's own signs taken literally. */
+/** A pattern that finds `text` anywhere, with LIKE's own signs taken literally, and without NUL, which no text here has. */
 export function likeAnywhere(text: string): string {
-  return `%${text.replaceAll(/[\\%_]/g, (sign) => `\\${sign}`)}%`;
+  return `%${text.replaceAll("\u0000", "").replaceAll(/[\\%_]/g, (sign) => `\\${sign}`)}%`;
 }
 
 /** Columns to fields: `a_b` becomes `aB`. What the row then is, the caller says: the SQL is beside it. */

@@ -18,6 +18,8 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000;
 /** Below the shortest deadline of an RPC, so that what comes back says what was missing. */
 const CONNECT_TIMEOUT_MS = 2_000;
 const IDLE_TIMEOUT_MS = 30_000;
+/** What the server's own timeout has beyond it before we stop waiting: it, or the way to it, is gone without a word. */
+const SILENCE_MS = 2_000;
 export const ATTEMPTS_MAX = 4;
 const FIRST_BACKOFF_MS = 10;
 
@@ -28,6 +30,8 @@ export interface PoolOptions {
   readonly url: string;
   /** @default 20 */
   readonly connections?: number;
+  /** A statement's time, in ms. @default 15,000 */
+  readonly statementTimeoutMs?: number;
   readonly log: Logger;
 }
 
@@ -44,13 +48,14 @@ type TypeId = Parameters<typeof types.getTypeParser>[0];
 export class ScopedPool {
   readonly #pool: Pool;
 
-  constructor({ url, connections = 20, log }: PoolOptions) {
+  constructor({ url, connections = 20, statementTimeoutMs = STATEMENT_TIMEOUT_MS, log }: PoolOptions) {
     this.#pool = new Pool({
       connectionString: url,
       max: connections,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
+      statement_timeout: statementTimeoutMs,
+      query_timeout: statementTimeoutMs + SILENCE_MS,
       lock_timeout: LOCK_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
       application_name: "lumentra",
@@ -104,6 +109,11 @@ export class ScopedPool {
       await client.query("COMMIT");
       return result;
     } catch (error) {
+      // Nothing was heard of it: neither will be of a ROLLBACK, and the session must not be used again.
+      if (isSilence(error)) {
+        broken = error as Error;
+        throw error;
+      }
       await client.query("ROLLBACK").catch((rollbackError: Error) => {
         broken = rollbackError;
       });
@@ -124,7 +134,7 @@ export class ScopedPool {
 
   /** A connection of its own, outside transactions: for LISTEN. */
   get connectionOptions(): ClientConfig {
-    return { ...this.#pool.options, statement_timeout: 0 };
+    return { ...this.#pool.options, statement_timeout: 0, query_timeout: 0 };
   }
 
   close(): Promise<void> {
@@ -132,15 +142,25 @@ export class ScopedPool {
   }
 }
 
+/** Of `query_timeout`, which has no code. */
+function isSilence(error: unknown): boolean {
+  return error instanceof Error && error.message === "Query read timeout";
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-/** What says that the server is away, restarting or full becomes ours; the rest stays what it is. */
+/** A lock that was not had in time, a statement or a transaction that took too long. */
+const TIMEOUTS = new Set(["55P03", "57014", "25P03"]);
+
+/** What says that the server is away, restarting, full or busy becomes ours; the rest stays what it is. */
 function asStoreError(error: unknown): unknown {
   if (error instanceof LumentraError || !(error instanceof Error)) return error;
   const code = codeOf(error);
   const isAway =
+    isSilence(error) ||
+    TIMEOUTS.has(code) ||
     /^(57P0|08|53)/.test(code) ||
     /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH|EAI_AGAIN)/.test(code) ||
     /timeout exceeded when trying to connect|Connection terminated|not queryable|Client was closed/i.test(

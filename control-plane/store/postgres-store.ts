@@ -15,8 +15,10 @@ import { TenantListener } from "./tenant-listener.js";
 import { tenantRepository } from "./tenants.js";
 import { usageRepository } from "./usage.js";
 
-/** Rows that one round of upkeep removes; the next round goes on. */
-const PURGE_MAX = 1_000;
+/** Rows that one transaction of the upkeep removes or encrypts again: well within a statement's time. */
+const BATCH_MAX = 1_000;
+/** So many of them, which is 4.8 million calls a day; the next upkeep goes on. */
+const BATCHES_MAX = 200;
 /** Watchers with an older resume token start anew. */
 const DELETIONS_KEPT = "7 days";
 /** One control plane at a time does the upkeep. */
@@ -52,8 +54,7 @@ export function openStore(options: StoreOptions): Store {
   return {
     transaction: (scope, actor, work) => pool.transaction(scope, actor, (client) => work(groups(client))),
     onTenantsChanged: (heard) => listener.add(heard),
-    maintain: () =>
-      pool.transaction({ kind: "system" }, "system", (client) => upkeep(client, groups(client))),
+    maintain: () => upkeep(pool, groups),
     ping: () => pool.ping(),
     async close() {
       await listener.close();
@@ -62,16 +63,31 @@ export function openStore(options: StoreOptions): Store {
   };
 }
 
-async function upkeep(client: ClientBase, tx: StoreTransaction): Promise<void> {
-  const { rows } = await client.query<{ mine: boolean }>("SELECT pg_try_advisory_xact_lock($1) AS mine", [
-    UPKEEP_LOCK,
-  ]);
-  if (!rows[0]!.mine) return;
-  await client.query(
-    "SELECT lumentra.ensure_call_partitions(now()), lumentra.ensure_call_partitions(now() + interval '1 month')",
-  );
-  await client.query(`SELECT lumentra.forget_deletions(now() - interval '${DELETIONS_KEPT}')`);
-  await client.query(`DELETE FROM lumentra.requests WHERE at < now() - interval '${REQUEST_KEPT}'`);
-  await tx.calls.purge(PURGE_MAX);
-  await client.query("SELECT lumentra.drop_empty_call_partitions()");
+/** Step by step, each in a transaction of its own: what fails or is long undoes and holds nothing of the others. */
+async function upkeep(pool: ScopedPool, groups: (client: ClientBase) => StoreTransaction): Promise<void> {
+  /** Null: another control plane is at it. */
+  const step = <Result>(work: (client: ClientBase) => Promise<Result>): Promise<Result | null> =>
+    pool.transaction({ kind: "system" }, "system", async (client) => {
+      const { rows } = await client.query<{ mine: boolean }>("SELECT pg_try_advisory_xact_lock($1) AS mine", [
+        UPKEEP_LOCK,
+      ]);
+      return rows[0]!.mine ? work(client) : null;
+    });
+  const untilDone = async (batch: (tx: StoreTransaction) => Promise<number>): Promise<void> => {
+    for (let batches = 0; batches < BATCHES_MAX; batches += 1) {
+      if ((await step((client) => batch(groups(client)))) !== BATCH_MAX) return;
+    }
+  };
+  const prepared = await step(async (client) => {
+    await client.query(
+      "SELECT lumentra.ensure_call_partitions(now()), lumentra.ensure_call_partitions(now() + interval '1 month')",
+    );
+    await client.query(`SELECT lumentra.forget_deletions(now() - interval '${DELETIONS_KEPT}')`);
+    await client.query(`DELETE FROM lumentra.requests WHERE at < now() - interval '${REQUEST_KEPT}'`);
+    return true;
+  });
+  if (prepared === null) return;
+  await untilDone((tx) => tx.secrets.rotate(BATCH_MAX));
+  await untilDone((tx) => tx.calls.purge(BATCH_MAX));
+  await step((client) => client.query("SELECT lumentra.drop_empty_call_partitions()"));
 }

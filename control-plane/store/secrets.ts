@@ -55,9 +55,9 @@ export function secretRepository(client: ClientBase, keys: KeyRing): StoreTransa
     },
     async rotate(limit) {
       const { rows } = await client.query<SealedRow>(
-        `SELECT tenant_id, name, key_id, ciphertext FROM lumentra.tenant_secrets WHERE key_id <> $1
+        `SELECT tenant_id, name, key_id, ciphertext FROM lumentra.tenant_secrets WHERE key_id = ANY ($1)
          ORDER BY tenant_id, name LIMIT $2 FOR UPDATE SKIP LOCKED`,
-        [keys.newestId ?? "", limit],
+        [keys.olderIds, limit],
       );
       for (const row of rows) {
         const { keyId, ciphertext } = keys.seal(open(row), belongsTo(row.tenant_id, row.name));

@@ -226,7 +226,7 @@ export interface StoreTransaction {
     /** In clear. @throws LumentraError SECRET_KEY_MISSING */
     all(tenantId: string): Promise<Readonly<Record<string, string>> | null>;
     delete(tenantId: string, name: string): Promise<boolean>;
-    /** Encrypts up to `limit` secrets of older keys again with the first key; how many it did. */
+    /** Encrypts up to `limit` secrets of the ring's older keys again with its first; how many it did. */
     rotate(limit: number): Promise<number>;
   };
   readonly phoneNumbers: {
@@ -334,7 +334,7 @@ export interface Store {
   ): Promise<Result>;
   /** Calls back soon after tenants changed, by whichever control plane (LISTEN/NOTIFY); a hint to call changesAfter. */
   onTenantsChanged(listener: () => void): () => void;
-  /** Partitions for this month and the next, purge; every control plane calls it hourly, one does the work. */
+  /** Partitions for this month and the next, purge, rotation; every control plane calls it hourly, one does the work. */
   maintain(): Promise<void>;
   ping(): Promise<void>;
   close(): Promise<void>;
