@@ -80,6 +80,7 @@ function addCallCommand(program: Command, output: CommandOutput, run: (code: Pro
 
 const SUITE_SUMMARIES: Readonly<Record<string, string>> = {
   calls: "whole calls: correctness, CPU and memory per call, delay added per stage",
+  control: "the control plane: placements, journal appends, watchers; Redis too with REDIS_URL",
   placement: "simulated: a cluster's balance, refusals and time per placement",
 };
 
@@ -100,6 +101,12 @@ function addSuiteCommands(
         .option("--seed <n>", "another one is another day", whole(0, 2 ** 31), 1);
     } else {
       command.option("--seconds <s>", "how long to measure", number(0.01, 3_600), 10);
+    }
+    if (name === "control") {
+      command
+        .option("--rate <n>", "placements offered a second", whole(1, 100_000), 2_000)
+        .option("--nodes <n>", "media nodes with a stream", whole(1, 1_000), 50)
+        .option("--watchers <n>", "watchers of one tenant's calls", whole(1, 10_000), 100);
     }
     if (name === "calls") {
       command

@@ -4,7 +4,13 @@
  * Exit codes: 0 measured, 1 what was measured was wrong.
  */
 import { describeMachine, machineFacts, renderRows } from "#bench/report";
-import { type CallsOptions, type PlacementOptions, type SuiteResult, suites } from "#bench/suites";
+import {
+  type CallsOptions,
+  type ControlOptions,
+  type PlacementOptions,
+  type SuiteResult,
+  suites,
+} from "#bench/suites";
 import type { CommandOutput } from "./call.js";
 
 type SuiteName = keyof typeof suites;
@@ -14,7 +20,7 @@ export const suiteNames = Object.keys(suites) as readonly SuiteName[];
 /** Resolves with the exit code. */
 export async function runSuite(
   name: SuiteName,
-  options: CallsOptions & PlacementOptions,
+  options: CallsOptions & ControlOptions & PlacementOptions,
   output: CommandOutput,
 ): Promise<number> {
   const machine = machineFacts();

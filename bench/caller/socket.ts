@@ -11,6 +11,8 @@ import { signForm, signUpgrade } from "./signature.js";
 
 /** A carrier waits 15 s in total for a webhook's answer. */
 const WEBHOOK_TIMEOUT_MS = 15_000;
+/** A connection that breaks before the answer is tried once more, as carriers do by default. */
+const WEBHOOK_ATTEMPTS = 2;
 /** And about as long for the upgrade: two attempts of 5 s. */
 const UPGRADE_TIMEOUT_MS = 10_000;
 /** Of those that carriers play, what we read. */
@@ -44,22 +46,23 @@ export async function postWebhook(
   };
   if (authToken !== null) headers[dialect.signatureHeader] = signForm(authToken, url, parameters);
   const target = dialUrl(address, url);
-  let response: Response;
-  let body: string;
-  try {
-    response = await fetch(target, {
-      method: "POST",
-      headers,
-      body: new URLSearchParams(parameters).toString(),
-      redirect: "manual",
-      signal: AbortSignal.timeout(WEBHOOK_TIMEOUT_MS),
-    });
-    body = await response.text();
-  } catch (error) {
-    throw unreachable(address.nodeUrl, error);
+  const form = new URLSearchParams(parameters).toString();
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const response = await fetch(target, {
+        method: "POST",
+        headers,
+        body: form,
+        redirect: "manual",
+        signal: AbortSignal.timeout(WEBHOOK_TIMEOUT_MS),
+      });
+      const body = await response.text();
+      if (response.status !== 200) return { kind: "refused", status: response.status, body };
+      return { kind: "markup", xml: body };
+    } catch (error) {
+      if (attempt === WEBHOOK_ATTEMPTS) throw unreachable(address.nodeUrl, error);
+    }
   }
-  if (response.status !== 200) return { kind: "refused", status: response.status, body };
-  return { kind: "markup", xml: body };
 }
 
 /** Fetches what a `<Play>` names, as a carrier does: unsigned, following nothing. Throws what it cannot use. */

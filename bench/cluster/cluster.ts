@@ -95,7 +95,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
           LUMENTRA_SECRET_KEYS: secretKeys,
           DATABASE_URL: appUrl,
           ...(redisUrl !== undefined && { REDIS_URL: redisUrl }),
-          LUMENTRA_RATE_LIMIT_PER_S: "100000",
+          LUMENTRA_RATE_LIMIT: "100000",
           LUMENTRA_LOG_LEVEL: "warn",
           ...options.controlPlaneEnvironment,
         },
@@ -119,6 +119,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
             LUMENTRA_WEBHOOK_URL: balancer.url,
             LUMENTRA_SHARDS: "1",
             LUMENTRA_LOG_LEVEL: "warn",
+            // Everything shares one machine here: its noise must not pass for a node under strain.
+            LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
+            LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
             ...options.nodeEnvironment,
           },
         }),

@@ -20,13 +20,13 @@ export async function startBalancer(): Promise<Balancer> {
   let next = 0;
   const open = new Set<Socket>();
 
-  const join = (client: Socket, attempt: number): void => {
+  const join = (client: Socket, first: number, attempt: number): void => {
     if (attempt >= backends.length) return void client.destroy();
-    const [host, port] = backends[(next + attempt) % backends.length]!.split(":");
+    const [host, port] = backends[(first + attempt) % backends.length]!.split(":");
     const backend = connect({ host: host!, port: Number(port) });
     open.add(backend);
     backend.once("close", () => open.delete(backend));
-    const onRefused = (): void => join(client, attempt + 1);
+    const onRefused = (): void => join(client, first, attempt + 1);
     backend.once("error", onRefused);
     backend.once("connect", () => {
       backend.off("error", onRefused);
@@ -42,8 +42,8 @@ export async function startBalancer(): Promise<Balancer> {
     open.add(client);
     client.once("close", () => open.delete(client));
     client.on("error", () => client.destroy());
-    next = (next + 1) % Math.max(1, backends.length);
-    join(client, 0);
+    next += 1;
+    join(client, next, 0);
   });
   server.maxConnections = CONNECTIONS_MAX;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -8,6 +8,7 @@ import { journalEventToProto } from "#actors/journal";
 import type { AppendJournalResponse__Output, WatchCallsResponse__Output } from "#proto";
 import type { WatchTenantsResponse__Output } from "#proto";
 import { plainTenant, startCluster } from "#bench/cluster";
+import { LumentraError } from "#runtime/errors";
 import { Distribution } from "./calls-distribution.js";
 import { type FakeNode, connectFakeNode } from "./control-nodes.js";
 import type { SuiteOptions, SuiteResult } from "./suite.js";
@@ -63,6 +64,7 @@ export async function run(options: ControlOptions): Promise<SuiteResult> {
       for (let index = 0; index < (options.nodes ?? DEFAULT_NODES); index += 1) {
         nodes.push(await connectFakeNode(target, bootstrapToken, `bench-${index}`, NODE_CAPACITY));
       }
+      await placingBegins(nodes[0]!);
       const placed = await measurePlacements(nodes, options.rate ?? DEFAULT_RATE, seconds);
       rows.push(...placed.rows.map((row) => ({ directory, ...row })));
       failures.push(...placed.failures);
@@ -77,6 +79,21 @@ export async function run(options: ControlOptions): Promise<SuiteResult> {
   }
   if (redisUrl === undefined) notes.push("Redis was not measured: set REDIS_URL");
   return { name: "control", rows, notes, ...(failures.length === 0 ? {} : { failures }) };
+}
+
+/** A fresh directory grants nothing until nodes had their time to tell what they hold. */
+async function placingBegins(node: FakeNode): Promise<void> {
+  const deadlineMs = performance.now() + UNTIL_TIMEOUT_MS;
+  for (;;) {
+    try {
+      await placeOne(node, 0);
+      return;
+    } catch (error) {
+      const isBeginning = error instanceof LumentraError && error.code === "DIRECTORY_REBUILDING";
+      if (!isBeginning || performance.now() > deadlineMs) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 /** Arrivals by schedule, latency from the intended instant; each call is released when it was placed. */

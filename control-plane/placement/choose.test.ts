@@ -57,16 +57,16 @@ void t.test("every node with room is asked once, and the rounds end", async (t) 
 });
 
 void t.test(
-  "the node that asks goes first while it is at most 20 points above its region's mean",
+  "the node that asks goes first while it is at most 10 points above its region's mean",
   async (t) => {
     const first = (calls: number): readonly string[] => {
       const view = viewOf(node("asking", { calls }), node("b", { calls: 10 }), node("c", { calls: 10 }));
       return rounds(view, { preferredNodeId: "asking", region: "" }, seededRandom(SEED)).next().value!
         .nodeIds;
     };
-    // (calls + 20) / 300 is the mean: 40 calls are exactly 20 points above it.
-    t.equal(first(40)[0], "asking");
-    t.not(first(41)[0], "asking");
+    // (calls + 20) / 300 is the mean: 25 calls are exactly 10 points above it.
+    t.equal(first(25)[0], "asking");
+    t.not(first(26)[0], "asking");
   },
 );
 

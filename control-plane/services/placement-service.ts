@@ -87,12 +87,12 @@ export function createPlacementService(deps: PlacementServiceDeps): ServiceOf<Pl
   /**
    * The new owner goes on from the journal as it reads it next, so that nothing of another node's may be added to it
    * from here on: it would take the new owner's sequences. A node that takes its own call back has the rest of the
-   * journal itself, and still hands it over.
+   * journal itself, and still hands it over. Should Postgres be away, ReadJournal does it.
    */
   async function fence(row: CallRow, { callId, epoch, nodeId }: Lease, { actor }: Caller): Promise<void> {
     if (row.nodeId === nodeId) return;
     try {
-      await store.transaction({ kind: "system" }, actor, (tx) => tx.calls.append(callId, epoch, nodeId, []));
+      await store.transaction({ kind: "system" }, actor, (tx) => tx.calls.fence(callId, epoch));
     } catch (error) {
       if (!(error instanceof LumentraError) || error.code !== "STORE_UNAVAILABLE") throw error;
       log.warn({ error, callId }, "a call's former owner is not kept from its journal yet");
