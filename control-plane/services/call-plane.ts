@@ -121,6 +121,7 @@ export function createCallPlane(options: CallPlaneOptions): CallPlane {
         placer,
         tenants,
         commands,
+        clock,
         log,
         leaseTimeMs,
       }),

@@ -1,4 +1,5 @@
 /** Journals over the wire: what is acknowledged is there once and in order, and what may not be written is not. */
+import { Client } from "pg";
 import t, { type Test } from "tap";
 import { journalEventToProto } from "#actors/journal";
 import { HUNG_UP, type HeldCall, type TestNode, eventsOf, said, started } from "./node.fixture.js";
@@ -118,20 +119,37 @@ void t.test("a long journal is read in parts", async (t) => {
 void t.test("a node that sends more than is stored is held back, not forgotten", async (t) => {
   const { a } = await oneNode(t);
   const call = await a.begin("CA1");
+  // Nothing of the call is stored while somebody holds its row.
+  const owner = new Client({ connectionString: stores.ownerUrl });
+  await owner.connect();
+  await owner.query(`BEGIN; SET LOCAL lumentra.scope = 'system'; SELECT FROM lumentra.calls FOR UPDATE`);
   const batches = 3_000;
-  const stream = a.rpc.connect("JournalService", "AppendJournal");
   const acked: number[] = [];
+  let taken = 0;
+  const stream = a.rpc.connect("JournalService", "AppendJournal");
   stream.on("data", ({ batchId, errorCode }) => acked.push(errorCode === "" ? batchId : -1));
   stream.on("error", () => {}); // the test ends before it
   for (let i = 1; i <= batches; i++) {
-    const events = eventsOf(call, i, [said(i, "x".repeat(500))]).map(journalEventToProto);
-    stream.write({ batchId: i, callId: call.callId, epoch: call.epoch, events });
+    const events = eventsOf(call, i, [said(i, "x".repeat(2_000))]).map(journalEventToProto);
+    stream.write({ batchId: i, callId: call.callId, epoch: call.epoch, events }, () => taken++);
   }
+  let before = -1;
+  await until("the transport to take no more", async () => {
+    if (taken > 0 && taken === before) return true;
+    before = taken;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return false;
+  });
+  t.ok(taken < batches / 2, `${taken} of ${batches} were taken`);
+  t.same(acked, []);
+  await owner.query("ROLLBACK");
+  await owner.end();
   await until("all to be acknowledged", () => acked.length === batches);
   t.same(
     acked,
     Array.from({ length: batches }, (_, i) => i + 1),
   );
+  t.same((await sequencesOf(a, call.callId)).length, batches + 1);
   stream.end();
 });
 

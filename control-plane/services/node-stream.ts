@@ -194,8 +194,7 @@ export class NodeStream {
     const claims: LeaseClaim[] = await Promise.all(
       leases.map(async ({ callId, epoch, tenantId, carrier, carrierCallId, live }) => {
         // A claim of what the directory knows only renews it; the reseller matters when it has forgotten.
-        const facts = await tenants.get(tenantId).catch(() => null);
-        const resellerId = facts?.resellerId ?? "";
+        const resellerId = (await tenants.resellerOf(tenantId)) ?? "";
         return { callId, epoch, tenantId, resellerId, carrier, carrierCallId, live };
       }),
     );

@@ -13,6 +13,7 @@ import type {
   PlacementRefusal,
   PlacementServiceHandlers,
 } from "#proto";
+import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import { toDuration, toTimestamp } from "#runtime/rpc";
 import type { Logger } from "#runtime/telemetry";
@@ -21,11 +22,15 @@ import type { Placement, PlacementRequest, Placer } from "../placement/index.js"
 import { type Caller, type ServiceOf, nodeOf } from "../server/index.js";
 import type { CallRow, Store } from "../store/store.js";
 import type { NodeCommands } from "./node-commands.js";
+import { storeWithin } from "./patience.js";
 import { Checks, notFound } from "./requests.js";
 import type { TenantFactsCache } from "./tenant-facts.js";
 
 /** Carriers' ids have 34 characters; numbers at most 16, and SIP addresses more. */
 export const NAME_MAX_CHARS = 256;
+
+/** Of the RPC's 2 s: twice this, and the directory's own time, are within them. */
+const STORE_PATIENCE_MS = 500;
 
 export interface PlacementServiceDeps {
   readonly store: Store;
@@ -33,12 +38,13 @@ export interface PlacementServiceDeps {
   readonly placer: Placer;
   readonly tenants: TenantFactsCache;
   readonly commands: NodeCommands;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly leaseTimeMs: number;
 }
 
 export function createPlacementService(deps: PlacementServiceDeps): ServiceOf<PlacementServiceHandlers> {
-  const { store, directory, placer, tenants, commands, log, leaseTimeMs } = deps;
+  const { store, directory, placer, tenants, commands, clock, log, leaseTimeMs } = deps;
 
   async function placeNew(request: PlaceCallRequest__Output): Promise<PlaceCallResponse> {
     const facts = await tenants.get(request.tenantId);
@@ -65,12 +71,11 @@ export function createPlacementService(deps: PlacementServiceDeps): ServiceOf<Pl
     const [row, before] =
       callId === "" ? [null, null] : await Promise.all([rowOf(callId, caller), leaseOf(callId)]);
     if (row?.state === "ended") throw ended(callId);
-    const facts = await tenants.get(request.tenantId).catch(() => null);
     const placement = await placer.place({
       ...askedOf(request),
       callId: callId || randomUUID(),
       tenantId: row?.tenantId ?? request.tenantId,
-      resellerId: row?.resellerId ?? facts?.resellerId ?? "",
+      resellerId: row?.resellerId ?? (await tenants.resellerOf(request.tenantId)) ?? "",
       tenantCap: Number.MAX_SAFE_INTEGER,
       resellerCap: Number.MAX_SAFE_INTEGER,
       knownEpoch: row?.epoch ?? 0,
@@ -92,17 +97,19 @@ export function createPlacementService(deps: PlacementServiceDeps): ServiceOf<Pl
   async function fence(row: CallRow, { callId, epoch, nodeId }: Lease, { actor }: Caller): Promise<void> {
     if (row.nodeId === nodeId) return;
     try {
-      await store.transaction({ kind: "system" }, actor, (tx) => tx.calls.fence(callId, epoch));
+      const fencing = store.transaction({ kind: "system" }, actor, (tx) => tx.calls.fence(callId, epoch));
+      await storeWithin(fencing, STORE_PATIENCE_MS, clock);
     } catch (error) {
       if (!(error instanceof LumentraError) || error.code !== "STORE_UNAVAILABLE") throw error;
       log.warn({ error, callId }, "a call's former owner is not kept from its journal yet");
     }
   }
 
-  /** Null also while Postgres is away: the directory knows live calls, and a resume cannot wait. */
+  /** Null also while Postgres is away or hangs: the directory knows live calls, and a resume cannot wait. */
   async function rowOf(callId: string, { actor }: Caller): Promise<CallRow | null> {
     try {
-      return await store.transaction({ kind: "system" }, actor, (tx) => tx.calls.get(callId));
+      const reading = store.transaction({ kind: "system" }, actor, (tx) => tx.calls.get(callId));
+      return await storeWithin(reading, STORE_PATIENCE_MS, clock);
     } catch (error) {
       if (!(error instanceof LumentraError) || error.code !== "STORE_UNAVAILABLE") throw error;
       log.warn({ error, callId }, "a call is resumed without a look at its row");

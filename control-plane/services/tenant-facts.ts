@@ -4,13 +4,14 @@
  *
  * Invariants
  * T1 A change is seen at once by its notification, and after MAX_AGE_MS without it.
- * T2 While Postgres is away what was known stays good: calls are placed.
+ * T2 While Postgres is away, or hangs, what was known stays good: calls are placed, and soon.
  */
 import { LRUCache } from "lru-cache";
 import type { Clock } from "#runtime/actor";
-import { LumentraError } from "#runtime/errors";
+import { codeOf } from "#runtime/rpc";
 import type { Logger } from "#runtime/telemetry";
 import type { Store, StoreTransaction } from "../store/store.js";
+import { storeWithin } from "./patience.js";
 
 export interface TenantFacts {
   readonly resellerId: string;
@@ -28,6 +29,10 @@ interface Known {
 
 /** A reseller's limits have no notification of their own. */
 export const MAX_AGE_MS = 10_000;
+/** T2. A Postgres that hangs must not be waited for by every call and every report of a node. */
+const PATIENCE_MS = 200;
+/** … and not be asked again for this long by those who can do without. */
+const ASK_AGAIN_MS = 1_000;
 /** Facts of a tenant are 200 bytes. */
 export const TENANTS_MAX = 50_000;
 const CHANGES_PER_READ = 500;
@@ -40,6 +45,8 @@ export class TenantFactsCache {
   readonly #reading = new Map<string, Promise<TenantFacts | null>>();
   /** Bumped with each change, so that a read that began before it is not kept. */
   #generation = 0;
+  /** T2. */
+  #askAgainAtMs = Number.NEGATIVE_INFINITY;
   #lastChange: number | null = null;
   #following: Promise<void> | null = null;
   #followAgain = false;
@@ -64,13 +71,29 @@ export class TenantFactsCache {
   /** Null: no such tenant. @throws LumentraError STORE_UNAVAILABLE when nothing is known of it (T2) */
   async get(tenantId: string): Promise<TenantFacts | null> {
     const known = this.#known.get(tenantId);
-    if (known !== undefined && this.#clock.nowMs() - known.readAtMs < MAX_AGE_MS) return known.facts;
+    const nowMs = this.#clock.nowMs();
+    if (known !== undefined && nowMs - known.readAtMs < MAX_AGE_MS) return known.facts;
+    if (known === undefined) return this.#readOnce(tenantId);
+    if (nowMs < this.#askAgainAtMs) return known.facts; // T2
     try {
-      return await this.#readOnce(tenantId);
+      return await storeWithin(this.#readOnce(tenantId), PATIENCE_MS, this.#clock);
     } catch (error) {
-      if (known === undefined || !(error instanceof LumentraError) || error.code !== "STORE_UNAVAILABLE")
-        throw error;
+      if (codeOf(error) !== "STORE_UNAVAILABLE") throw error;
+      this.#askAgainAtMs = this.#clock.nowMs() + ASK_AGAIN_MS;
       return known.facts; // T2
+    }
+  }
+
+  /** What is known without asking, or within a moment; null otherwise. Never rejects. */
+  async resellerOf(tenantId: string): Promise<string | null> {
+    const known = this.#known.get(tenantId);
+    if (known !== undefined) return known.facts?.resellerId ?? null;
+    if (this.#clock.nowMs() < this.#askAgainAtMs) return null;
+    try {
+      return (await storeWithin(this.#readOnce(tenantId), PATIENCE_MS, this.#clock))?.resellerId ?? null;
+    } catch {
+      this.#askAgainAtMs = this.#clock.nowMs() + ASK_AGAIN_MS;
+      return null;
     }
   }
 
