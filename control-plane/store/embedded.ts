@@ -27,6 +27,8 @@ import { LumentraError } from "#runtime/errors";
 /** A first start runs initdb; a start after a kill replays its log. */
 const READY_TIMEOUT_MS = 30_000;
 const READY_POLL_MS = 25;
+/** A server that lost its parent writes a checkpoint; one that is used by others stays. */
+const LOCK_WAIT_MS = 5_000;
 /** A fast shutdown ends sessions and writes a checkpoint. */
 const STOP_TIMEOUT_MS = 10_000;
 const LAST_LINES_MAX = 10;
@@ -190,7 +192,20 @@ async function initialise(
   await rename(making, data);
 }
 
-async function start(
+/** Sessions of a server that was killed end a moment after it, and until then no other may start: they are waited for. */
+async function start(...parameters: Parameters<typeof startOnce>): Promise<ChildProcess> {
+  const deadlineMs = performance.now() + LOCK_WAIT_MS;
+  for (;;) {
+    try {
+      return await startOnce(...parameters);
+    } catch (error) {
+      const isOrphaned = error instanceof LumentraError && error.message.includes("shared memory block");
+      if (!isOrphaned || performance.now() > deadlineMs) throw error;
+    }
+  }
+}
+
+async function startOnce(
   binary: string,
   data: string,
   port: number,
@@ -200,7 +215,7 @@ async function start(
 ): Promise<ChildProcess> {
   // Postgres itself refuses to start beside a live server and clears what a dead one left, unless the number in the
   // file has since been given to another program of the same user: then the file is in the way.
-  await clearStaleLock(data);
+  await awaitLock(data);
   const sync = durable ? "on" : "off";
   const settings = [
     `port=${port}`,
@@ -213,7 +228,7 @@ async function start(
     "log_min_messages=warning",
   ];
   const server = ["-D", data, ...settings.flatMap((setting) => ["-c", setting])];
-  // Killed with us where util-linux can say so; elsewhere the next start finds it and waits its turn.
+  // Killed with us where util-linux can say so; elsewhere the next start finds it and says so.
   const hasSetpriv = spawnSync("setpriv", ["--version"], { stdio: "ignore" }).status === 0;
   const { uid, gid } = identity();
   const child = hasSetpriv
@@ -263,11 +278,23 @@ async function lockHolder(data: string): Promise<number | null> {
   return text === null ? null : Number(text.split("\n")[0]);
 }
 
-async function clearStaleLock(data: string): Promise<void> {
-  const pid = await lockHolder(data);
-  if (pid === null) return;
-  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  if (!command.includes("postgres")) await rm(join(data, LOCK_FILE), { force: true });
+/**
+ * Waits for a server that is on its way down, as after our being killed. A dead one's file stays: by it Postgres finds
+ * sessions that outlived their server.
+ * @throws LumentraError EMBEDDED_POSTGRES_FAILED when it stays
+ */
+async function awaitLock(data: string): Promise<void> {
+  const deadlineMs = performance.now() + LOCK_WAIT_MS;
+  for (;;) {
+    const pid = await lockHolder(data);
+    const command = pid === null ? null : await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => null);
+    if (command === null) return;
+    if (!command.includes("postgres")) return rm(join(data, LOCK_FILE), { force: true });
+    if (performance.now() > deadlineMs) {
+      throw failed(`process ${pid} serves ${data} already: end what started it, or use another folder`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
+  }
 }
 
 async function answers(url: string): Promise<boolean> {
