@@ -47,6 +47,8 @@ async function startUp(t: Test, folder: string): Promise<Up> {
     lines.on("line", (line) => resolve(JSON.parse(line) as { edgePort: number; grpcPort: number }));
     void exited.then((code) => reject(new Error(`up ended with ${code}: ${text}`)));
   });
+  // The two streams are two pipes: what was written first need not arrive first.
+  while (!text.includes("Ctrl-C drains")) await new Promise((resolve) => child.stderr.once("data", resolve));
   return {
     child,
     edgeUrl: `http://127.0.0.1:${ports.edgePort}`,
@@ -86,6 +88,15 @@ void t.test("a newcomer's first minutes, and the second start", { timeout: 140_0
     return JSON.parse(stdout);
   };
 
+  const watch = spawn(process.execPath, [CLI, "--json", "call", "watch"], {
+    env: { PATH: process.env["PATH"] ?? "", ...own },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.teardown(() => watch.kill("SIGKILL"));
+  const watched: { id: string; state: string }[] = [];
+  createInterface({ input: watch.stdout }).on("line", (line) => watched.push(JSON.parse(line) as never));
+  const watchExited = new Promise<number | null>((resolve) => watch.once("close", resolve));
+
   const call = await placeCall({ nodeUrl: up.edgeUrl, to: "+12025550101" });
   await call.waitForReply(0);
   const live = (await json("call", "list", "--state", "live")) as { id: string }[];
@@ -98,6 +109,17 @@ void t.test("a newcomer's first minutes, and the second start", { timeout: 140_0
     (rows) => (rows as { outcome: string }[])[0]?.outcome !== "",
   )) as { outcome: string }[];
   t.equal(ended?.outcome, "operatorHungUp");
+  await poll(
+    () => Promise.resolve(watched.at(-1)?.state),
+    (state) => state === "CALL_STATE_ENDED",
+  );
+  t.match(watched[0], { id: live[0]!.id, state: "CALL_STATE_LIVE" }, "the watch saw it come");
+  t.match(watched.at(-1), { id: live[0]!.id, state: "CALL_STATE_ENDED" }, "and go");
+  watch.kill("SIGINT");
+  t.equal(await watchExited, 0, "a watch is ended by Ctrl-C, and well");
+  const journal = await lumentra(own, "call", "watch", live[0]!.id);
+  t.equal(journal.code, 0, "the journal of a call that is over ends by itself");
+  t.match(journal.stdout, /call started: bright-smile-dental[^]*call ended: operatorHungUp/);
 
   t.match(await json("tenant", "list"), [{ id: "bright-smile-dental" }, { id: "trattoria-lucia" }]);
   t.match(await json("tenant", "suspend", "trattoria-lucia"), { suspended: true });

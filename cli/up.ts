@@ -103,12 +103,12 @@ export async function runUp(environment: Environment): Promise<number> {
     if (missing.length > 0) {
       say(pc.yellow(`No key for ${missing.join(", ")}: emulated. Nothing leaves this machine for them.`));
     }
+    say(banner(address, keys));
     if (settings.LUMENTRA_READY_JSON) {
       const { edgePort, adminPort } = node;
       const { grpcPort } = controlPlane;
       process.stdout.write(`${JSON.stringify({ event: "listening", edgePort, adminPort, grpcPort })}\n`);
     }
-    say(banner(address, keys));
     await ended;
   } finally {
     for (const stop of stops) await stop();

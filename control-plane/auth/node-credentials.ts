@@ -3,6 +3,7 @@
  * share, so that any of them can check what another gave out.
  */
 import { SignJWT, jwtVerify } from "jose";
+import { LRUCache } from "lru-cache";
 import type { Clock } from "#runtime/actor";
 import type { ClusterKeys } from "./secrets.js";
 
@@ -10,6 +11,8 @@ import type { ClusterKeys } from "./secrets.js";
 export const CREDENTIAL_LIFE_MS = 3_600_000;
 /** Clocks of control planes may differ by so much. */
 const CLOCK_TOLERANCE_S = 30;
+/** Checked credentials remembered: a node sends the same one with each RPC, and checking it goes over a thread pool. */
+const CHECKED_MAX = 10_000;
 const ISSUER = "lumentra";
 const AUDIENCE = "node";
 
@@ -22,6 +25,12 @@ export interface NodeIdentity {
 export class NodeCredentials {
   readonly #key: Buffer;
   readonly #clock: Clock;
+  readonly #checked = new LRUCache<
+    string,
+    { readonly identity: NodeIdentity; readonly endsAtUnixMs: number }
+  >({
+    max: CHECKED_MAX,
+  });
 
   constructor(keys: ClusterKeys, clock: Clock) {
     this.#key = keys.derive("node credential");
@@ -44,6 +53,8 @@ export class NodeCredentials {
 
   /** Null: forged, expired, or nothing of ours. */
   async verify(credential: string): Promise<NodeIdentity | null> {
+    const checked = this.#checked.get(credential);
+    if (checked !== undefined && this.#clock.unixMs() < checked.endsAtUnixMs) return checked.identity;
     try {
       const { payload } = await jwtVerify(credential, this.#key, {
         algorithms: ["HS256"],
@@ -53,7 +64,9 @@ export class NodeCredentials {
         clockTolerance: CLOCK_TOLERANCE_S,
         currentDate: new Date(this.#clock.unixMs()),
       });
-      return { nodeId: payload.sub!, incarnation: String(payload["inc"]) };
+      const identity = { nodeId: payload.sub!, incarnation: String(payload["inc"]) };
+      this.#checked.set(credential, { identity, endsAtUnixMs: payload.exp! * 1_000 });
+      return identity;
     } catch {
       return null;
     }
