@@ -31,8 +31,8 @@ for (const kind of ["memory", "redis"] as const) {
       if (opened === null) return;
       const { node, loseMemory, counts, operator } = opened;
       const [a, b] = [
-        await node("node-a", { at: 0, capacityCalls: 10 }),
-        await node("node-b", { at: 1, capacityCalls: 10 }),
+        await node("node-a", { at: 0, capacityCalls: 20 }),
+        await node("node-b", { at: 1, capacityCalls: 20 }),
       ];
       const calls: HeldCall[] = [];
       // The other one drained: a node that asks keeps its calls only while it is hardly fuller than the others.
@@ -59,11 +59,11 @@ for (const kind of ["memory", "redis"] as const) {
         return again?.callId === calls[0]!.callId;
       });
       const answers = await Promise.all(
-        Array.from({ length: 20 }, (_, i) => a.place({ carrierCallId: `CA-new${i}` })),
+        Array.from({ length: 40 }, (_, i) => a.place({ carrierCallId: `CA-new${i}` })),
       );
       const placed = answers.filter(({ refusal }) => refusal === "PLACEMENT_REFUSAL_UNSPECIFIED");
-      t.equal(placed.length, 6, "the slots left on node-a: node-b is drained still");
-      t.same(await counts(), { tenantCalls: 14, resellerCalls: 14 });
+      t.equal(placed.length, 16, "the slots left on node-a: node-b is drained still");
+      t.same(await counts(), { tenantCalls: 24, resellerCalls: 24 });
       for (const call of calls)
         t.equal((await (call.carrierCallId.startsWith("CA-a") ? a : b).append(call, said(1))).errorCode, "");
       for (const call of calls) await (call.carrierCallId.startsWith("CA-a") ? a : b).release(call);
