@@ -46,6 +46,17 @@ export async function runWithApi(
   }
 }
 
+/** Runs `work` without an API, and turns what happens into an exit code. */
+export async function runToEnd(command: Command, work: (output: Output) => Promise<void>): Promise<void> {
+  const output = createOutput(command.optsWithGlobals<GlobalOptions>().json);
+  try {
+    await work(output);
+  } catch (error) {
+    reportProblem(output, error);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
 export function reportProblem(output: Output, error: unknown): void {
   if (!(error instanceof LumentraError)) {
     output.problem(error instanceof Error ? error.message : String(error));

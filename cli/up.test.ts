@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import t, { type Test } from "tap";
 import { placeCall } from "#bench/caller";
+import { startTestStore } from "../control-plane/store/store.fixture.js";
 
 const CLI = "dist/cli/main.js";
 
@@ -149,6 +150,17 @@ void t.test("a newcomer's first minutes, and the second start", { timeout: 140_0
   const later = { ...own, LUMENTRA_API_ADDRESS: again.address };
   const { stdout } = await lumentra(later, "--json", "call", "list");
   t.match(JSON.parse(stdout), [{ outcome: "operatorHungUp" }], "what happened before is still there");
+});
+
+void t.test("a deployment's first operator key", async (t) => {
+  const { appUrl } = await startTestStore(t);
+  const first = await lumentra({ DATABASE_URL: appUrl }, "--json", "key", "bootstrap");
+  t.equal(first.code, 0, first.stderr);
+  t.match((JSON.parse(first.stdout) as { secret: string }).secret, /^lk_\w{8}_[\w-]{43}$/);
+  const second = await lumentra({ DATABASE_URL: appUrl }, "key", "bootstrap");
+  t.equal(second.code, 1);
+  t.match(second.stderr, /works already/);
+  t.equal((await lumentra({}, "key", "bootstrap")).code, 2);
 });
 
 void t.test("doctor finds what is wrong and says what to do", async (t) => {

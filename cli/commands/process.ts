@@ -5,9 +5,8 @@ import { runControlPlane } from "#control-plane";
 import { runNode } from "#node";
 import { LumentraError } from "#runtime/errors";
 import { createLogger } from "#runtime/telemetry";
-import { type GlobalOptions, reportProblem } from "../context.js";
+import { type GlobalOptions, runToEnd } from "../context.js";
 import { runDoctor } from "../doctor/doctor.js";
-import { exitCodeOf } from "../exit-codes.js";
 import { createOutput } from "../output.js";
 import { ALL_NAMES, controlPlaneSchema, environmentFor, nodeSchema } from "../settings.js";
 import { resolveSettings } from "#runtime/settings";
@@ -75,13 +74,11 @@ export function addProcessCommands(program: Command): Command {
   return node;
 }
 
-async function run(command: Command, work: () => Promise<number>): Promise<void> {
-  try {
+/** `work` gives the exit code. */
+function run(command: Command, work: () => Promise<number>): Promise<void> {
+  return runToEnd(command, async () => {
     process.exitCode = await work();
-  } catch (error) {
-    reportProblem(createOutput(command.optsWithGlobals<GlobalOptions>().json), error);
-    process.exitCode = exitCodeOf(error);
-  }
+  });
 }
 
 /** `--insecure` is the setting by another name. */

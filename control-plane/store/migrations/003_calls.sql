@@ -130,6 +130,8 @@ BEGIN
   LOOP
     first := to_date(part, 'YYYY_MM')::timestamp AT TIME ZONE 'UTC';
     CONTINUE WHEN first > now() - interval '2 months';
+    -- Nothing can be added between the look and the drop.
+    EXECUTE format('LOCK TABLE lumentra.%I, lumentra.%I IN ACCESS EXCLUSIVE MODE', 'calls_' || part, 'journal_events_' || part);
     CONTINUE WHEN EXISTS (SELECT FROM lumentra.calls
         WHERE started_at >= first AND started_at < (first AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC')
       OR EXISTS (SELECT FROM lumentra.journal_events
