@@ -8,6 +8,9 @@ import { placeCall } from "#bench/caller";
 import { startEmulators } from "#bench/emulators";
 import { DENTIST } from "./node.fixture.js";
 
+// Each has a process of its own; they wait more than they work.
+t.jobs = 3;
+
 interface NodeProcess {
   readonly child: ChildProcess;
   readonly edgeUrl: string;
@@ -65,27 +68,32 @@ async function startNodeProcess(
   };
 }
 
-void t.test("a wrong or unknown setting stops the start with one clear sentence", async (t) => {
-  const keys = { DEEPGRAM_API_KEY: "a", GROQ_API_KEY: "b", CARTESIA_API_KEY: "c" };
-  const wrong: [Record<string, string>, RegExp][] = [
-    [
-      { LUMENTRA_EDGE_PORT: "http" },
-      /^lumentra: LUMENTRA_EDGE_PORT must be a whole number \(got "http"\)\n$/,
-    ],
-    [{ LUMENTRA_EGDE_PORT: "1" }, /^lumentra: LUMENTRA_EGDE_PORT is not a setting/],
-    [{}, /^lumentra: DEEPGRAM_API_KEY is required/],
-    [{ ...keys, LUMENTRA_TENANTS_FILE: "/nowhere.json" }, /^lumentra: \/nowhere.json: ENOENT/],
-  ];
-  for (const [environment, expected] of wrong) {
-    const { exited, printed } = spawnNode({ LUMENTRA_LOG_LEVEL: "silent", ...environment });
-    t.equal(await exited, 2);
-    t.match(printed(), expected);
-    t.equal(printed().trim().split("\n").length, 1);
-  }
-});
+void t.test(
+  "a wrong or unknown setting stops the start with one clear sentence",
+  { buffered: true },
+  async (t) => {
+    const keys = { DEEPGRAM_API_KEY: "a", GROQ_API_KEY: "b", CARTESIA_API_KEY: "c" };
+    const wrong: [Record<string, string>, RegExp][] = [
+      [
+        { LUMENTRA_EDGE_PORT: "http" },
+        /^lumentra: LUMENTRA_EDGE_PORT must be a whole number \(got "http"\)\n$/,
+      ],
+      [{ LUMENTRA_EGDE_PORT: "1" }, /^lumentra: LUMENTRA_EGDE_PORT is not a setting/],
+      [{}, /^lumentra: DEEPGRAM_API_KEY is required/],
+      [{ ...keys, LUMENTRA_TENANTS_FILE: "/nowhere.json" }, /^lumentra: \/nowhere.json: ENOENT/],
+    ];
+    for (const [environment, expected] of wrong) {
+      const { exited, printed } = spawnNode({ LUMENTRA_LOG_LEVEL: "silent", ...environment });
+      t.equal(await exited, 2);
+      t.match(printed(), expected);
+      t.equal(printed().trim().split("\n").length, 1);
+    }
+  },
+);
 
 void t.test(
   "SIGTERM drains: live calls go on, new ones are refused, then the process ends by itself",
+  { buffered: true },
   async (t) => {
     const node = await startNodeProcess(t, {});
     const call = await placeCall({ nodeUrl: node.edgeUrl, to: DENTIST });
@@ -103,7 +111,7 @@ void t.test(
   },
 );
 
-void t.test("a second signal ends it now, live calls or not", async (t) => {
+void t.test("a second signal ends it now, live calls or not", { buffered: true }, async (t) => {
   const node = await startNodeProcess(t, {});
   const call = await placeCall({ nodeUrl: node.edgeUrl, to: DENTIST });
   await call.waitForReply(0);
@@ -114,7 +122,7 @@ void t.test("a second signal ends it now, live calls or not", async (t) => {
   await call.ended;
 });
 
-void t.test("when the grace has run out the caller is told goodbye", async (t) => {
+void t.test("when the grace has run out the caller is told goodbye", { buffered: true }, async (t) => {
   const node = await startNodeProcess(t, { LUMENTRA_DRAIN_GRACE_S: "6" });
   const call = await placeCall({ nodeUrl: node.edgeUrl, to: DENTIST });
   await call.waitForReply(0);
@@ -125,44 +133,48 @@ void t.test("when the grace has run out the caller is told goodbye", async (t) =
   t.equal(await node.exited, 0);
 });
 
-void t.test("logs carry the call's id, and neither words, digits, numbers nor keys", async (t) => {
-  const secrets = {
-    TWILIO_AUTH_TOKEN: "planted-twilio-token",
-    SIGNALWIRE_SIGNING_KEY: "planted-signalwire-key",
-  };
-  const node = await startNodeProcess(t, secrets);
-  const from = "+15550107788";
-  const call = await placeCall({
-    nodeUrl: node.edgeUrl,
-    to: DENTIST,
-    from,
-    authToken: secrets.TWILIO_AUTH_TOKEN,
-  });
-  await call.waitForReply(0);
-  const said = await call.say("My secret word is xylophone.");
-  await call.waitForReply(said.endedAtMs);
-  call.dtmf("918273#");
-  await call.waitForReply(call.nowMs());
-  call.hangUp();
-  await call.ended;
-  const scraped = await (await fetch(`${node.adminUrl}/metrics`)).text();
-  node.child.kill("SIGTERM");
-  await node.exited;
-  const printed = node.printed() + scraped;
-  for (const planted of [
-    ...Object.values(secrets),
-    "lumentra-emulator-key",
-    "xylophone",
-    "918273",
-    from,
-    DENTIST,
-  ]) {
-    t.notOk(printed.includes(planted), `${planted} is not in logs or metrics`);
-  }
-  const callLines = node
-    .printed()
-    .split("\n")
-    .filter((line) => /media opened|leg ended|"turn"/.test(line));
-  t.ok(callLines.length >= 3);
-  for (const line of callLines) t.match(JSON.parse(line), { callId: /^[0-9a-f-]{36}$/ });
-});
+void t.test(
+  "logs carry the call's id, and neither words, digits, numbers nor keys",
+  { buffered: true },
+  async (t) => {
+    const secrets = {
+      TWILIO_AUTH_TOKEN: "planted-twilio-token",
+      SIGNALWIRE_SIGNING_KEY: "planted-signalwire-key",
+    };
+    const node = await startNodeProcess(t, secrets);
+    const from = "+15550107788";
+    const call = await placeCall({
+      nodeUrl: node.edgeUrl,
+      to: DENTIST,
+      from,
+      authToken: secrets.TWILIO_AUTH_TOKEN,
+    });
+    await call.waitForReply(0);
+    const said = await call.say("My secret word is xylophone.");
+    await call.waitForReply(said.endedAtMs);
+    call.dtmf("918273#");
+    await call.waitForReply(call.nowMs());
+    call.hangUp();
+    await call.ended;
+    const scraped = await (await fetch(`${node.adminUrl}/metrics`)).text();
+    node.child.kill("SIGTERM");
+    await node.exited;
+    const printed = node.printed() + scraped;
+    for (const planted of [
+      ...Object.values(secrets),
+      "lumentra-emulator-key",
+      "xylophone",
+      "918273",
+      from,
+      DENTIST,
+    ]) {
+      t.notOk(printed.includes(planted), `${planted} is not in logs or metrics`);
+    }
+    const callLines = node
+      .printed()
+      .split("\n")
+      .filter((line) => /media opened|leg ended|"turn"/.test(line));
+    t.ok(callLines.length >= 3);
+    for (const line of callLines) t.match(JSON.parse(line), { callId: /^[0-9a-f-]{36}$/ });
+  },
+);
