@@ -3,12 +3,14 @@
  * survives our restarts and our being killed: what a kill leaves behind is cleared at the next start.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import {
   chmod,
   chown,
+  cp,
   lstat,
   mkdir,
+  mkdtemp,
   readFile,
   readdir,
   rename,
@@ -19,6 +21,7 @@ import {
 } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve as resolvePath } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "pg";
@@ -110,7 +113,25 @@ async function findBinaries(): Promise<Binaries> {
     );
   }
   await makeLinks(root);
-  return { initdb: join(root, "native/bin/initdb"), postgres: join(root, "native/bin/postgres") };
+  const native = join(root, "native");
+  const reachable = (await unreachableParent(native)) === null ? native : await copyOf(native);
+  return { initdb: join(reachable, "bin/initdb"), postgres: join(reachable, "bin/postgres") };
+}
+
+/** Of binaries that the server's user cannot get at (a checkout under root's home): once for each version of them. */
+async function copyOf(native: string): Promise<string> {
+  const { mtimeMs } = await stat(join(native, "bin/postgres"));
+  const target = join(
+    tmpdir(),
+    `lumentra-postgres-${createHash("sha256").update(`${native} ${mtimeMs}`).digest("hex").slice(0, 16)}`,
+  );
+  if (await stat(target).catch(() => null)) return target;
+  // Whole or not at all: another process may do the same.
+  const making = await mkdtemp(`${target}-`);
+  await cp(native, making, { recursive: true, verbatimSymlinks: true });
+  await chmod(making, 0o755);
+  await rename(making, target).catch(() => rm(making, { recursive: true, force: true }));
+  return target;
 }
 
 async function makeLinks(root: string): Promise<void> {
@@ -145,13 +166,20 @@ function identity(): { uid: number; gid: number } | Record<string, never> {
 
 /** As root the server's user must be able to walk to its folder, which nobody can through a home of mode 700. */
 async function requireReachable(directory: string): Promise<void> {
-  if (identity().uid === undefined) return;
+  const parent = await unreachableParent(directory);
+  if (parent === null) return;
+  throw failed(
+    `run as root, Postgres runs as nobody, who may not enter ${parent}: run as another user, or set LUMENTRA_DATA_DIR to a folder that everybody may enter`,
+  );
+}
+
+/** Null: every user may walk there, or the server runs as we do. */
+async function unreachableParent(directory: string): Promise<string | null> {
+  if (identity().uid === undefined) return null;
   for (let parent = dirname(resolvePath(directory)); parent !== dirname(parent); parent = dirname(parent)) {
-    if (((await stat(parent)).mode & 0o001) !== 0) continue;
-    throw failed(
-      `run as root, Postgres runs as nobody, who may not enter ${parent}: run as another user, or set LUMENTRA_DATA_DIR to a folder that everybody may enter`,
-    );
+    if (((await stat(parent)).mode & 0o001) === 0) return parent;
   }
+  return null;
 }
 
 async function initialise(
