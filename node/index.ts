@@ -11,3 +11,8 @@ export { type RunningNode, startNode } from "./node.js";
 export { providersWithoutKey } from "./provider-settings.js";
 export { runNode } from "./run.js";
 export { type Environment, type Settings, resolveSettings, settingsSchema } from "./settings.js";
+export { ApologyStore } from "./apologies.js";
+export { LocalPlacement } from "./control/placement.js";
+export { RemotePlacement } from "./control/remote-placement.js";
+export { JournalStore } from "./journal-store.js";
+export { Switchboard, type SwitchboardDeps } from "./switchboard.js";

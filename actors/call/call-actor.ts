@@ -23,7 +23,10 @@ export const RINGS_READY: CallMessage = { kind: "ringsReady" };
 /** "Rings ready" is told once at a time, the rest a few times in a call's life: more is a bug somewhere. */
 export const CALL_MAILBOX_CAPACITY = 16;
 
-export type CallActorDeps = Omit<CallDeps, "onCrash" | "clock" | "log">;
+export interface CallActorDeps extends Omit<CallDeps, "onCrash" | "clock" | "log"> {
+  /** Told of the call before it begins: for who compares what it knows with its journal. */
+  readonly onCall?: ((callId: string, call: Call) => void) | undefined;
+}
 
 export function callActorProps(deps: CallActorDeps): ActorProps<CallMessage> {
   return {
@@ -57,6 +60,7 @@ class CallActor extends Actor<CallMessage> {
         context.stop();
       },
     });
+    this.#deps.onCall?.(this.#deps.start.callId, this.#call);
     this.#call.begin();
   }
 

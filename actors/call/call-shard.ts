@@ -14,10 +14,17 @@ import {
   createLogger,
   createMetrics,
 } from "#runtime/telemetry";
-import { type ProviderSettings, type Providers, type TtsName, createProviders } from "#actors/providers";
+import {
+  type Network,
+  type ProviderSettings,
+  type Providers,
+  type TtsName,
+  createProviders,
+} from "#actors/providers";
 import type { TenantConfig } from "#actors/tenants";
 import { ToolRegistry } from "#actors/tools";
 import { type CallMessage, RINGS_READY, callActorProps } from "./call-actor.js";
+import type { Call } from "./call.js";
 import { CallCounters } from "./counters.js";
 import type { JournalEvent } from "#actors/journal";
 import { RingLosses } from "./ring-losses.js";
@@ -61,8 +68,18 @@ export type CallShardEvent =
 /** Topics of `ask`. */
 export type CallShardTopic = "metrics";
 
-export function createCallShard(context: ShardContext): ShardHandler {
-  return new CallShard(context);
+/** What a simulation puts in the machine's place. */
+export interface CallShardParts {
+  /** The way to the providers. @default the machine's */
+  readonly network?: Network;
+  /** @default one of the shard's own, with its disk half */
+  readonly cache?: VoiceCache;
+  /** Told of each call before it begins. */
+  readonly onCall?: (callId: string, call: Call) => void;
+}
+
+export function createCallShard(context: ShardContext, parts: CallShardParts = {}): ShardHandler {
+  return new CallShard(context, parts);
 }
 
 class CallShard implements ShardHandler {
@@ -76,9 +93,11 @@ class CallShard implements ShardHandler {
   readonly #losses: RingLosses;
   readonly #system: ActorSystem;
   readonly #calls = new Map<number, ActorRef<CallMessage>>();
+  readonly #onCall: CallShardParts["onCall"];
   #tenants = new Map<string, TenantConfig>();
 
-  constructor(context: ShardContext) {
+  constructor(context: ShardContext, parts: CallShardParts) {
+    this.#onCall = parts.onCall;
     const data = context.workerData as CallShardData;
     const thread = `shard-${context.shardId}`;
     this.#context = context;
@@ -91,13 +110,16 @@ class CallShard implements ShardHandler {
       random: context.random,
       log: this.#log,
       onProviderError: (provider, code) => this.#counters.providerFailed(provider, code),
+      network: parts.network,
     });
-    this.#cache = new VoiceCache({
-      clock: context.clock,
-      log: this.#log,
-      directory: voiceDirectory(data.dataDirectory),
-      tts: (name) => this.#providers.tts(name as TtsName),
-    });
+    this.#cache =
+      parts.cache ??
+      new VoiceCache({
+        clock: context.clock,
+        log: this.#log,
+        directory: voiceDirectory(data.dataDirectory),
+        tts: (name) => this.#providers.tts(name as TtsName),
+      });
     this.#system = new ActorSystem({ clock: context.clock, random: context.random, log: this.#log });
     this.#metrics.onCollect(() => this.#collect(thread));
   }
@@ -137,6 +159,7 @@ class CallShard implements ShardHandler {
       maySpeculate: () => this.#context.pressure() < NO_SPECULATION_RUNG,
       hangUp: () => this.#context.hangUp(slot),
       onEnded: (outcome) => this.#onEnded(slot, outcome),
+      onCall: this.#onCall,
     });
     this.#calls.set(slot, this.#system.spawn(props));
     this.#losses.opened(slot);

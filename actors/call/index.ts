@@ -12,7 +12,13 @@ export {
   type CallShardConfig,
   type CallShardData,
   type CallShardEvent,
+  type CallShardParts,
   type CallShardTopic,
   createCallShard,
 } from "./call-shard.js";
 export { trimVoiceFiles } from "./voice-files.js";
+export { History } from "./history.js";
+export { type Replayed, replayJournal } from "./resume.js";
+export { cacheableTexts } from "./tenant-phrases.js";
+export { VoiceCache } from "./voice-cache.js";
+export type { Call } from "./call.js";

@@ -18,6 +18,7 @@ export {
   type TtsName,
   createProviders,
 } from "./providers.js";
+export type { Network, NetworkPool, NetworkSocket } from "./network.js";
 export {
   type CartesiaSettings,
   type DeepgramSettings,

@@ -12,6 +12,7 @@ import { DueSweep } from "./due-sweep.js";
 import { Failures, type ProviderErrorListener } from "./failures.js";
 import { GroqProvider } from "./llm/groq.js";
 import type { LlmProvider } from "./llm/provider.js";
+import type { Network } from "./network.js";
 import type { ProviderSettings } from "./settings.js";
 import { deepgramV1 } from "./stt/deepgram.js";
 import type { DeepgramDialect } from "./stt/deepgram-dialect.js";
@@ -31,6 +32,8 @@ export interface ProviderDeps {
   readonly log: Logger;
   /** For a counter: every failed stream and every failed dial ahead, by provider and code. */
   readonly onProviderError?: ProviderErrorListener;
+  /** @default the machine's */
+  readonly network?: Network | undefined;
 }
 
 export interface Providers {

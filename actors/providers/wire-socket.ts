@@ -12,10 +12,10 @@
  * S3  Whatever the peer does, a socket told to close is gone after CLOSE_GRACE_MS.
  */
 import type { IncomingMessage } from "node:http";
-import { WebSocket } from "ws";
 import type { Clock } from "#runtime/actor";
 import { type Due, type DueSweep, NEVER } from "./due-sweep.js";
 import { type Failure, reasonOfStatus, retryAfterMs, systemCode } from "./failures.js";
+import { type Network, type NetworkSocket, systemNetwork } from "./network.js";
 
 /** After our close frame the peer has this long to answer: one slow round trip, not a stalled peer's minutes. */
 const CLOSE_GRACE_MS = 2_000;
@@ -50,7 +50,7 @@ export class WireSocket implements Due {
   readonly #sweep: DueSweep;
   readonly #options: WireSocketOptions;
   readonly #owner: WireSocketOwner;
-  readonly #socket: WebSocket;
+  readonly #socket: NetworkSocket;
   #stage: "connecting" | "open" | "closing" | "closed" = "connecting";
   #pinging = false;
   #heard = false;
@@ -58,16 +58,18 @@ export class WireSocket implements Due {
   #failure: Failure | null = null;
   #requestId: string | undefined;
 
-  constructor(options: WireSocketOptions, owner: WireSocketOwner, clock: Clock, sweep: DueSweep) {
+  constructor(
+    options: WireSocketOptions,
+    owner: WireSocketOwner,
+    clock: Clock,
+    sweep: DueSweep,
+    network: Network = systemNetwork,
+  ) {
     this.#options = options;
     this.#owner = owner;
     this.#clock = clock;
     this.#sweep = sweep;
-    this.#socket = new WebSocket(options.url, {
-      headers: options.headers,
-      perMessageDeflate: false,
-      maxPayload: options.messageMaxBytes,
-    });
+    this.#socket = network.openSocket(options.url, options);
     this.#socket.on("upgrade", (response) => this.#noteRequestId(response));
     this.#socket.on("unexpected-response", (_request, response) => this.#onRefused(response));
     this.#socket.on("open", () => this.#onOpen());

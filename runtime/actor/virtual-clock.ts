@@ -1,10 +1,11 @@
 /**
  * Time that moves only when told to, for tests and the simulator. Timers fire in the order of their due
- * instants, and in the order they were set when those are equal; during a callback `nowMs()` is exactly
- * the instant the timer was due. Two runs with the same calls are the same, to the bit.
+ * instants, and in the order they were set when those are equal (or in any, from a seed); during a callback
+ * `nowMs()` is exactly the instant the timer was due. Two runs with the same calls are the same, to the bit.
  */
 import assert from "node:assert/strict";
 import type { Clock, TimerHandle } from "./clock.js";
+import type { Random } from "./random.js";
 
 /** A clock that starts at 0 hides code that takes 0 for "never". */
 const DEFAULT_START_MS = 1_000_000;
@@ -36,12 +37,15 @@ class VirtualTimer implements TimerHandle {
 
 export class VirtualClock implements Clock {
   readonly #unixOffsetMs: number;
+  readonly #shuffle: Random | null;
   /** A binary heap; cancelled timers stay in it until they come up. */
   readonly #heap: VirtualTimer[] = [];
   #nowMs: number;
   #order = 0;
 
-  constructor(options: { startMs?: number; startUnixMs?: number } = {}) {
+  /** `shuffle`: timers of one instant fire in an order drawn from it, which no code may rely on. */
+  constructor(options: { startMs?: number; startUnixMs?: number; shuffle?: Random } = {}) {
+    this.#shuffle = options.shuffle ?? null;
     this.#nowMs = options.startMs ?? DEFAULT_START_MS;
     this.#unixOffsetMs = (options.startUnixMs ?? DEFAULT_START_UNIX_MS) - this.#nowMs;
   }
@@ -56,7 +60,8 @@ export class VirtualClock implements Clock {
 
   setTimer(delayMs: number, callback: () => void): TimerHandle {
     assert(Number.isFinite(delayMs), `a timer's delay must be finite (got ${delayMs})`);
-    const timer = new VirtualTimer(this.#nowMs + Math.max(delayMs, 0), this.#order++, callback);
+    const order = this.#shuffle === null ? this.#order++ : this.#shuffle.next();
+    const timer = new VirtualTimer(this.#nowMs + Math.max(delayMs, 0), order, callback);
     push(this.#heap, timer);
     return timer;
   }
@@ -91,6 +96,13 @@ export class VirtualClock implements Clock {
     }
     this.#nowMs = atMs;
     await nextImmediate();
+  }
+
+  /** Fires the first timer due by then, and says whether there was one; time moves on to it. */
+  fireNext(byMs: number): boolean {
+    if (this.nextDueAtMs() > byMs) return false;
+    this.#fireFirst();
+    return true;
   }
 
   /** When the next timer is due; Infinity when none is set. */

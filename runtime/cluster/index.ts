@@ -33,3 +33,4 @@ export {
 } from "./shard-pool.js";
 export { type ShardContext, type ShardHandler, runShard } from "./shard-runtime.js";
 export type { SlotLease, SlotLeaseState } from "./slot-lease.js";
+export { SlotTable } from "./slot-table.js";

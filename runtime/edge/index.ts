@@ -41,3 +41,8 @@ export type {
 export { Edge, type EdgeDependencies } from "./edge.js";
 export type { OverflowAudio } from "./overflow-audio.js";
 export { type EdgeOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./options.js";
+export type { WaitingCall } from "./admissions.js";
+export { InboundMessage } from "./carriers/inbound-message.js";
+export { EdgeCounters } from "./counters.js";
+export { Leg, type LegEnvironment, type LegSocketData } from "./leg.js";
+export { Pump } from "./pump.js";

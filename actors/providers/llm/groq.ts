@@ -14,6 +14,7 @@ import type { Clock } from "#runtime/actor";
 import type { Logger } from "#runtime/telemetry";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import type { Failures } from "../failures.js";
+import type { Network } from "../network.js";
 import type { GroqSettings } from "../settings.js";
 import { Generation } from "./generation.js";
 import { HttpTransport, SINK } from "./http-transport.js";
@@ -32,6 +33,7 @@ export interface GroqDeps {
   readonly clock: Clock;
   readonly sweep: DueSweep;
   readonly log: Logger;
+  readonly network?: Network | undefined;
 }
 
 export class GroqProvider implements LlmProvider, Due {
@@ -50,7 +52,7 @@ export class GroqProvider implements LlmProvider, Due {
     const { apiKey, url, requestsMax, connectTimeoutMs } = deps.settings;
     const origin = url.replace(/\/+$/, "");
     // One socket more than requests, for keeping warm.
-    this.#transport = new HttpTransport(origin, requestsMax + 1, connectTimeoutMs);
+    this.#transport = new HttpTransport(origin, requestsMax + 1, connectTimeoutMs, deps.network);
     this.#client = new Groq({
       apiKey,
       baseURL: origin,

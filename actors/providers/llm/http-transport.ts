@@ -11,10 +11,9 @@
  * H2  A request that failed on a socket before any byte of an answer is sent once more, on another socket:
  *     an idle socket the server closed just then looks like that. Nothing else is retried here.
  */
-import { type Dispatcher, Pool } from "undici";
+import type { Dispatcher } from "undici";
+import { type Network, type NetworkPool, systemNetwork } from "../network.js";
 
-/** Idle sockets stay open this long, unless the server says less; turns are seconds apart, calls minutes. */
-const KEEP_ALIVE_MS = 120_000;
 /** Of an answer that is an error; they are a few hundred bytes. */
 const ERROR_BODY_MAX_BYTES = 16 * 1024;
 /** H2. */
@@ -43,20 +42,15 @@ interface Outcome {
 }
 
 export class HttpTransport {
-  readonly #pool: Pool;
+  readonly #pool: NetworkPool;
 
-  constructor(origin: string, socketsMax: number, connectTimeoutMs: number) {
-    this.#pool = new Pool(origin, {
-      connections: socketsMax,
-      pipelining: 1,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      // The server's own hint may be larger and is right then.
-      keepAliveMaxTimeout: 5 * KEEP_ALIVE_MS,
-      connect: { timeout: connectTimeoutMs },
-      // Deadlines are the caller's, on its clock.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
+  constructor(
+    origin: string,
+    socketsMax: number,
+    connectTimeoutMs: number,
+    network: Network = systemNetwork,
+  ) {
+    this.#pool = network.openPool(origin, { socketsMax, connectTimeoutMs });
   }
 
   /** Shaped like `fetch`, for the SDK; answers other than 200 to a sink's request come as whole responses. */
@@ -81,7 +75,7 @@ export class HttpTransport {
 }
 
 class PoolExchange implements Exchange, Dispatcher.DispatchHandler {
-  readonly #pool: Pool;
+  readonly #pool: NetworkPool;
   readonly #options: Dispatcher.DispatchOptions;
   readonly #sink: ResponseSink | null;
   readonly #outcome: Outcome;
@@ -94,7 +88,12 @@ class PoolExchange implements Exchange, Dispatcher.DispatchHandler {
   #status = 0;
   #headers: Headers | null = null;
 
-  constructor(pool: Pool, options: Dispatcher.DispatchOptions, sink: ResponseSink | null, outcome: Outcome) {
+  constructor(
+    pool: NetworkPool,
+    options: Dispatcher.DispatchOptions,
+    sink: ResponseSink | null,
+    outcome: Outcome,
+  ) {
     this.#pool = pool;
     this.#options = options;
     this.#sink = sink;

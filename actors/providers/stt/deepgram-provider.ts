@@ -3,6 +3,7 @@ import type { Clock, Random } from "#runtime/actor";
 import type { Logger } from "#runtime/telemetry";
 import type { DueSweep } from "../due-sweep.js";
 import type { Failures } from "../failures.js";
+import type { Network } from "../network.js";
 import type { DeepgramSettings } from "../settings.js";
 import type { DeepgramDialect, SessionRequest } from "./deepgram-dialect.js";
 import { DeepgramSession, type SessionDeps, type SessionOwner } from "./deepgram-session.js";
@@ -20,6 +21,7 @@ export interface DeepgramDeps {
   readonly random: Random;
   readonly sweep: DueSweep;
   readonly log: Logger;
+  readonly network?: Network | undefined;
 }
 
 const unowned: SessionOwner = { onReady() {}, onMessage() {}, onEnd() {} };

@@ -16,8 +16,9 @@ import { DeepgramClient } from "@deepgram/sdk";
 import type { Clock } from "#runtime/actor";
 import type { DueSweep } from "../due-sweep.js";
 import type { Failure } from "../failures.js";
+import type { Network } from "../network.js";
 import { type DeepgramSettings, webSocketOrigin } from "../settings.js";
-import { WireSocket } from "../wire-socket.js";
+import { WireSocket, type WireSocketOptions } from "../wire-socket.js";
 import type { DeepgramControls, DeepgramDialect, SessionRequest } from "./deepgram-dialect.js";
 
 /** The longest message is a final with hundreds of words, some 100 KB. */
@@ -36,6 +37,7 @@ export interface SessionDeps {
   readonly settings: DeepgramSettings;
   readonly clock: Clock;
   readonly sweep: DueSweep;
+  readonly network?: Network | undefined;
   /** Its socket is gone, or never was; after `onEnd` or some time after `release()`. */
   readonly onGone: (session: DeepgramSession) => void;
 }
@@ -64,7 +66,7 @@ export class DeepgramSession {
     this.#settings = deps.settings;
     this.#onGone = deps.onGone;
     this.openedAtMs = deps.clock.nowMs();
-    this.#open(dialect, request, deps.sweep).catch((error: unknown) => this.#refusedBySdk(error));
+    this.#open(dialect, request, deps).catch((error: unknown) => this.#refusedBySdk(error));
   }
 
   get isReady(): boolean {
@@ -120,7 +122,7 @@ export class DeepgramSession {
     else this.#end(failure);
   }
 
-  async #open(dialect: DeepgramDialect, request: SessionRequest, sweep: DueSweep): Promise<void> {
+  async #open(dialect: DeepgramDialect, request: SessionRequest, deps: SessionDeps): Promise<void> {
     const { apiKey, url, connectTimeoutMs } = this.#settings;
     const client = new DeepgramClient({
       apiKey,
@@ -134,7 +136,7 @@ export class DeepgramSession {
           requestIdHeader: "dg-request-id",
           errorHeader: "dg-error",
         };
-        return this.#dial(options, sweep);
+        return this.#dial(options, deps);
       },
     });
     const controls = await dialect.open(client, request, this.#settings, SDK_CONNECT_TIMEOUT_S);
@@ -147,7 +149,7 @@ export class DeepgramSession {
   }
 
   /** The SDK sees a transport; what happens on it goes to the owner straight and to the SDK as it needs. */
-  #dial(options: ConstructorParameters<typeof WireSocket>[0], sweep: DueSweep): DeepgramTransport {
+  #dial(options: WireSocketOptions, { sweep, network }: SessionDeps): DeepgramTransport {
     let sdkOpened: (() => void) | undefined;
     let sdkMessage: ((text: string) => void) | undefined;
     let sdkClosed: ((event: { code: number }) => void) | undefined;
@@ -172,6 +174,7 @@ export class DeepgramSession {
       },
       this.#clock,
       sweep,
+      network,
     );
     this.#wire = wire;
     if (this.#stage === "ended") wire.close(); // released before the SDK got round to dialling

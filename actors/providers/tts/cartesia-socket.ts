@@ -14,6 +14,7 @@
 import type { Clock } from "#runtime/actor";
 import { type DueSweep, NEVER } from "../due-sweep.js";
 import type { Failure } from "../failures.js";
+import type { Network } from "../network.js";
 import { type CartesiaSettings, webSocketOrigin } from "../settings.js";
 import { WireSocket, type WireSocketOwner } from "../wire-socket.js";
 import { type CartesiaMessage, failureOf } from "./cartesia-messages.js";
@@ -47,7 +48,13 @@ export class CartesiaSocket implements WireSocketOwner {
   readonly #contextsMax: number;
   readonly #contexts = new Map<string, CartesiaContext>();
 
-  constructor(owner: CartesiaSocketOwner, settings: CartesiaSettings, clock: Clock, sweep: DueSweep) {
+  constructor(
+    owner: CartesiaSocketOwner,
+    settings: CartesiaSettings,
+    clock: Clock,
+    sweep: DueSweep,
+    network: Network | undefined,
+  ) {
     this.#owner = owner;
     this.#clock = clock;
     this.#contextsMax = settings.contextsPerSocket;
@@ -59,7 +66,7 @@ export class CartesiaSocket implements WireSocketOwner {
       messageMaxBytes: MESSAGE_MAX_BYTES,
       requestIdHeader: "x-request-id",
     };
-    this.#wire = new WireSocket(options, this, clock, sweep);
+    this.#wire = new WireSocket(options, this, clock, sweep, network);
   }
 
   get isOpen(): boolean {

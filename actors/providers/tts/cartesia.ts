@@ -13,6 +13,7 @@ import { backoffMs } from "../backoff.js";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import type { Failure, Failures } from "../failures.js";
 import { logThrown } from "../handler-fault.js";
+import type { Network } from "../network.js";
 import type { CartesiaSettings } from "../settings.js";
 import { AudioScratch } from "./audio-scratch.js";
 import { CartesiaSocket, type CartesiaSocketOwner } from "./cartesia-socket.js";
@@ -35,6 +36,7 @@ export interface CartesiaDeps {
   readonly random: Random;
   readonly sweep: DueSweep;
   readonly log: Logger;
+  readonly network?: Network | undefined;
 }
 
 export class CartesiaProvider implements TtsProvider, CartesiaSocketOwner, Due {
@@ -207,8 +209,8 @@ export class CartesiaProvider implements TtsProvider, CartesiaSocketOwner, Due {
       if (leastBusy === null || leastBusy.contextCount >= contextsPerSocket * OPEN_NEXT_AT) missing = 1;
     }
     for (let count = 0; count < missing && this.#sockets.size < socketsMax; count++) {
-      const { settings, clock, sweep } = this.#deps;
-      this.#sockets.add(new CartesiaSocket(this, settings, clock, sweep));
+      const { settings, clock, sweep, network } = this.#deps;
+      this.#sockets.add(new CartesiaSocket(this, settings, clock, sweep, network));
     }
   }
 

@@ -1,0 +1,55 @@
+/**
+ * The way to the vendors: WebSockets by `ws`, HTTP by undici. Passed in, so that a simulation can stand at the wire
+ * and run the real clients in its own time.
+ */
+import { type Dispatcher, Pool } from "undici";
+import { WebSocket } from "ws";
+
+/** What is used of `ws`. */
+export type NetworkSocket = Pick<
+  WebSocket,
+  "on" | "send" | "ping" | "close" | "terminate" | "bufferedAmount"
+>;
+
+/** What is used of an undici pool. */
+export interface NetworkPool {
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean;
+  /** Requests under way are aborted. */
+  destroy(): Promise<void>;
+}
+
+export interface NetworkSocketOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly messageMaxBytes: number;
+}
+
+export interface NetworkPoolOptions {
+  readonly socketsMax: number;
+  readonly connectTimeoutMs: number;
+}
+
+export interface Network {
+  /** Dials at once; every event comes on a later tick. */
+  openSocket(url: string, options: NetworkSocketOptions): NetworkSocket;
+  openPool(origin: string, options: NetworkPoolOptions): NetworkPool;
+}
+
+/** Idle sockets stay open this long, unless the server says less; turns are seconds apart, calls minutes. */
+const KEEP_ALIVE_MS = 120_000;
+
+export const systemNetwork: Network = {
+  openSocket: (url, { headers, messageMaxBytes }) =>
+    new WebSocket(url, { headers, perMessageDeflate: false, maxPayload: messageMaxBytes }),
+  openPool: (origin, { socketsMax, connectTimeoutMs }) =>
+    new Pool(origin, {
+      connections: socketsMax,
+      pipelining: 1,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      // The server's own hint may be larger and is right then.
+      keepAliveMaxTimeout: 5 * KEEP_ALIVE_MS,
+      connect: { timeout: connectTimeoutMs },
+      // Deadlines are the caller's, on its clock.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    }),
+};
