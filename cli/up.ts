@@ -8,7 +8,12 @@
  */
 import { fileURLToPath } from "node:url";
 import pc from "picocolors";
-import { providersWithoutKey, resolveSettings as resolveNodeSettings } from "#node";
+import {
+  type ProviderAccount,
+  accountsNotSetUp,
+  resolveSettings as resolveNodeSettings,
+  variablesOf,
+} from "#node";
 import { resolveSettings as resolveControlPlaneSettings } from "#control-plane";
 import { RESELLER_SCOPES, createOperatorKey } from "#control-plane/auth";
 import { migrate, openStore, startEmbeddedPostgres } from "#control-plane/store";
@@ -85,7 +90,7 @@ export async function runUp(environment: Environment): Promise<number> {
       settings.LUMENTRA_SECRET_KEYS ?? secrets.secretKeys,
     );
 
-    const missing = providersWithoutKey(nodeSettings);
+    const missing = accountsNotSetUp(nodeSettings);
     const emulated = missing.length === 0 ? {} : await startEmulators(children, missing, environment);
     const node = await children.start({
       name: "node",
@@ -173,7 +178,7 @@ async function firstStart(
 /** Waits for the emulators' one line and takes from it what belongs to the providers that are emulated. */
 async function startEmulators(
   children: Children,
-  providers: readonly string[],
+  accounts: readonly ProviderAccount[],
   environment: Environment,
 ): Promise<Record<string, string>> {
   const { env } = await children.start({
@@ -182,10 +187,8 @@ async function startEmulators(
     environment,
     isReady: (line) => line["kind"] === "ready",
   });
-  const wanted = Object.entries(env as Record<string, string>).filter(([name]) =>
-    providers.some((provider) => name.startsWith(`${provider.toUpperCase()}_`)),
-  );
-  return { ...Object.fromEntries(wanted), LUMENTRA_EMULATED: providers.join(",") };
+  const wanted = variablesOf(accounts, env as Record<string, string>);
+  return { ...wanted, LUMENTRA_EMULATED: accounts.join(",") };
 }
 
 function banner(address: string, keys: FirstKeys | null): string {

@@ -12,7 +12,7 @@ import { LocalPlacement } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
 import { nodeIdIn, softwareVersion } from "./identity.js";
-import { providerSettings } from "./provider-settings.js";
+import { missingFor, providerSettings, requireProviders } from "./provider-settings.js";
 import { NodePressureSource, Pressure, pressureThresholds } from "./pressure/index.js";
 import type { Settings } from "./settings.js";
 import { Switchboard } from "./switchboard.js";
@@ -53,8 +53,9 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
   const logOptions = { level: settings.LUMENTRA_LOG_LEVEL, logPii: settings.LUMENTRA_LOG_PII } as const;
   const log = createLogger({ ...logOptions, name: "node" });
   // What can be wrong with the settings is found out before anything is opened.
+  const providers = providerSettings(settings);
   const shardData: CallShardData = {
-    providers: providerSettings(settings),
+    providers,
     dataDirectory: settings.LUMENTRA_DATA_DIR,
     log: logOptions,
   };
@@ -62,7 +63,14 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
   const nodeId = settings.LUMENTRA_NODE_ID ?? nodeIdIn(settings.LUMENTRA_DATA_DIR);
   const local = new LocalPlacement(clock);
   const control = await openControlSide(settings, { clock, log, metrics, local, nodeId });
-  const tenants = control?.tenants ?? new FileTenantDirectory(settings.LUMENTRA_TENANTS_FILE, clock, log);
+  const tenants =
+    control?.tenants ??
+    new FileTenantDirectory({
+      path: settings.LUMENTRA_TENANTS_FILE,
+      clock,
+      log,
+      check: (found) => requireProviders(found, providers),
+    });
   const switchboard = new Switchboard({
     clock,
     log,
@@ -119,7 +127,13 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     },
   });
   switchboard.connect(pool, edge, pressure);
-  const configure = (): void => pool.configure({ tenants: tenants.tenants } satisfies CallShardConfig);
+  const configure = (): void => {
+    for (const tenant of tenants.tenants) {
+      const missing = missingFor(tenant, providers);
+      if (missing !== null) log.error({ tenantId: tenant.id, code: "PROVIDER_NOT_SET_UP" }, missing);
+    }
+    pool.configure({ tenants: tenants.tenants } satisfies CallShardConfig);
+  };
   tenants.onChange(configure);
   configure();
 

@@ -79,7 +79,7 @@ void t.test(
         /^lumentra: LUMENTRA_EDGE_PORT must be a whole number \(got "http"\)\n$/,
       ],
       [{ LUMENTRA_EGDE_PORT: "1" }, /^lumentra: LUMENTRA_EGDE_PORT is not a setting/],
-      [{}, /^lumentra: DEEPGRAM_API_KEY is required/],
+      [{}, /^lumentra: tenant \S+ chose deepgram, but DEEPGRAM_API_KEY is not set/],
       [{ ...keys, LUMENTRA_TENANTS_FILE: "/nowhere.json" }, /^lumentra: \/nowhere.json: ENOENT/],
     ];
     for (const [environment, expected] of wrong) {

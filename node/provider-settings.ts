@@ -1,44 +1,72 @@
-/** The providers' part of the settings, as the shards take it. */
+/** The providers' part of the settings, as the shards take it; and whether tenants can be served with it. */
 import { LumentraError } from "#runtime/errors";
-import { type ProviderSettings, providerDefaults } from "#actors/providers";
+import { type ProviderKind, type ProviderSettings, accountOf, providerDefaults } from "#actors/providers";
+import type { TenantConfig } from "#actors/tenants";
+import { PROVIDER_ACCOUNTS, type ProviderAccount, addressOf } from "./provider-accounts.js";
 import type { Settings } from "./settings.js";
 
-const PROVIDERS = {
-  deepgram: { name: "Deepgram (speech to text)", key: "DEEPGRAM_API_KEY", url: "DEEPGRAM_URL" },
-  groq: { name: "Groq (language model)", key: "GROQ_API_KEY", url: "GROQ_URL" },
-  cartesia: { name: "Cartesia (voice)", key: "CARTESIA_API_KEY", url: "CARTESIA_URL" },
-} as const;
+export const ACCOUNT_NAMES = Object.keys(PROVIDER_ACCOUNTS) as readonly ProviderAccount[];
 
-export type ProviderName = keyof typeof PROVIDERS;
-export const PROVIDER_NAMES = Object.keys(PROVIDERS) as readonly ProviderName[];
-
-/** Providers without a key: `npm start` emulates these. */
-export function providersWithoutKey(settings: Settings): readonly ProviderName[] {
-  return PROVIDER_NAMES.filter((provider) => settings[PROVIDERS[provider].key] === undefined);
+/** Accounts whose key (or address, for servers of one's own) is not set: `npm start` emulates these. */
+export function accountsNotSetUp(settings: Settings): readonly ProviderAccount[] {
+  return ACCOUNT_NAMES.filter((account) => settings[neededBy(account)] === undefined);
 }
 
-/** @throws LumentraError SETTING_INVALID when a key is missing. */
+/** Of `environment`, the keys and addresses of these accounts. */
+export function variablesOf(
+  accounts: readonly ProviderAccount[],
+  environment: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const names = new Set<string>(
+    accounts.flatMap((name) => [PROVIDER_ACCOUNTS[name].key, PROVIDER_ACCOUNTS[name].url]),
+  );
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => names.has(name)));
+}
+
+/** Only what is set up: a provider nobody uses needs no key. */
 export function providerSettings(settings: Settings): ProviderSettings {
-  const [missing] = providersWithoutKey(settings);
-  if (missing !== undefined) {
-    throw new LumentraError(
-      "SETTING_INVALID",
-      `${PROVIDERS[missing].key} is required (set it, or run \`npm start\`, which emulates providers without a key)`,
-    );
-  }
-  const { deepgram, groq, cartesia } = providerDefaults;
-  return {
-    deepgram: { ...deepgram, apiKey: settings.DEEPGRAM_API_KEY!, url: settings.DEEPGRAM_URL },
-    groq: { ...groq, apiKey: settings.GROQ_API_KEY!, url: settings.GROQ_URL },
-    cartesia: { ...cartesia, apiKey: settings.CARTESIA_API_KEY!, url: settings.CARTESIA_URL },
-  };
+  const missing = new Set(accountsNotSetUp(settings));
+  const offered = ACCOUNT_NAMES.filter((account) => !missing.has(account)).map((account) => {
+    const { key, url } = PROVIDER_ACCOUNTS[account];
+    const address = settings[url] ?? addressOf(account);
+    return [account, { ...providerDefaults[account], apiKey: settings[key] ?? "", url: address }];
+  });
+  return Object.fromEntries(offered) as ProviderSettings;
 }
 
-/** One line per provider for the banner: which of the two it is, and where. */
+/** Which of the tenant's choices this node cannot serve, in a sentence that says what to set; null: none. */
+export function missingFor(tenant: TenantConfig, offered: ProviderSettings): string | null {
+  const chosen: readonly (readonly [ProviderKind, string])[] = [
+    ["STT", tenant.stt.provider],
+    ["LLM", tenant.llm.provider],
+    ["TTS", tenant.tts.provider],
+  ];
+  for (const [kind, name] of chosen) {
+    const account = accountOf(kind, name);
+    if (account === undefined || offered[account] !== undefined) continue;
+    return `tenant ${tenant.id} chose ${name}, but ${neededBy(account)} is not set (set it, or run \`npm start\`, which emulates what is not)`;
+  }
+  return null;
+}
+
+/** @throws LumentraError PROVIDER_NOT_SET_UP */
+export function requireProviders(tenants: readonly TenantConfig[], offered: ProviderSettings): void {
+  for (const tenant of tenants) {
+    const missing = missingFor(tenant, offered);
+    if (missing !== null) throw new LumentraError("PROVIDER_NOT_SET_UP", missing);
+  }
+}
+
+/** For the banner: which providers there are, and where. */
 export function describeProviders(settings: Settings): readonly string[] {
   const emulated = new Set((settings.LUMENTRA_EMULATED ?? "").split(","));
-  return PROVIDER_NAMES.map((provider) => {
-    const { name, url } = PROVIDERS[provider];
-    return `${name}: ${emulated.has(provider) ? "EMULATED" : "the vendor"}, ${settings[url]}`;
+  return Object.entries(providerSettings(settings)).map(([account, { url }]) => {
+    const { title } = PROVIDER_ACCOUNTS[account as ProviderAccount];
+    return `${title}: ${emulated.has(account) ? "EMULATED" : "not emulated"}, ${String(url)}`;
   });
+}
+
+function neededBy(account: ProviderAccount) {
+  const row = PROVIDER_ACCOUNTS[account];
+  return row[row.needs];
 }

@@ -16,7 +16,9 @@ export async function runNode(environment: Environment): Promise<number> {
     settings = resolveSettings(environment);
     node = await startNode(settings);
   } catch (error) {
-    const isSetting = error instanceof LumentraError && error.code.endsWith("_INVALID");
+    const isSetting =
+      error instanceof LumentraError &&
+      (error.code.endsWith("_INVALID") || error.code === "PROVIDER_NOT_SET_UP");
     process.stderr.write(`lumentra: ${error instanceof Error ? error.message : String(error)}\n`);
     return isSetting ? 2 : 1;
   }

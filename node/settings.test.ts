@@ -2,7 +2,9 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { parseTenantsFile } from "#actors/tenants";
 import { MAX_SLOT_COUNT } from "#runtime/media";
+import { accountsNotSetUp, providerSettings, requireProviders } from "./provider-settings.js";
 import { resolveSettings } from "./settings.js";
 
 void t.test("an empty environment gives every default", async (t) => {
@@ -28,6 +30,22 @@ void t.test("a wrong value is refused with its name and what it must be", async 
   for (const [environment, expected] of wrong) {
     t.throws(() => resolveSettings(environment), { code: "SETTING_INVALID", message: expected });
   }
+});
+
+void t.test("providers are offered as far as they are set up; a tenant of another is refused", async (t) => {
+  t.strictSame(providerSettings(resolveSettings({})), {});
+  const settings = resolveSettings({ GROQ_API_KEY: "a-key", DEEPGRAM_URL: "wss://nearby" });
+  const offered = providerSettings(settings);
+  t.match(offered, { groq: { apiKey: "a-key", url: "https://api.groq.com" }, deepgram: undefined });
+  const [tenant] = parseTenantsFile("config/tenants.json");
+  t.throws(() => requireProviders([tenant!], offered), {
+    code: "PROVIDER_NOT_SET_UP",
+    message: /chose deepgram, but DEEPGRAM_API_KEY is not set/,
+  });
+  const all = { DEEPGRAM_API_KEY: "a", GROQ_API_KEY: "b", CARTESIA_API_KEY: "c" };
+  requireProviders([tenant!], providerSettings(resolveSettings(all)));
+  t.notOk(accountsNotSetUp(settings).includes("groq"));
+  t.ok(accountsNotSetUp(settings).includes("deepgram"), "an address alone is no account");
 });
 
 void t.test("pressure's thresholds are four numbers, or off", async (t) => {

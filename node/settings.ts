@@ -17,8 +17,17 @@ import {
 } from "#runtime/settings";
 import { NODE_ID } from "./identity.js";
 import { pressureSettings } from "./pressure/index.js";
+import { providerFields } from "./provider-accounts.js";
 
-const PREFIXES = ["LUMENTRA_", "TWILIO_", "SIGNALWIRE_", "DEEPGRAM_", "GROQ_", "CARTESIA_"] as const;
+/** Names that others use too (OPENAI_, OLLAMA_ …) are not ours to refuse. */
+export const SETTING_PREFIXES = [
+  "LUMENTRA_",
+  "TWILIO_",
+  "SIGNALWIRE_",
+  "DEEPGRAM_",
+  "GROQ_",
+  "CARTESIA_",
+] as const;
 
 /** A shard per core but one: the edge's thread needs its own. */
 const defaultShards = Math.max(1, availableParallelism() - 1);
@@ -116,18 +125,7 @@ export const settingsSchema = z.object({
     help: "A second key accepted while the first is being rotated.",
     secret: true,
   }),
-  DEEPGRAM_API_KEY: meta(text().optional(), { help: "Key for speech to text.", secret: true }),
-  DEEPGRAM_URL: meta(url("ws:", "wss:", "http:", "https:").default("wss://api.deepgram.com"), {
-    help: "Where Deepgram, or something that speaks its protocol, listens.",
-  }),
-  GROQ_API_KEY: meta(text().optional(), { help: "Key for the language model.", secret: true }),
-  GROQ_URL: meta(url("http:", "https:").default("https://api.groq.com"), {
-    help: "Origin of Groq, or of something that speaks its protocol.",
-  }),
-  CARTESIA_API_KEY: meta(text().optional(), { help: "Key for the voice.", secret: true }),
-  CARTESIA_URL: meta(url("ws:", "wss:").default("wss://api.cartesia.ai"), {
-    help: "Where Cartesia, or something that speaks its protocol, listens.",
-  }),
+  ...providerFields,
 });
 
 /** Complete: every default filled in, every value checked. Field names are the variables' own. */
@@ -143,5 +141,5 @@ export function resolveSettings(
   environment: Environment,
   options: Pick<ResolveOptions, "alsoKnown"> = {},
 ): Settings {
-  return resolve(settingsSchema, environment, { ...options, prefixes: PREFIXES });
+  return resolve(settingsSchema, environment, { ...options, prefixes: SETTING_PREFIXES });
 }

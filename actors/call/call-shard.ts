@@ -14,14 +14,8 @@ import {
   createLogger,
   createMetrics,
 } from "#runtime/telemetry";
-import {
-  type Network,
-  type ProviderSettings,
-  type Providers,
-  type TtsName,
-  createProviders,
-} from "#actors/providers";
-import type { TenantConfig } from "#actors/tenants";
+import { type Network, type ProviderSettings, type Providers, createProviders } from "#actors/providers";
+import type { TenantConfig, TtsName } from "#actors/tenants";
 import { ToolRegistry } from "#actors/tools";
 import { type CallMessage, RINGS_READY, callActorProps } from "./call-actor.js";
 import type { Call } from "./call.js";
@@ -211,13 +205,14 @@ class CallShard implements ShardHandler {
   async #warm(tenants: readonly TenantConfig[]): Promise<void> {
     await Promise.all(
       tenants.map(async (tenant) => {
-        const { language, keyterms, stt, llm, tts } = tenant;
         const key = voiceKey(tenant, MULAW_8K);
-        await Promise.allSettled([
-          this.#providers.stt(stt.provider).warm({ model: stt.model, language, format: MULAW_8K, keyterms }),
-          this.#providers.llm(llm.provider).warm(),
-          this.#providers.tts(tts.provider).warm(),
-        ]);
+        try {
+          await this.#warmProviders(tenant);
+        } catch (error) {
+          // Its calls are refused with the same error; other tenants must not wait for the settings.
+          this.#log.warn({ err: error, tenantId: tenant.id }, "a tenant cannot be served here");
+          return;
+        }
         const overflow = overflowMessage(tenant);
         await this.#cache.warm(key, [...cacheableTexts(tenant), ...(overflow === null ? [] : [overflow])]);
         this.#emitSpoken(key, shardLostApology(tenant), (audio) => ({
@@ -234,6 +229,15 @@ class CallShard implements ShardHandler {
         }));
       }),
     );
+  }
+
+  /** @throws LumentraError PROVIDER_NOT_SET_UP; one that is down is not waited for. */
+  async #warmProviders({ language, keyterms, stt, llm, tts }: TenantConfig): Promise<void> {
+    await Promise.allSettled([
+      this.#providers.stt(stt.provider).warm({ model: stt.model, language, format: MULAW_8K, keyterms }),
+      this.#providers.llm(llm.provider).warm(),
+      this.#providers.tts(tts.provider).warm(),
+    ]);
   }
 
   /** For the main thread, which needs it when no shard can be asked. Nothing when it could not be rendered. */

@@ -9,15 +9,9 @@
  * await providers.close();
  * ```
  */
-export type { ProviderErrorListener } from "./failures.js";
-export {
-  type LlmName,
-  type ProviderDeps,
-  type Providers,
-  type SttName,
-  type TtsName,
-  createProviders,
-} from "./providers.js";
+export type { ProviderErrorListener, ProviderKind } from "./failures.js";
+export { type Providers, createProviders } from "./providers.js";
+export { type ProviderDeps, accountOf, isOffered } from "./registry.js";
 export type { Network, NetworkPool, NetworkSocket } from "./network.js";
 export {
   type CartesiaSettings,

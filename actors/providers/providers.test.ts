@@ -2,7 +2,9 @@ import t from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
 import { MULAW_8K } from "#runtime/media";
 import { KeptLog } from "./compliance-kit.js";
-import { type LlmName, type SttName, type TtsName, createProviders } from "./providers.js";
+import type { LlmName, SttName, TtsName } from "#actors/tenants";
+import { createProviders } from "./providers.js";
+import { isOffered } from "./registry.js";
 import { providerDefaults } from "./settings.js";
 
 function create() {
@@ -39,6 +41,18 @@ void t.test("a name that came past the tenants' schema is a typed error", async 
   t.throws(() => providers.stt("parrot" as SttName), code);
   t.throws(() => providers.llm("parrot" as LlmName), code);
   t.throws(() => providers.tts("parrot" as TtsName), code);
+});
+
+void t.test("a provider whose settings are absent is not offered, and the others are", async (t) => {
+  const groq = { ...providerDefaults.groq, apiKey: "a-key" };
+  const deps = { clock: new VirtualClock(), random: seededRandom(1), log: new KeptLog() };
+  const providers = createProviders({ groq }, deps);
+  t.equal(providers.llm("groq").name, "groq");
+  t.throws(() => providers.stt("deepgram-flux"), { code: "PROVIDER_NOT_SET_UP", message: /deepgram-flux/ });
+  t.ok(isOffered("LLM", "groq", { groq }));
+  t.notOk(isOffered("TTS", "cartesia", { groq }));
+  t.notOk(isOffered("TTS", "toString", { groq }), "nor one that only every object has");
+  await providers.close();
 });
 
 void t.test("usage is the tightest budget's: requests of the model, contexts of the voice", async (t) => {

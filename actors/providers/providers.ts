@@ -5,38 +5,16 @@
  * A call asks for one provider of each kind today; ordered fallback lists will be built here, over the same
  * lookups, and look like one provider to the call.
  */
-import type { Clock, Random } from "#runtime/actor";
-import { LumentraError } from "#runtime/errors";
-import type { Logger } from "#runtime/telemetry";
+import type { LlmName, SttName, TtsName } from "#actors/tenants";
 import { DueSweep } from "./due-sweep.js";
-import { Failures, type ProviderErrorListener } from "./failures.js";
-import { GroqProvider } from "./llm/groq.js";
 import type { LlmProvider } from "./llm/provider.js";
-import type { Network } from "./network.js";
+import { type ProviderDeps, buildProvider } from "./registry.js";
 import type { ProviderSettings } from "./settings.js";
-import { deepgramV1 } from "./stt/deepgram.js";
-import type { DeepgramDialect } from "./stt/deepgram-dialect.js";
-import { deepgramFlux } from "./stt/deepgram-flux.js";
-import { DeepgramProvider } from "./stt/deepgram-provider.js";
 import type { SttProvider } from "./stt/provider.js";
-import { CartesiaProvider } from "./tts/cartesia.js";
 import type { TtsProvider } from "./tts/provider.js";
 
-export type SttName = "deepgram" | "deepgram-flux";
-export type LlmName = "groq";
-export type TtsName = "cartesia";
-
-export interface ProviderDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  /** For a counter: every failed stream and every failed dial ahead, by provider and code. */
-  readonly onProviderError?: ProviderErrorListener;
-  /** @default the machine's */
-  readonly network?: Network | undefined;
-}
-
 export interface Providers {
+  /** @throws LumentraError PROVIDER_NOT_SET_UP, as do the others. */
   stt(name: SttName): SttProvider;
   llm(name: LlmName): LlmProvider;
   tts(name: TtsName): TtsProvider;
@@ -52,47 +30,26 @@ export function createProviders(settings: ProviderSettings, deps: ProviderDeps):
 
 class ShardProviders implements Providers {
   readonly #settings: ProviderSettings;
-  readonly #deps: ProviderDeps;
-  readonly #sweep: DueSweep;
+  readonly #deps: ProviderDeps & { readonly sweep: DueSweep };
   readonly #stt = new Map<SttName, SttProvider>();
   readonly #llm = new Map<LlmName, LlmProvider>();
   readonly #tts = new Map<TtsName, TtsProvider>();
 
   constructor(settings: ProviderSettings, deps: ProviderDeps) {
     this.#settings = settings;
-    this.#deps = deps;
-    this.#sweep = new DueSweep(deps.clock);
+    this.#deps = { ...deps, sweep: new DueSweep(deps.clock) };
   }
 
   stt(name: SttName): SttProvider {
-    return obtain(this.#stt, name, () => {
-      switch (name) {
-        case "deepgram":
-          return this.#deepgram(deepgramV1);
-        case "deepgram-flux":
-          return this.#deepgram(deepgramFlux);
-        default:
-          return unknownName(name);
-      }
-    });
+    return obtain(this.#stt, name, () => buildProvider("STT", name, this.#settings, this.#deps));
   }
 
   llm(name: LlmName): LlmProvider {
-    return obtain(this.#llm, name, () => {
-      if (name !== "groq") return unknownName(name);
-      const settings = this.#settings.groq;
-      const failures = new Failures("LLM", name, settings.apiKey, this.#deps.onProviderError);
-      return new GroqProvider({ ...this.#deps, settings, failures, sweep: this.#sweep });
-    });
+    return obtain(this.#llm, name, () => buildProvider("LLM", name, this.#settings, this.#deps));
   }
 
   tts(name: TtsName): TtsProvider {
-    return obtain(this.#tts, name, () => {
-      if (name !== "cartesia") return unknownName(name);
-      const settings = this.#settings.cartesia;
-      const failures = new Failures("TTS", name, settings.apiKey, this.#deps.onProviderError);
-      return new CartesiaProvider({ ...this.#deps, settings, failures, sweep: this.#sweep });
-    });
+    return obtain(this.#tts, name, () => buildProvider("TTS", name, this.#settings, this.#deps));
   }
 
   usage(): number {
@@ -104,21 +61,10 @@ class ShardProviders implements Providers {
     const all = [...this.#stt.values(), ...this.#llm.values(), ...this.#tts.values()];
     await Promise.all(all.map((provider) => provider.close()));
   }
-
-  #deepgram(dialect: DeepgramDialect): SttProvider {
-    const settings = this.#settings.deepgram;
-    const failures = new Failures("STT", dialect.name, settings.apiKey, this.#deps.onProviderError);
-    return new DeepgramProvider(dialect, { ...this.#deps, settings, failures, sweep: this.#sweep });
-  }
 }
 
 function obtain<Name, Provider>(known: Map<Name, Provider>, name: Name, make: () => Provider): Provider {
   const provider = known.get(name) ?? make();
   known.set(name, provider);
   return provider;
-}
-
-/** A name that came past the tenants' schema. */
-function unknownName(name: never): never {
-  throw new LumentraError("TENANT_CONFIG_INVALID", `no provider is named ${JSON.stringify(name)}`);
 }

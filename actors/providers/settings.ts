@@ -1,6 +1,6 @@
 /**
  * What the providers of a shard are built with: plain, complete, in milliseconds. Keys and addresses come
- * from the environment (node/settings.ts); the rest are `providerDefaults` unless a test says otherwise.
+ * from the environment (node/provider-accounts.ts); the rest are `providerDefaults` unless a test says otherwise.
  */
 
 export interface DeepgramSettings {
@@ -61,10 +61,11 @@ export interface CartesiaSettings {
   readonly contextsPerSocket: number;
 }
 
+/** By account; one that this node was not given is absent. */
 export interface ProviderSettings {
-  readonly deepgram: DeepgramSettings;
-  readonly groq: GroqSettings;
-  readonly cartesia: CartesiaSettings;
+  readonly deepgram?: DeepgramSettings;
+  readonly groq?: GroqSettings;
+  readonly cartesia?: CartesiaSettings;
 }
 
 export const providerDefaults = {

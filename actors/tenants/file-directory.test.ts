@@ -5,13 +5,21 @@ import { join } from "node:path";
 import t from "tap";
 import { SystemClock } from "#runtime/actor";
 import { silentLogger } from "#runtime/telemetry";
-import { FileTenantDirectory, parseTenantsFile } from "./file-directory.js";
+import { FileTenantDirectory, type FileTenantOptions, parseTenantsFile } from "./file-directory.js";
 import { renderTenantsPage } from "./tenants-page.js";
 
-function setUp(): { path: string; directory: FileTenantDirectory } {
+function setUp(check?: FileTenantOptions["check"]): { path: string; directory: FileTenantDirectory } {
   const path = join(mkdtempSync(join(tmpdir(), "lumentra-")), "tenants.json");
   copyFileSync("config/tenants.json", path);
-  return { path, directory: new FileTenantDirectory(path, new SystemClock(), silentLogger) };
+  return {
+    path,
+    directory: new FileTenantDirectory({
+      path,
+      clock: new SystemClock(),
+      log: silentLogger,
+      ...(check && { check }),
+    }),
+  };
 }
 
 void t.test("tenants are found by dialled number and by id", async (t) => {
@@ -43,6 +51,22 @@ void t.test("a version that is wrong is refused and the last good one stays", as
   directory.close();
 });
 
+void t.test(
+  "tenants that cannot be served here stop the first load and are refused on a reload",
+  async (t) => {
+    let isServable = true;
+    const check = (): void => {
+      if (!isServable) throw new Error("no provider");
+    };
+    const { directory } = setUp(check);
+    isServable = false;
+    t.equal(directory.reload(), false);
+    t.ok(directory.byNumber("+12025550101"), "the last good version stays");
+    t.throws(() => setUp(check), /no provider/);
+    directory.close();
+  },
+);
+
 void t.test("a watch that fails, at once or later, is logged, and the tenants stay", async (t) => {
   const errors: string[] = [];
   const log = { ...silentLogger, error: (_fields: object, message: string) => errors.push(message) };
@@ -50,13 +74,18 @@ void t.test("a watch that fails, at once or later, is logged, and the tenants st
     throw Object.assign(new Error("no space left for watches"), { code: "ENOSPC" });
   };
   const clock = new SystemClock();
-  const blind = new FileTenantDirectory("config/tenants.json", clock, log, noWatches);
+  const blind = new FileTenantDirectory({ path: "config/tenants.json", clock, log, watchFolder: noWatches });
   t.equal(errors.length, 1);
   t.ok(blind.byNumber("+12025550101"));
   blind.close();
 
   const watcher = Object.assign(new EventEmitter(), { close: () => {} }) as unknown as FSWatcher;
-  const watched = new FileTenantDirectory("config/tenants.json", clock, log, () => watcher);
+  const watched = new FileTenantDirectory({
+    path: "config/tenants.json",
+    clock,
+    log,
+    watchFolder: () => watcher,
+  });
   watcher.emit("error", new Error("the folder is gone"));
   t.equal(errors.length, 2);
   t.ok(watched.reload(), "by hand it still can be");

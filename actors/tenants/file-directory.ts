@@ -17,6 +17,16 @@ const RELOAD_DELAY_MS = 100;
 
 type WatchFolder = (folder: string, onEvent: (event: string, name: string | null) => void) => FSWatcher;
 
+export interface FileTenantOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Throws when the tenants, each fine by itself, cannot be served here. @default nothing is in the way */
+  readonly check?: (tenants: readonly TenantConfig[]) => void;
+  /** Another one only in tests of watches that fail. @default Node's own */
+  readonly watchFolder?: WatchFolder;
+}
+
 /**
  * @throws LumentraError TENANT_CONFIG_INVALID: unreadable, not JSON, or against the schema; the message
  * names the place in the file.
@@ -39,6 +49,7 @@ export class FileTenantDirectory implements TenantDirectory {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #check: NonNullable<FileTenantOptions["check"]>;
   /** Null when the system grants no watch. */
   readonly #watcher: FSWatcher | null;
   readonly #listeners = new Set<(tenants: readonly TenantConfig[]) => void>();
@@ -47,15 +58,13 @@ export class FileTenantDirectory implements TenantDirectory {
   #byNumber = new Map<string, TenantConfig>();
   #reload: TimerHandle | null = null;
 
-  /**
-   * @throws LumentraError TENANT_CONFIG_INVALID when the first load fails.
-   * @param watchFolder Node's own; another one only in tests of watches that fail.
-   */
-  constructor(path: string, clock: Clock, log: Logger, watchFolder: WatchFolder = watch) {
+  /** @throws LumentraError TENANT_CONFIG_INVALID when the first load fails, and what `check` throws. */
+  constructor({ path, clock, log, check = () => {}, watchFolder = watch }: FileTenantOptions) {
     this.#path = path;
     this.#clock = clock;
     this.#log = log;
-    this.#install(parseTenantsFile(path));
+    this.#check = check;
+    this.#install(this.#load());
     this.#watcher = this.#watch(watchFolder);
   }
 
@@ -80,7 +89,7 @@ export class FileTenantDirectory implements TenantDirectory {
   reload(): boolean {
     let tenants: readonly TenantConfig[];
     try {
-      tenants = parseTenantsFile(this.#path);
+      tenants = this.#load();
     } catch (error) {
       this.#log.error({ err: error, path: this.#path }, "tenants file refused; the last good version stays");
       return false;
@@ -95,6 +104,12 @@ export class FileTenantDirectory implements TenantDirectory {
     this.#reload?.cancel();
     this.#watcher?.close();
     this.#listeners.clear();
+  }
+
+  #load(): readonly TenantConfig[] {
+    const tenants = parseTenantsFile(this.#path);
+    this.#check(tenants);
+    return tenants;
   }
 
   /** A file that is not watched serves as well as one that nobody changes: it is said, and the calls go on. */

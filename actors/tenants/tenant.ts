@@ -5,6 +5,7 @@
 import { parsePhoneNumberFromString } from "libphonenumber-js";
 import { IANAZone } from "luxon";
 import { z } from "zod";
+import { LLM_NAMES, STT_NAMES, TTS_NAMES } from "./provider-names.js";
 
 const e164 = z
   .string()
@@ -86,14 +87,14 @@ export const tenantSchema = z.strictObject({
     .describe("Names the recogniser should know."),
   stt: z
     .strictObject({
-      provider: z.enum(["deepgram", "deepgram-flux"]).default("deepgram"),
+      provider: z.enum(STT_NAMES).default("deepgram"),
       model: z.string().min(1).max(100).default("nova-3"),
     })
     .prefault({})
     .describe("Speech to text."),
   llm: z
     .strictObject({
-      provider: z.enum(["groq"]).default("groq"),
+      provider: z.enum(LLM_NAMES).default("groq"),
       model: z.string().min(1).max(100).default("llama-3.3-70b-versatile"),
       temperature: z.number().min(0).max(2).default(0.4),
       maxOutputTokens: z.int().min(16).max(1_000).default(200),
@@ -102,7 +103,7 @@ export const tenantSchema = z.strictObject({
     .describe("Language model."),
   tts: z
     .strictObject({
-      provider: z.enum(["cartesia"]).default("cartesia"),
+      provider: z.enum(TTS_NAMES).default("cartesia"),
       model: z.string().min(1).max(100).default("sonic-3"),
       voice: z.string().min(1).max(100).default("f786b574-daa5-4673-aa0c-cbe3e8534c02"),
     })

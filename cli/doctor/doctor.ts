@@ -1,13 +1,14 @@
 /** `lumentra doctor`: everything a start needs, looked at before it is needed. */
 import pc from "picocolors";
 import { LumentraError } from "#runtime/errors";
+import { resolveSettings as resolveNodeSettings } from "#node";
 import { type Environment, resolveSettings } from "#runtime/settings";
 import { EXIT } from "../exit-codes.js";
 import { type Output, renderTable } from "../output.js";
-import { ALL_NAMES, controlPlaneSchema, nodeSchema, resolveCliSettings } from "../settings.js";
+import { ALL_NAMES, controlPlaneSchema, resolveCliSettings } from "../settings.js";
 import { type Check, type CheckResult, type Verdict, runChecks } from "./check.js";
 import { dataFolderCheck, nodeVersionCheck, portCheck } from "./machine.js";
-import { providerCheck } from "./reach.js";
+import { providerChecks } from "./reach.js";
 import { controlPlaneCheck, databaseChecks, redisChecks, servesHttp } from "./servers.js";
 
 const MARKS: Readonly<Record<Verdict, string>> = {
@@ -27,9 +28,7 @@ export async function runDoctor(environment: Environment, output: Output): Promi
 export function checksFor(environment: Environment): readonly Check[] {
   let node, controlPlane, cli;
   try {
-    // With keys or without: what is missing is told provider by provider.
-    const prefixes = ["LUMENTRA_", "TWILIO_", "SIGNALWIRE_", "DEEPGRAM_", "GROQ_", "CARTESIA_"];
-    node = resolveSettings(nodeSchema, environment, { prefixes, alsoKnown: ALL_NAMES });
+    node = resolveNodeSettings(environment, { alsoKnown: ALL_NAMES });
     controlPlane = resolveSettings(controlPlaneSchema, environment, { alsoKnown: ALL_NAMES });
     cli = resolveCliSettings(environment);
   } catch (error) {
@@ -66,9 +65,7 @@ export function checksFor(environment: Environment): readonly Check[] {
     ...databaseChecks(controlPlane.DATABASE_URL),
     ...redisChecks(controlPlane.REDIS_URL),
     api,
-    providerCheck("Deepgram", node.DEEPGRAM_API_KEY, "DEEPGRAM_API_KEY", node.DEEPGRAM_URL),
-    providerCheck("Groq", node.GROQ_API_KEY, "GROQ_API_KEY", node.GROQ_URL),
-    providerCheck("Cartesia", node.CARTESIA_API_KEY, "CARTESIA_API_KEY", node.CARTESIA_URL),
+    ...providerChecks(node),
   ];
 }
 

@@ -39,6 +39,12 @@ export const errorTable = {
     grpcStatus: "INVALID_ARGUMENT",
     meaning: "The tenants file does not satisfy its schema; the last good version stays in force.",
   },
+  PROVIDER_NOT_SET_UP: {
+    retryable: false,
+    grpcStatus: "FAILED_PRECONDITION",
+    meaning:
+      "A tenant chose a provider for which this node has no key or address; the message names what to set.",
+  },
 
   // runtime/media
   ARENA_HEADER_INVALID: {

@@ -39,12 +39,9 @@ async function rig(t: Test, answer: Answer): Promise<Rig> {
   await once(server, "listening");
   const clock = new VirtualClock();
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const unused = { apiKey: "unused" };
   const providers = createProviders(
     {
-      deepgram: { ...providerDefaults.deepgram, ...unused },
       groq: { ...providerDefaults.groq, apiKey: "a-key", url },
-      cartesia: { ...providerDefaults.cartesia, ...unused },
     },
     { clock, random: seededRandom(1), log: new KeptLog() },
   );

@@ -13,11 +13,6 @@ const emulators = await startEmulators({
 t.teardown(() => emulators.close());
 const { groq, log, urls } = emulators;
 
-const unusedSettings = {
-  deepgram: { ...providerDefaults.deepgram, apiKey: "unused" },
-  cartesia: { ...providerDefaults.cartesia, apiKey: "unused" },
-};
-
 /** Tokens before a fault in mid-reply strikes. */
 const STRIKE_AFTER_TOKENS = 2;
 
@@ -34,7 +29,7 @@ llmCompliance({
   },
   start: (deps, { requestsMax = 64 }) => {
     const settings = { ...providerDefaults.groq, apiKey: PLANTED_KEY, url: urls.groq, requestsMax };
-    return createProviders({ ...unusedSettings, groq: settings }, deps).llm("groq");
+    return createProviders({ groq: settings }, deps).llm("groq");
   },
 });
 

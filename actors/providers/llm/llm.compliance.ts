@@ -8,7 +8,7 @@ import { inspect } from "node:util";
 import t, { type Test } from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
 import { KeptLog, advanceUntil, PLANTED_KEY, eventually, quietTurns } from "../compliance-kit.js";
-import type { ProviderDeps } from "../providers.js";
+import type { ProviderDeps } from "../registry.js";
 import type { LlmProvider, LlmRequest } from "./provider.js";
 import { Reading } from "./llm.witness.js";
 

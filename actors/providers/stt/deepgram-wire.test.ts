@@ -47,12 +47,9 @@ async function rig(t: Test, fields: Partial<DeepgramSettings> = {}): Promise<Rig
   const clock = new VirtualClock();
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const settings = { ...providerDefaults.deepgram, apiKey: "a-key", url, warmPerKind: 0, ...fields };
-  const unused = { apiKey: "unused" };
   const providers = createProviders(
     {
       deepgram: settings,
-      groq: { ...providerDefaults.groq, ...unused },
-      cartesia: { ...providerDefaults.cartesia, ...unused },
     },
     { clock, random: seededRandom(1), log: new KeptLog() },
   );

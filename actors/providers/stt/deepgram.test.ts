@@ -14,11 +14,6 @@ const emulators = await startEmulators({
 t.teardown(() => emulators.close());
 const { deepgram } = emulators;
 
-const unusedSettings = {
-  groq: { ...providerDefaults.groq, apiKey: "unused" },
-  cartesia: { ...providerDefaults.cartesia, apiKey: "unused" },
-};
-
 const LIVE_FAULTS = {
   close: { kind: "close", code: 1011, reason: "NET-0000" },
   drop: { kind: "drop" },
@@ -49,7 +44,7 @@ for (const [name, model] of [
     start: (deps, { warmPerKind }) => {
       const url = emulators.urls.deepgram;
       const settings = { ...providerDefaults.deepgram, apiKey: PLANTED_KEY, url, warmPerKind };
-      return createProviders({ ...unusedSettings, deepgram: settings }, deps).stt(name);
+      return createProviders({ deepgram: settings }, deps).stt(name);
     },
     speak: (text) => {
       const { samples } = toneVoice.synthesize(text);

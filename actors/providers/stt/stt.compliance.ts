@@ -9,7 +9,7 @@ import t, { type Test } from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
 import { MULAW_8K } from "#runtime/media";
 import { KeptLog, advanceUntil, PLANTED_KEY, eventually, quietTurns } from "../compliance-kit.js";
-import type { ProviderDeps } from "../providers.js";
+import type { ProviderDeps } from "../registry.js";
 import type { SttProvider, SttRequest } from "./provider.js";
 import { Listening, PAUSE_FRAMES, SILENCE } from "./stt.witness.js";
 

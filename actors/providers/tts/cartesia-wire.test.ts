@@ -42,11 +42,8 @@ async function rig(t: Test, fields: Partial<CartesiaSettings> = {}): Promise<Rig
   });
   const clock = new VirtualClock();
   const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const unused = { apiKey: "unused" };
   const providers = createProviders(
     {
-      deepgram: { ...providerDefaults.deepgram, ...unused },
-      groq: { ...providerDefaults.groq, ...unused },
       cartesia: { ...providerDefaults.cartesia, apiKey: "a-key", url, ...fields },
     },
     { clock, random: seededRandom(1), log: new KeptLog() },

@@ -26,11 +26,6 @@ const emulators = await startEmulators({
 t.teardown(() => emulators.close());
 const { cartesia, log, urls } = emulators;
 
-const unusedSettings = {
-  deepgram: { ...providerDefaults.deepgram, apiKey: "unused" },
-  groq: { ...providerDefaults.groq, apiKey: "unused" },
-};
-
 const LIVE_FAULTS = {
   close: { kind: "close", code: 1011, reason: "internal" },
   drop: { kind: "drop" },
@@ -65,7 +60,7 @@ ttsCompliance({
       contextsPerSocket: repliesPerConnection,
       socketsMax: connectionsMax,
     };
-    return createProviders({ ...unusedSettings, cartesia: settings }, deps).tts("cartesia");
+    return createProviders({ cartesia: settings }, deps).tts("cartesia");
   },
   decode,
 });

@@ -9,7 +9,7 @@ import t, { type Test } from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
 import { type AudioFormat, MULAW_8K, bytesPerMs } from "#runtime/media";
 import { KeptLog, advanceUntil, PLANTED_KEY, eventually, quietTurns } from "../compliance-kit.js";
-import type { ProviderDeps } from "../providers.js";
+import type { ProviderDeps } from "../registry.js";
 import type { TtsProvider } from "./provider.js";
 import { Speaking } from "./tts.witness.js";
 

@@ -1,0 +1,77 @@
+/**
+ * Where the providers' keys and addresses come from: one row per account, two variables each. Rows yield the
+ * settings, their page, what `lumentra doctor` tries and what `lumentra up` emulates.
+ *
+ * Providers of one vendor may share variables: each has its row, and names the same ones.
+ */
+import type { z } from "zod";
+import { type ProviderSettings, providerDefaults } from "#actors/providers";
+import { meta, text, url } from "#runtime/settings";
+
+export type ProviderAccount = keyof ProviderSettings;
+
+interface AccountRow {
+  /** As a person reads it: whose, and for what. */
+  readonly title: string;
+  readonly key: string;
+  readonly url: string;
+  /** What must be set for the provider to be offered: a vendor wants a key, one's own server an address. */
+  readonly needs: "key" | "url";
+  readonly schemes: readonly string[];
+}
+
+const HTTP = ["http:", "https:"] as const;
+const WS = ["ws:", "wss:"] as const;
+
+export const PROVIDER_ACCOUNTS = {
+  deepgram: {
+    title: "Deepgram (speech to text)",
+    key: "DEEPGRAM_API_KEY",
+    url: "DEEPGRAM_URL",
+    needs: "key",
+    schemes: [...WS, ...HTTP],
+  },
+  groq: {
+    title: "Groq (language model)",
+    key: "GROQ_API_KEY",
+    url: "GROQ_URL",
+    needs: "key",
+    schemes: HTTP,
+  },
+  cartesia: {
+    title: "Cartesia (voice)",
+    key: "CARTESIA_API_KEY",
+    url: "CARTESIA_URL",
+    needs: "key",
+    schemes: WS,
+  },
+} as const satisfies Readonly<Record<ProviderAccount, AccountRow>>;
+
+type Row = (typeof PROVIDER_ACCOUNTS)[ProviderAccount];
+type Variable = Row["key"] | Row["url"];
+
+/** The fields these rows add to a node's settings. */
+export const providerFields = Object.fromEntries(
+  Object.entries<AccountRow>(PROVIDER_ACCOUNTS).flatMap(([account, row]) => {
+    const where = addressOf(account as ProviderAccount);
+    const isOwn = row.needs === "url";
+    const key = meta(text().optional(), {
+      help: isOwn ? `Key for ${row.title}, where it wants one.` : `Key for ${row.title}.`,
+      secret: true,
+    });
+    const address = meta(url(...row.schemes).optional(), {
+      help: isOwn ? `Origin of ${row.title}.` : `Origin of ${row.title}, or of what speaks its protocol.`,
+      ...(where !== undefined && { shownDefault: `\`${where}\`` }),
+    });
+    return [
+      [row.key, key],
+      [row.url, address],
+    ];
+  }),
+) as Readonly<Record<Variable, z.ZodOptional<z.ZodString>>>;
+
+/** Where a vendor listens; undefined for servers of one's own. */
+export function addressOf(account: ProviderAccount): string | undefined {
+  const defaults: { readonly url?: string } = providerDefaults[account];
+  return defaults.url;
+}
