@@ -232,11 +232,12 @@ class CallShard implements ShardHandler {
   }
 
   /** @throws LumentraError PROVIDER_NOT_SET_UP; one that is down is not waited for. */
-  async #warmProviders({ language, keyterms, stt, llm, tts }: TenantConfig): Promise<void> {
+  async #warmProviders(tenant: TenantConfig): Promise<void> {
+    const { language, keyterms, stt, llm, tts } = tenant;
     await Promise.allSettled([
       this.#providers.stt(stt.provider).warm({ model: stt.model, language, format: MULAW_8K, keyterms }),
       this.#providers.llm(llm.provider).warm(),
-      this.#providers.tts(tts.provider).warm(),
+      this.#providers.tts(tts.provider).warm(voiceKey(tenant, MULAW_8K)),
     ]);
   }
 

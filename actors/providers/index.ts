@@ -38,4 +38,4 @@ export type {
   SttTranscript,
   SttWord,
 } from "./stt/provider.js";
-export type { TtsEvents, TtsProvider, TtsRequest, TtsStream, TtsWord } from "./tts/provider.js";
+export type { TtsEvents, TtsProvider, TtsRequest, TtsStream, TtsVoice, TtsWord } from "./tts/provider.js";

@@ -60,7 +60,7 @@ const LLM: Registry<LlmName, LlmProvider> = {
 };
 
 const TTS: Registry<TtsName, TtsProvider> = {
-  cartesia: entry("cartesia", (settings, parts) => new CartesiaProvider({ settings, ...parts })),
+  cartesia: entry("cartesia", (settings, parts) => new CartesiaProvider(settings, parts)),
 };
 
 interface Kinds {

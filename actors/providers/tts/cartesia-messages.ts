@@ -6,9 +6,8 @@
  */
 import type { AudioEncoding } from "#runtime/media";
 import { type Failure, reasonOfStatus } from "../failures.js";
+import type { ContextMessage } from "./context-dialect.js";
 import type { TtsRequest, TtsWord } from "./provider.js";
-
-export type CartesiaMessage = Readonly<Record<string, unknown>>;
 
 /** Of 16-bit samples Cartesia sends the low byte first; ours are swapped on arrival if the leg wants that. */
 const CARTESIA_ENCODING = {
@@ -51,14 +50,14 @@ export function cancelMessage(contextId: string): string {
   return `{"context_id":${JSON.stringify(contextId)},"cancel":true}`;
 }
 
-/** Of `word_timestamps`, in milliseconds from `startMs`; what is malformed is left out. */
-export function wordsOf(value: unknown, startMs: number): readonly TtsWord[] {
-  const { words, start, end } = (value ?? {}) as CartesiaMessage;
+/** Of `word_timestamps`, in milliseconds from the context's start; what is malformed is left out. */
+export function wordsOf(value: unknown): readonly TtsWord[] {
+  const { words, start, end } = (value ?? {}) as ContextMessage;
   if (!Array.isArray(words) || !Array.isArray(start) || !Array.isArray(end)) return [];
   const spoken: TtsWord[] = [];
   for (const [index, word] of (words as readonly unknown[]).entries()) {
-    const wordStartMs = startMs + Number(start[index]) * 1_000;
-    const wordEndMs = startMs + Number(end[index]) * 1_000;
+    const wordStartMs = Number(start[index]) * 1_000;
+    const wordEndMs = Number(end[index]) * 1_000;
     if (typeof word === "string" && wordStartMs >= 0 && wordEndMs >= 0) {
       spoken.push({ word, startMs: wordStartMs, endMs: wordEndMs });
     }
@@ -67,7 +66,7 @@ export function wordsOf(value: unknown, startMs: number): readonly TtsWord[] {
 }
 
 /** Of an `error` message. Older API versions put the text into `error`. */
-export function failureOf(message: CartesiaMessage): Failure {
+export function failureOf(message: ContextMessage): Failure {
   const text = (name: string) => (typeof message[name] === "string" ? message[name] : "");
   const status = typeof message["status_code"] === "number" ? message["status_code"] : 500;
   // 5xx while speaking is not a failure to connect.

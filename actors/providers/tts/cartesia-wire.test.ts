@@ -165,7 +165,7 @@ void t.test(
 
 void t.test("another socket is opened before those there are full", async (t) => {
   const { tts, sockets, messages } = await rig(t, { contextsPerSocket: 4 });
-  await tts.warm();
+  await tts.warm(request);
   for (let count = 0; count < 2; count++) tts.speak(request, listen().events).push("Hello.");
   await eventually(() => messages.length === 2);
   t.equal(sockets.length, 1);
@@ -225,7 +225,7 @@ void t.test(
   "an idle socket is replaced before Cartesia closes it, and a closed one is opened again",
   async (t) => {
     const { tts, clock, sockets, openBefore } = await rig(t);
-    await tts.warm();
+    await tts.warm(request);
     await eventually(() => sockets.length === 1);
     const closed = once(sockets[0]!, "close");
     await advanceUntil(clock, () => sockets.length === 2, PONG_STEP_MS);
@@ -244,7 +244,7 @@ void t.test("a server that accepts and closes is dialled by the backoff, not in 
     for (const socket of sockets) socket.close(1011);
   }, 1);
   t.teardown(() => clearInterval(closing));
-  await tts.warm();
+  await tts.warm(request);
   for (let turn = 0; turn < 10; turn++) await quietTurns();
   t.equal(sockets.length, 1);
   clock.advance(260);

@@ -3,17 +3,26 @@
  * text is pushed clause by clause while the model still writes. Events arrive on the shard's thread,
  * never synchronously from inside a call of ours. After `cancel()`, `onDone` or `onError` no event fires.
  */
+import type { Clock, Random } from "#runtime/actor";
 import type { LumentraError } from "#runtime/errors";
 import type { AudioFormat } from "#runtime/media";
+import type { Logger } from "#runtime/telemetry";
+import type { DueSweep } from "../due-sweep.js";
+import type { Failures } from "../failures.js";
+import type { Network } from "../network.js";
 
-export interface TtsRequest {
-  readonly callId: string;
+/** Who speaks, and how. */
+export interface TtsVoice {
   readonly model: string;
   readonly voice: string;
   /** BCP-47 primary tag: `en`, `es`, `fr`. */
   readonly language: string;
   /** What the leg carries; the provider delivers exactly this. */
   readonly format: AudioFormat;
+}
+
+export interface TtsRequest extends TtsVoice {
+  readonly callId: string;
 }
 
 export interface TtsWord {
@@ -49,6 +58,17 @@ export interface TtsProvider {
   speak(request: TtsRequest, events: TtsEvents): TtsStream;
   /** Share of what may be spoken at once that is spoken now, 0 to 1. @default 0: it has no bound of its own */
   readonly usage?: number;
-  warm(): Promise<void>;
+  /** Makes ready what the first reply in this voice would wait for; resolves although it failed. */
+  warm(voice: TtsVoice): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What every voice is built with. */
+export interface TtsDeps {
+  readonly failures: Failures;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly sweep: DueSweep;
+  readonly log: Logger;
+  readonly network?: Network | undefined;
 }

@@ -10,7 +10,7 @@ import { VirtualClock, seededRandom } from "#runtime/actor";
 import { type AudioFormat, MULAW_8K, bytesPerMs } from "#runtime/media";
 import { KeptLog, advanceUntil, PLANTED_KEY, eventually, quietTurns } from "../compliance-kit.js";
 import type { ProviderDeps } from "../registry.js";
-import type { TtsProvider } from "./provider.js";
+import type { TtsProvider, TtsVoice } from "./provider.js";
 import { Speaking } from "./tts.witness.js";
 
 /** What befalls the next connection. */
@@ -89,11 +89,15 @@ export function ttsCompliance(bench: TtsBench): void {
     return { provider, clock, log, errorsCounted };
   }
 
+  function voiceOf(format: AudioFormat): TtsVoice {
+    return { model: bench.model, voice: "a-voice", language: "en", format };
+  }
+
   let nextCall = 0;
   function speak(provider: TtsProvider, text?: string, format: AudioFormat = MULAW_8K): Speaking {
     nextCall += 1;
     const callId = `${name}-call-${nextCall}-`;
-    const request = { callId, model: bench.model, voice: "a-voice", language: "en", format };
+    const request = { callId, ...voiceOf(format) };
     const reply = new Speaking(provider, request, clocks.get(provider)!);
     if (text !== undefined) {
       reply.push(text);
@@ -172,12 +176,12 @@ export function ttsCompliance(bench: TtsBench): void {
   void t.test(`${name}: a connection opened ahead serves every later reply`, async (t) => {
     const { provider } = rig(t);
     const before = server.openedSinceStart();
-    await provider.warm();
+    await provider.warm(voiceOf(MULAW_8K));
     t.equal(server.openedSinceStart(), before + 1);
     for (let turn = 0; turn < 5; turn++) {
       await speak(provider, "Yes.").recorder.untilEvent("onDone");
     }
-    await provider.warm();
+    await provider.warm(voiceOf(MULAW_8K));
     t.equal(server.openedSinceStart(), before + 1);
   });
 
@@ -287,7 +291,7 @@ export function ttsCompliance(bench: TtsBench): void {
       const { provider, clock } = rig(t);
       const before = server.openedSinceStart();
       server.failNextConnection({ kind: "refuse", status: 503 });
-      await provider.warm(); // resolves although it failed
+      await provider.warm(voiceOf(MULAW_8K)); // resolves although it failed
       t.equal((await speak(provider, "Hello.").recorder.untilError()).code, "TTS_CONNECT_FAILED");
       t.equal(server.openedSinceStart(), before);
       clock.advance(260);
@@ -399,7 +403,7 @@ export function ttsCompliance(bench: TtsBench): void {
 
   void t.test(`${name}: a connection that no longer answers is given up with all its replies`, async (t) => {
     const { provider, clock } = rig(t);
-    await provider.warm();
+    await provider.warm(voiceOf(MULAW_8K));
     const reply = speak(provider);
     reply.push("Hello there, ");
     await reply.recorder.untilEvent("onAudio");
@@ -425,7 +429,7 @@ export function ttsCompliance(bench: TtsBench): void {
     `${name}: more replies than fit open another connection, and past the last they are refused`,
     async (t) => {
       const { provider } = rig(t, { repliesPerConnection: 2, connectionsMax: 2 });
-      await provider.warm();
+      await provider.warm(voiceOf(MULAW_8K));
       const before = server.openedSinceStart();
       const replies = Array.from({ length: 4 }, () => speak(provider));
       for (const reply of replies) reply.push("Hello there, how are you today, ");
@@ -464,7 +468,7 @@ export function ttsCompliance(bench: TtsBench): void {
       await eventually(() => server.openCount() === 0);
       const late = speak(provider, "Hello.");
       t.equal((await late.recorder.untilError()).code, "TTS_CLOSED");
-      await provider.warm();
+      await provider.warm(voiceOf(MULAW_8K));
       for (const open of [reply, idle, late]) t.same(open.recorder.faults, []);
     },
   );

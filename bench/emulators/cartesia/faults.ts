@@ -1,4 +1,5 @@
 /** What can go wrong with a voice; armed on `cartesia.socketFaults` and `cartesia.contextFaults`, or injected live. */
+import type { SpeechFault, SpeechInfo } from "../speech-queue.js";
 
 /** Befalls a socket: its upgrade, or what is open. */
 export type CartesiaSocketFault =
@@ -41,36 +42,10 @@ export type CartesiaLiveFault =
   | { readonly kind: "garbage"; readonly afterMessages?: number };
 
 /** Befalls one context. */
-export type CartesiaContextFault =
-  /** The first audio comes this long after the first text, whatever was drawn. */
-  | { readonly kind: "firstAudio"; readonly delayMs: number }
-  /** An error for this context alone, after so many chunks (default 0). */
-  | {
-      readonly kind: "contextError";
-      readonly status: number;
-      readonly message?: string;
-      readonly errorCode?: string;
-      readonly afterChunks?: number;
-    }
-  /** Chunks end in the middle of a sample. */
-  | { readonly kind: "oddBytes" }
-  /** A cancel stops only what has not begun: the rest of the running piece still comes. */
-  | { readonly kind: "chunksAfterCancel" }
-  /** Audio comes, `done` never does. */
-  | { readonly kind: "neverDone" }
-  /** Nothing for this context for `forMs`, or for ever, after so many chunks. */
-  | { readonly kind: "stallContext"; readonly afterChunks: number; readonly forMs?: number }
-  /** The socket goes after so many chunks of this context. */
-  | { readonly kind: "dropSocket"; readonly afterChunks: number };
+export type CartesiaContextFault = SpeechFault;
 
 export interface CartesiaSocketInfo {
   readonly query: URLSearchParams;
 }
 
-export interface CartesiaContextInfo {
-  readonly contextId: string;
-  /** The context id up to its last `.`, `/`, `:` or `#`. */
-  readonly callId: string;
-  /** Its first text. */
-  readonly text: string;
-}
+export type CartesiaContextInfo = SpeechInfo;

@@ -1,11 +1,11 @@
 /** `POST /tts/bytes` (raw or WAV, chunked) and `POST /tts/sse`: one text, spoken whole. */
 import { randomUUID } from "node:crypto";
 import type { HttpResponse } from "uWebSockets.js";
+import { wavHeader } from "../audio-output.js";
 import type { EmulatorSettings } from "../options.js";
 import { writeAnswer } from "../ws-host.js";
 import { TtsContext } from "./context.js";
 import { errorMessage } from "./messages.js";
-import { BYTES_PER_SAMPLE } from "./audio-output.js";
 import { parseBody } from "./request.js";
 
 /** A body longer than this is refused. */
@@ -52,7 +52,7 @@ function speak(
     res.cork(() => {
       res.writeStatus("200 OK");
       res.writeHeader("content-type", contentType(form, container));
-      if (container === "wav") res.write(wavHeader(sample_rate, BYTES_PER_SAMPLE[encoding]));
+      if (container === "wav") res.write(wavHeader({ encoding, sample_rate }));
     });
   };
   const context = new TtsContext(
@@ -89,24 +89,6 @@ function speak(
 function contentType(form: "bytes" | "sse", container: "raw" | "wav"): string {
   if (form === "sse") return "text/event-stream";
   return container === "wav" ? "audio/wav" : "audio/pcm";
-}
-
-/** A header that says "as long as it lasts": the length is not known when it is sent. */
-function wavHeader(sampleRateHz: number, bytesPerSample: number): Uint8Array {
-  const header = Buffer.alloc(44);
-  header.write("RIFF", 0, "latin1");
-  header.writeUInt32LE(0xffff_ffff, 4);
-  header.write("WAVEfmt ", 8, "latin1");
-  header.writeUInt32LE(16, 16);
-  header.writeUInt16LE(1, 20);
-  header.writeUInt16LE(1, 22);
-  header.writeUInt32LE(sampleRateHz, 24);
-  header.writeUInt32LE(sampleRateHz * bytesPerSample, 28);
-  header.writeUInt16LE(bytesPerSample, 32);
-  header.writeUInt16LE(bytesPerSample * 8, 34);
-  header.write("data", 36, "latin1");
-  header.writeUInt32LE(0xffff_ffff, 40);
-  return header;
 }
 
 function refuse(res: HttpResponse, status: number, message: string): void {

@@ -1,11 +1,6 @@
 /** What sockets, contexts and HTTP answers write alike. */
 import { randomUUID } from "node:crypto";
 
-/** Clients put the call's id first. */
-export function callIdOfContext(contextId: string): string {
-  return contextId.replace(/[./:#][^./:#]*$/, "");
-}
-
 export function errorMessage(
   status: number,
   message: string,

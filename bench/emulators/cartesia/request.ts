@@ -1,8 +1,7 @@
 /** A generation request, checked the way Cartesia checks it. */
 import { z } from "zod";
+import { TTS_ENCODINGS } from "../audio-output.js";
 
-export const TTS_ENCODINGS = ["pcm_mulaw", "pcm_alaw", "pcm_s16le", "pcm_f32le"] as const;
-export type TtsEncoding = (typeof TTS_ENCODINGS)[number];
 export const TTS_SAMPLE_RATES: readonly number[] = [8000, 16000, 22050, 24000, 44100, 48000];
 
 const sampleRate = z.int().refine((rate) => TTS_SAMPLE_RATES.includes(rate), {

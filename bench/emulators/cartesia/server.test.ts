@@ -2,7 +2,8 @@
 import t from "tap";
 import { EMULATOR_API_KEY } from "../options.js";
 import { Probe } from "../probe.fixture.js";
-import { TTS_SAMPLE_RATES, TTS_ENCODINGS, type TtsEncoding } from "./request.js";
+import { TTS_ENCODINGS, type TtsEncoding } from "../audio-output.js";
+import { TTS_SAMPLE_RATES } from "./request.js";
 import { HEADERS, audioOf, frame, heardIn, of, voiceStage, wordsIn } from "./voice.fixture.js";
 
 void t.test(

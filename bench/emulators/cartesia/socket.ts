@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { IdleWatch } from "../idle-watch.js";
 import type { EmulatorSettings } from "../options.js";
+import { callIdOfContext } from "../speech-queue.js";
 import type { Wire, WireHandler } from "../wire.js";
 import { BUFFER_DELAY_DEFAULT_MS, TtsContext } from "./context.js";
 import type {
@@ -10,7 +11,7 @@ import type {
   CartesiaLiveFault,
   CartesiaSocketFault,
 } from "./faults.js";
-import { callIdOfContext, errorMessage } from "./messages.js";
+import { errorMessage } from "./messages.js";
 import { type GenerationRequest, fixedFields, parseFrame } from "./request.js";
 
 /** The vendor closes a socket on which nothing happened for this long. */

@@ -1,16 +1,18 @@
 /**
- * One reply spoken by Cartesia: text in, audio and word times out, one end.
+ * One reply spoken in contexts: text in, audio and word times out, one end.
  *
- * Usually a reply is one context. A context expires a second after its last audio, and sending on an
- * expired one is unsupported; so when the text pauses (a tool runs, the model stalls) the context is
- * finished early, and text that comes later goes to a new one, whose times continue the first one's.
+ * Usually a reply is one context. Vendors forget a context into which no text comes (Cartesia a second after
+ * its last audio, ElevenLabs after its inactivity time-out), so when the text pauses (a tool runs, the model
+ * stalls) the context is kept alive or finished early; text that comes after its end goes to a new one,
+ * whose times continue the first one's.
  *
  *   push() -> pending text -> context on a socket -> audio, words -> done
  *                ^ no socket open yet, or the context before is being finished
  *
  * Invariants:
  * R1  Audio is delivered in the order of the text; two contexts of a reply never speak at once.
- * R2  `onDone` only when all pushed text was spoken and the server said `done`; any other end is an error.
+ * R2  `onDone` only when all pushed text was spoken and the vendor ended the context; any other end is an
+ *     error. Up to then audio and words are those of the text, from its beginning, without a gap.
  * R3  After `cancel()`, `onDone` or `onError` no event fires, and none runs inside a call of the owner's.
  */
 import type { Clock } from "#runtime/actor";
@@ -20,37 +22,26 @@ import type { Logger } from "#runtime/telemetry";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import type { Failure, Failures } from "../failures.js";
 import { logThrown } from "../handler-fault.js";
-import type { CartesiaSettings } from "../settings.js";
 import type { AudioScratch } from "./audio-scratch.js";
-import {
-  type CartesiaMessage,
-  cancelMessage,
-  envelopeOf,
-  failureOf,
-  finishMessage,
-  textMessage,
-  wordsOf,
-} from "./cartesia-messages.js";
-import type { CartesiaContext, CartesiaSocket } from "./cartesia-socket.js";
-import type { TtsEvents, TtsRequest, TtsStream } from "./provider.js";
+import type { ContextDialect, ContextMessage, ContextReader, ContextScript } from "./context-dialect.js";
+import type { ContextSocket, VoiceContext } from "./context-socket.js";
+import type { TtsEvents, TtsRequest, TtsStream, TtsWord } from "./provider.js";
 
-/** Finish a context this long after its last audio: before the second at which it expires, sweep included. */
-const CONTEXT_IDLE_MS = 700;
 /** Text that waits for a socket or a context: a long reply is 2,000 characters. */
 const PENDING_TEXT_MAX_CHARS = 16 * 1024;
 
-export interface CartesiaStreamDeps {
-  readonly settings: CartesiaSettings;
+export interface ContextStreamDeps {
+  readonly dialect: ContextDialect;
   readonly failures: Failures;
   readonly clock: Clock;
   readonly sweep: DueSweep;
   readonly log: Logger;
   readonly scratch: AudioScratch;
   /** Room for a context: `onSocket` is called now, or later, or the stream is failed. */
-  readonly wantSocket: (stream: CartesiaStream) => void;
+  readonly wantSocket: (stream: ContextStream) => void;
   readonly nextContextId: (callId: string) => string;
   /** Told once, when it needs nothing more. */
-  readonly onEnded: (stream: CartesiaStream) => void;
+  readonly onEnded: (stream: ContextStream) => void;
 }
 
 type Phase =
@@ -64,19 +55,20 @@ type Phase =
   | "finishing"
   | "ended";
 
-export class CartesiaStream implements TtsStream, CartesiaContext, Due {
+export class ContextStream implements TtsStream, VoiceContext, ContextReader, Due {
   dueAtMs = NEVER;
   contextId = "";
   readonly #request: TtsRequest;
   readonly #events: TtsEvents;
-  readonly #deps: CartesiaStreamDeps;
+  readonly #deps: ContextStreamDeps;
   readonly #bytesPerMs: number;
   readonly #sampleBytes: number;
   readonly #swapsBytes: boolean;
   #phase: Phase = "idle";
-  #socket: CartesiaSocket | null = null;
-  /** What does not change within a context, as JSON up to the transcript. */
-  #envelope = "";
+  #socket: ContextSocket | null = null;
+  #script: ContextScript | null = null;
+  /** In a row, since the context's last text or audio. */
+  #keepAliveCount = 0;
   #pendingText = "";
   /** No more text comes from the owner. */
   #finished = false;
@@ -89,7 +81,7 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
   /** Audio of the contexts before this one. */
   #contextStartMs = 0;
 
-  constructor(request: TtsRequest, events: TtsEvents, deps: CartesiaStreamDeps) {
+  constructor(request: TtsRequest, events: TtsEvents, deps: ContextStreamDeps) {
     this.#request = request;
     this.#events = events;
     this.#deps = deps;
@@ -126,12 +118,13 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
   // its provider
 
   /** Room on an open socket; begins a context there. */
-  onSocket(socket: CartesiaSocket): void {
+  onSocket(socket: ContextSocket): void {
     this.#socket = socket;
     this.contextId = this.#deps.nextContextId(this.#request.callId);
-    this.#envelope = envelopeOf(this.#request, this.contextId);
+    this.#script = this.#deps.dialect.begin(this.#request, this.contextId);
     this.#contextStartMs = this.#audioBytes / this.#bytesPerMs;
     socket.add(this);
+    if (this.#script.opening !== null) socket.send(this.#script.opening);
     this.#phase = "speaking";
     this.#sendPending();
     if (this.#finished) this.#finishContext();
@@ -141,24 +134,10 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
     if (this.#phase !== "ended") this.#end(this.#deps.failures.error(failure), false);
   }
 
-  // CartesiaContext
+  // VoiceContext
 
-  onMessage(message: CartesiaMessage): void {
-    switch (message["type"]) {
-      case "chunk":
-        this.#onChunk(message["data"]);
-        return;
-      case "timestamps":
-        this.#onTimestamps(message["word_timestamps"]);
-        return;
-      case "done":
-        this.#onContextDone();
-        return;
-      case "error":
-        this.#onContextError(failureOf(message));
-        return;
-      default: // flush_done, phoneme_timestamps and what they may add: nothing to act on
-    }
+  onMessage(message: ContextMessage): void {
+    this.#script?.read(message, this);
   }
 
   onSocketLost(failure: Failure): void {
@@ -170,8 +149,7 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
 
   onDue(): void {
     if (this.#phase === "speaking") {
-      // The text pauses; or what was sent ends in half a word, which is spoken only when told to finish.
-      this.#finishContext();
+      this.#onTextPaused();
       return;
     }
     const phase = this.#phase === "wanting" || this.#unanswered !== "" ? "firstEvent" : "betweenEvents";
@@ -179,9 +157,21 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
     this.fail({ reason: "TIMEOUT", what, detail: { phase } });
   }
 
+  /** The text pauses; or what was sent ends in half a word, which is spoken only when told to finish. */
+  #onTextPaused(): void {
+    const { dialect, clock } = this.#deps;
+    if (this.#unanswered !== "" || this.#keepAliveCount >= dialect.keepAlivesMax) {
+      this.#finishContext();
+      return;
+    }
+    this.#keepAliveCount += 1;
+    this.#socket?.send(this.#script!.keepAlive());
+    this.dueAtMs = clock.nowMs() + dialect.contextIdleMs;
+  }
+
   #want(): void {
     this.#phase = "wanting";
-    const { connectTimeoutMs, firstAudioTimeoutMs } = this.#deps.settings;
+    const { connectTimeoutMs, firstAudioTimeoutMs } = this.#deps.dialect.settings;
     this.dueAtMs = this.#deps.clock.nowMs() + connectTimeoutMs + firstAudioTimeoutMs;
     this.#deps.wantSocket(this);
   }
@@ -189,10 +179,12 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
   #sendPending(): void {
     const text = this.#pendingText;
     this.#pendingText = "";
-    this.#socket?.send(textMessage(this.#envelope, text));
+    const message = this.#script!.text(text);
+    if (message !== null) this.#socket?.send(message);
     this.#unanswered += text;
+    this.#keepAliveCount = 0;
     if (this.#unanswered !== text) return; // the deadline of the text before still runs
-    const { firstAudioTimeoutMs } = this.#deps.settings;
+    const { firstAudioTimeoutMs } = this.#deps.dialect.settings;
     const nowMs = this.#deps.clock.nowMs();
     this.#answerDueAtMs = nowMs + firstAudioTimeoutMs;
     this.dueAtMs = nowMs + firstAudioTimeoutMs / 2;
@@ -200,19 +192,25 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
 
   #finishContext(): void {
     this.#phase = "finishing";
-    this.#socket?.send(finishMessage(this.#envelope));
+    for (const message of this.#script!.finish()) this.#socket?.send(message);
     this.dueAtMs =
       this.#unanswered === ""
-        ? this.#deps.clock.nowMs() + this.#deps.settings.betweenEventsTimeoutMs
+        ? this.#deps.clock.nowMs() + this.#deps.dialect.settings.betweenEventsTimeoutMs
         : this.#answerDueAtMs;
   }
 
-  #onChunk(data: unknown): void {
-    if (typeof data !== "string") {
+  // ContextReader
+
+  get contextAudioMs(): number {
+    return this.#audioBytes / this.#bytesPerMs - this.#contextStartMs;
+  }
+
+  onChunk(base64: unknown): void {
+    if (typeof base64 !== "string") {
       this.fail({ reason: "PROTOCOL_ERROR", what: "sent a chunk without audio" });
       return;
     }
-    const audio = this.#deps.scratch.decode(data, this.#halfSample);
+    const audio = this.#deps.scratch.decode(base64, this.#halfSample);
     const whole = audio.length - (audio.length % this.#sampleBytes);
     this.#halfSample = whole === audio.length ? -1 : audio[whole]!;
     this.#noteAudio();
@@ -223,44 +221,68 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
     this.#events.onAudio(samples);
   }
 
-  #noteAudio(): void {
-    this.#unanswered = "";
-    const waitMs = this.#phase === "finishing" ? this.#deps.settings.betweenEventsTimeoutMs : CONTEXT_IDLE_MS;
-    this.dueAtMs = this.#deps.clock.nowMs() + waitMs;
+  onContextWords(words: readonly TtsWord[]): void {
+    if (words.length === 0 || this.#phase === "ended") return; // R3: the audio before them may have ended it
+    const startMs = this.#contextStartMs;
+    this.#events.onWords(
+      words.map((word) => ({ ...word, startMs: startMs + word.startMs, endMs: startMs + word.endMs })),
+    );
   }
 
-  #onTimestamps(value: unknown): void {
-    const spoken = wordsOf(value, this.#contextStartMs);
-    if (spoken.length > 0) this.#events.onWords(spoken);
+  /** The context is complete: ours to end the reply with, a pause of the text's, or the vendor's idea. */
+  onContextDone(): void {
+    if (this.#phase === "ended") return;
+    if (this.#phase === "speaking") {
+      // One that ends without a sound would end so again.
+      if (this.contextAudioMs > 0 || this.#unanswered === "") this.#goOnElsewhere();
+      else this.fail({ reason: "STREAM_BROKEN", what: "ended a reply it had not begun to speak" });
+      return;
+    }
+    this.#leaveContext(true);
+    this.#unanswered = "";
+    this.#next();
   }
 
-  /** The context is complete: ours to end the reply with, a pause of the text's, or the server's idea. */
-  #onContextDone(): void {
-    this.#leaveContext();
+  onContextError(failure: Failure, forgotten: boolean): void {
+    if (this.#phase === "ended") return;
+    if (forgotten && this.contextAudioMs > 0) {
+      this.#goOnElsewhere();
+      return;
+    }
+    this.#leaveContext(true); // the vendor has ended it: nothing to cancel
+    this.fail(failure);
+  }
+
+  /** We were late: what the context did not take goes to a new one, ahead of what came since. */
+  #goOnElsewhere(): void {
+    const held = this.#script?.heldText ?? "";
+    const missed = this.#unanswered.length > held.length ? this.#unanswered : held;
+    this.#pendingText = missed + this.#pendingText;
     this.#unanswered = "";
+    this.#leaveContext(true);
+    this.#next();
+  }
+
+  #next(): void {
     if (this.#pendingText.trim() !== "") this.#want();
     else if (this.#finished) this.#end(null, true);
   }
 
-  #onContextError(failure: Failure): void {
-    this.#leaveContext(); // the server has ended it: nothing to cancel
-    const said = `${failure.detail?.providerCode} ${failure.detail?.providerMessage}`;
-    const hadAudio = this.#audioBytes > this.#contextStartMs * this.#bytesPerMs;
-    if (!hadAudio || !/expired/i.test(said)) {
-      this.fail(failure);
-      return;
-    }
-    // We were late: what it did not take goes to a new context, ahead of what came since.
-    const text = this.#unanswered;
-    this.#pendingText = text + this.#pendingText;
-    this.#onContextDone();
+  #noteAudio(): void {
+    this.#unanswered = "";
+    this.#keepAliveCount = 0;
+    const { settings, contextIdleMs } = this.#deps.dialect;
+    const waitMs = this.#phase === "finishing" ? settings.betweenEventsTimeoutMs : contextIdleMs;
+    this.dueAtMs = this.#deps.clock.nowMs() + waitMs;
   }
 
-  #leaveContext(): void {
-    this.#socket?.remove(this);
+  #leaveContext(ended: boolean): void {
+    this.#socket?.remove(this, ended);
     this.#socket = null;
+    this.#script = null;
     this.#phase = "idle";
     this.#halfSample = -1;
+    this.#keepAliveCount = 0;
     this.dueAtMs = NEVER;
   }
 
@@ -276,8 +298,8 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
     const socket = this.#socket;
     if (socket !== null) {
       // What is being generated may still come; it finds no context and is dropped.
-      socket.send(cancelMessage(this.contextId));
-      this.#leaveContext();
+      socket.send(this.#script!.cancel());
+      this.#leaveContext(false);
     }
     this.#phase = "ended";
     this.#pendingText = "";
@@ -293,7 +315,7 @@ export class CartesiaStream implements TtsStream, CartesiaContext, Due {
       if (error !== null) this.#events.onError(error);
       else this.#events.onDone();
     } catch (thrown) {
-      logThrown(this.#deps.log, "cartesia", this.#request.callId, thrown);
+      logThrown(this.#deps.log, this.#deps.dialect.name, this.#request.callId, thrown);
     }
   }
 }

@@ -1,6 +1,13 @@
 /** Speech at 8 kHz as bytes of whatever encoding and rate was asked for. */
 import { type AudioEncoding, Resampler, type SampleRateHz, encodeInto } from "#runtime/media";
-import type { OutputFormat, TtsEncoding } from "./request.js";
+
+export const TTS_ENCODINGS = ["pcm_mulaw", "pcm_alaw", "pcm_s16le", "pcm_f32le"] as const;
+export type TtsEncoding = (typeof TTS_ENCODINGS)[number];
+
+export interface OutputFormat {
+  readonly encoding: TtsEncoding;
+  readonly sample_rate: number;
+}
 
 const SPOKEN_RATE_HZ = 8000;
 
@@ -62,3 +69,29 @@ function interpolate(samples: Int16Array, factor: number): Int16Array {
     return Math.round(samples[before]! * (1 - share) + (samples[before + 1] ?? 0) * share);
   });
 }
+
+/** A header that says "as long as it lasts" unless the length of the audio is known. */
+export function wavHeader(format: OutputFormat, dataBytes = 0xffff_ffff): Buffer {
+  const bytesPerSample = BYTES_PER_SAMPLE[format.encoding];
+  const header = Buffer.alloc(44);
+  header.write("RIFF", 0, "latin1");
+  header.writeUInt32LE(Math.min(0xffff_ffff, dataBytes + 36), 4);
+  header.write("WAVEfmt ", 8, "latin1");
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(WAV_FORMAT_TAGS[format.encoding], 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(format.sample_rate, 24);
+  header.writeUInt32LE(format.sample_rate * bytesPerSample, 28);
+  header.writeUInt16LE(bytesPerSample, 32);
+  header.writeUInt16LE(bytesPerSample * 8, 34);
+  header.write("data", 36, "latin1");
+  header.writeUInt32LE(dataBytes, 40);
+  return header;
+}
+
+const WAV_FORMAT_TAGS: Readonly<Record<TtsEncoding, number>> = {
+  pcm_mulaw: 7,
+  pcm_alaw: 6,
+  pcm_s16le: 1,
+  pcm_f32le: 3,
+};

@@ -1,41 +1,41 @@
 /**
- * One socket to Cartesia with many contexts on it: routes what comes in to the context it belongs to.
- *
- * A thin client on `ws` rather than `@cartesia/cartesia-js` 4.2: that package's ES modules do not load on
- * Node 20, it insists on `wss:` (no emulator without a TLS certificate), and after a drop it reconnects
- * without a word, forgets every context and ends them as if they were complete. What is left of the
- * protocol is four messages out and five in.
+ * One socket to a voice with many contexts on it: routes what comes in to the context it belongs to.
  *
  * Invariants:
  * K1  A context hears its own messages only; what comes for an unknown one (cancelled, ended) is dropped.
  * K2  When the socket ends, every context on it hears `onSocketLost` exactly once, then the owner `onGone`.
- * K3  Never more contexts than `contextsMax`.
+ * K3  Never more contexts than `contextsPerSocket`; where the vendor counts those we left until it has ended
+ *     them (`lingers`), so do we, for LINGER_MAX_MS at most.
  */
 import type { Clock } from "#runtime/actor";
 import { type DueSweep, NEVER } from "../due-sweep.js";
 import type { Failure } from "../failures.js";
 import type { Network } from "../network.js";
-import { type CartesiaSettings, webSocketOrigin } from "../settings.js";
 import { WireSocket, type WireSocketOwner } from "../wire-socket.js";
-import { type CartesiaMessage, failureOf } from "./cartesia-messages.js";
+import type { ContextDialect, ContextMessage } from "./context-dialect.js";
+import type { TtsVoice } from "./provider.js";
 
 /** A chunk is some 100 ms of audio; a second of 48 kHz PCM in base64 is 128 KB. */
 const MESSAGE_MAX_BYTES = 1024 * 1024;
+/** A context we left is taken for ended after this long: a whole reply is made and sent in less. */
+const LINGER_MAX_MS = 10_000;
 
-export interface CartesiaContext {
+export interface VoiceContext {
   readonly contextId: string;
-  onMessage(message: CartesiaMessage): void;
+  onMessage(message: ContextMessage): void;
   onSocketLost(failure: Failure): void;
 }
 
-export interface CartesiaSocketOwner {
-  onOpen(socket: CartesiaSocket): void;
-  onGone(socket: CartesiaSocket, failure: Failure | null): void;
+export interface ContextSocketOwner {
+  onOpen(socket: ContextSocket): void;
+  /** A context that lingered is over. */
+  onRoom(): void;
+  onGone(socket: ContextSocket, failure: Failure | null): void;
   /** Whatever a context's handler threw: the other contexts must not feel it. */
   onHandlerThrew(contextId: string, error: unknown): void;
 }
 
-export class CartesiaSocket implements WireSocketOwner {
+export class ContextSocket implements WireSocketOwner {
   /** When it opened; NEVER until then. */
   openedAtMs = NEVER;
   /** Since when no context was on it. */
@@ -43,28 +43,29 @@ export class CartesiaSocket implements WireSocketOwner {
   /** To be closed as soon as it has no context: takes no new ones. */
   retiring = false;
   readonly #clock: Clock;
-  readonly #owner: CartesiaSocketOwner;
+  readonly #owner: ContextSocketOwner;
   readonly #wire: WireSocket;
-  readonly #contextsMax: number;
-  readonly #contexts = new Map<string, CartesiaContext>();
+  readonly #dialect: ContextDialect;
+  readonly #contexts = new Map<string, VoiceContext>();
+  /** Left and not ended, with the instants until which they count. */
+  readonly #lingering = new Map<string, number>();
 
   constructor(
-    owner: CartesiaSocketOwner,
-    settings: CartesiaSettings,
+    owner: ContextSocketOwner,
+    dialect: ContextDialect,
+    voice: TtsVoice,
     clock: Clock,
     sweep: DueSweep,
     network: Network | undefined,
   ) {
     this.#owner = owner;
     this.#clock = clock;
-    this.#contextsMax = settings.contextsPerSocket;
+    this.#dialect = dialect;
     this.idleSinceMs = clock.nowMs();
     const options = {
-      url: `${webSocketOrigin(settings.url)}/tts/websocket`,
-      headers: { "X-API-Key": settings.apiKey, "Cartesia-Version": settings.version },
-      connectTimeoutMs: settings.connectTimeoutMs,
+      ...dialect.socketOptions(voice),
+      connectTimeoutMs: dialect.settings.connectTimeoutMs,
       messageMaxBytes: MESSAGE_MAX_BYTES,
-      requestIdHeader: "x-request-id",
     };
     this.#wire = new WireSocket(options, this, clock, sweep, network);
   }
@@ -74,11 +75,11 @@ export class CartesiaSocket implements WireSocketOwner {
   }
 
   get contextCount(): number {
-    return this.#contexts.size;
+    return this.#contexts.size + this.#lingering.size;
   }
 
   get hasRoom(): boolean {
-    return this.isOpen && !this.retiring && this.#contexts.size < this.#contextsMax;
+    return this.isOpen && !this.retiring && this.contextCount < this.#dialect.settings.contextsPerSocket;
   }
 
   get bufferedBytes(): number {
@@ -86,15 +87,24 @@ export class CartesiaSocket implements WireSocketOwner {
   }
 
   /** Only when `hasRoom` (K3). */
-  add(context: CartesiaContext): void {
+  add(context: VoiceContext): void {
     this.#contexts.set(context.contextId, context);
   }
 
-  remove(context: CartesiaContext): void {
-    this.#contexts.delete(context.contextId);
-    if (this.#contexts.size > 0) return;
-    this.idleSinceMs = this.#clock.nowMs();
-    if (this.retiring) this.close();
+  /** It is over; `ended` when the vendor said so. */
+  remove(context: VoiceContext, ended: boolean): void {
+    if (!this.#contexts.delete(context.contextId)) return;
+    if (!ended && this.#dialect.lingers) {
+      this.#lingering.set(context.contextId, this.#clock.nowMs() + LINGER_MAX_MS);
+    }
+    this.#noteIdle();
+  }
+
+  /** Ends the lingering of contexts the vendor never spoke of again. */
+  tend(nowMs: number): void {
+    for (const [contextId, untilMs] of this.#lingering) {
+      if (untilMs <= nowMs && this.#lingering.delete(contextId)) this.#onRoom();
+    }
   }
 
   send(text: string): void {
@@ -124,10 +134,11 @@ export class CartesiaSocket implements WireSocketOwner {
       this.#wire.fail({ reason: "PROTOCOL_ERROR", what: "sent a message that is not a JSON object" });
       return;
     }
-    const fields = message as CartesiaMessage;
-    const contextId = fields["context_id"];
-    if (typeof contextId !== "string") {
-      if (fields["type"] === "error") this.#wire.fail(failureOf(fields));
+    const fields = message as ContextMessage;
+    const contextId = this.#dialect.contextIdOf(fields);
+    if (contextId === null) {
+      const failure = this.#dialect.socketFailureOf(fields);
+      if (failure !== null) this.#wire.fail(failure);
       return;
     }
     try {
@@ -135,6 +146,7 @@ export class CartesiaSocket implements WireSocketOwner {
     } catch (error) {
       this.#owner.onHandlerThrew(contextId, error);
     }
+    if (this.#dialect.isLast(fields) && this.#lingering.delete(contextId)) this.#onRoom();
   }
 
   onClosed(failure: Failure | null): void {
@@ -143,5 +155,16 @@ export class CartesiaSocket implements WireSocketOwner {
     this.#contexts.clear();
     for (const context of contexts) context.onSocketLost(lost); // K2
     this.#owner.onGone(this, failure);
+  }
+
+  #onRoom(): void {
+    this.#noteIdle();
+    this.#owner.onRoom();
+  }
+
+  #noteIdle(): void {
+    if (this.contextCount > 0) return;
+    this.idleSinceMs = this.#clock.nowMs();
+    if (this.retiring) this.close();
   }
 }
