@@ -45,4 +45,5 @@ export {
   matchQuickReply,
   quickReplyTexts,
 } from "./quick-replies.js";
+export { comparableWord } from "./words.js";
 export { FrameKind, VadEvent, VoiceActivity, type VoiceActivityOptions } from "./voice-activity.js";

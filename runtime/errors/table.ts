@@ -199,6 +199,12 @@ export const errorTable = {
     grpcStatus: "RESOURCE_EXHAUSTED",
     meaning: "More was asked of the recogniser than our own bound on what waits or runs at once.",
   },
+  STT_UNAVAILABLE: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning:
+      "No recogniser of the tenant's list may be asked now: their breakers are open, or retries are used up.",
+  },
   STT_CLOSED: {
     retryable: false,
     grpcStatus: "FAILED_PRECONDITION",
@@ -256,6 +262,12 @@ export const errorTable = {
     grpcStatus: "RESOURCE_EXHAUSTED",
     meaning: "More was asked of the language model than our own bound on what waits or runs at once.",
   },
+  LLM_UNAVAILABLE: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning:
+      "No language model of the tenant's list may be asked now: their breakers are open, or retries are used up.",
+  },
   LLM_CLOSED: {
     retryable: false,
     grpcStatus: "FAILED_PRECONDITION",
@@ -301,6 +313,12 @@ export const errorTable = {
     retryable: true,
     grpcStatus: "RESOURCE_EXHAUSTED",
     meaning: "More was asked of the voice than our own bound on what waits or runs at once.",
+  },
+  TTS_UNAVAILABLE: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning:
+      "No voice of the tenant's list may be asked now: their breakers are open, or retries are used up.",
   },
   TTS_CLOSED: {
     retryable: false,

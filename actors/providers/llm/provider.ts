@@ -2,7 +2,7 @@
  * Language model: the one interface every model stands behind. Events arrive on the shard's thread,
  * never synchronously from inside `generate`. After `cancel()`, `onDone` or `onError` no event fires.
  */
-import type { LumentraError } from "#runtime/errors";
+import type { ErrorCode, LumentraError } from "#runtime/errors";
 
 export interface LlmToolCall {
   readonly id: string;
@@ -44,6 +44,8 @@ export interface LlmEvents {
   onToolCall(call: LlmToolCall): void;
   /** Terminal. `usage` is null when the server did not say. */
   onDone(finish: "stop" | "length" | "toolCalls", usage: LlmUsage | null): void;
+  /** Another provider is asked, since this one failed with `code`; only of a chain of several. */
+  onSwitched?(from: string, to: string, code: ErrorCode): void;
   /** Terminal. Codes: LLM_*. */
   onError(error: LumentraError): void;
 }

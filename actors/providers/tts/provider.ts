@@ -4,7 +4,7 @@
  * never synchronously from inside a call of ours. After `cancel()`, `onDone` or `onError` no event fires.
  */
 import type { Clock, Random } from "#runtime/actor";
-import type { LumentraError } from "#runtime/errors";
+import type { ErrorCode, LumentraError } from "#runtime/errors";
 import type { AudioFormat } from "#runtime/media";
 import type { Logger } from "#runtime/telemetry";
 import type { DueSweep } from "../due-sweep.js";
@@ -40,6 +40,8 @@ export interface TtsEvents {
   onWords(words: readonly TtsWord[]): void;
   /** Terminal: all audio of all pushed text was delivered. */
   onDone(): void;
+  /** Another voice goes on, since this one failed with `code`; only of a chain of several. */
+  onSwitched?(from: string, to: string, code: ErrorCode): void;
   /** Terminal. Codes: TTS_*. An end without `done` is an error. */
   onError(error: LumentraError): void;
 }

@@ -1,0 +1,201 @@
+/**
+ * One provider's account as this shard knows it: is it well (breaker), what does it take (budget), how much may we
+ * repeat ourselves (retry budget), how long is its tail. Whoever asks the provider something enters here first and
+ * tells afterwards how it went.
+ *
+ * A breaker is each shard's own, and they tell each other (`ProviderNotice`, over the main thread): the first that
+ * opens spares the others finding out. Words of shared memory would be a little faster, but a notice is rare, must
+ * not be missed by a shard that comes up later than it, and the outage it is about lasts seconds.
+ */
+import type { Clock, Random } from "#runtime/actor";
+import type { LumentraError } from "#runtime/errors";
+import type { ProviderKind } from "../failures.js";
+import { Breaker, type BreakerState } from "./breaker.js";
+import { ConcurrencyBudget } from "./concurrency-budget.js";
+import { classOfFailure, toldWaitMs } from "./failure-class.js";
+import { LatencyTail } from "./latency-tail.js";
+import { RetryBudget } from "./retry-budget.js";
+
+/** Why a provider is asked. `fallback` is first for the provider that is asked, see retry-budget.ts. */
+export type Reason = "first" | "fallback" | "retry" | "hedge";
+
+/** Why one may not ask. */
+export type Denial = "breakerOpen" | "budget" | "retryBudget";
+
+/** What one shard tells the others of an account. */
+export interface ProviderNotice {
+  readonly account: string;
+  readonly state: "open" | "closed";
+  /** How long it stays open. */
+  readonly forMs: number;
+}
+
+export interface ProviderAccountState {
+  readonly account: string;
+  readonly kind: ProviderKind;
+  readonly breaker: BreakerState;
+  readonly inFlight: number;
+  /** Null: no bound is known. */
+  readonly limit: number | null;
+}
+
+/** What an account counts; see runtime/telemetry/metrics.ts. */
+export interface AccountMetrics {
+  /** `account` moved to `state`. */
+  breaker(account: string, state: BreakerState): void;
+  denied(account: string, denial: Denial, reason: Reason): void;
+}
+
+export interface AccountDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: AccountMetrics;
+  readonly notify: (notice: ProviderNotice) => void;
+  /** Most at once on this shard. @default Infinity */
+  readonly ceiling?: number;
+}
+
+export class ProviderAccount {
+  /** `LLM groq`. */
+  readonly name: string;
+  readonly kind: ProviderKind;
+  readonly tail = new LatencyTail();
+  readonly budget: ConcurrencyBudget;
+  readonly #deps: AccountDeps;
+  readonly #breaker: Breaker;
+  readonly #retries = new RetryBudget();
+  /** What moves the breaker is another shard's word: it needs no telling on. */
+  #isTold = false;
+
+  constructor(kind: ProviderKind, provider: string, deps: AccountDeps) {
+    this.kind = kind;
+    this.name = accountName(kind, provider);
+    this.#deps = deps;
+    this.budget = new ConcurrencyBudget(deps.clock, deps.ceiling);
+    this.#breaker = new Breaker(deps.clock, deps.random, (state) => this.#onBreaker(state));
+  }
+
+  get state(): ProviderAccountState {
+    const { limit, inFlight } = this.budget;
+    return {
+      account: this.name,
+      kind: this.kind,
+      breaker: this.#breaker.state,
+      inFlight,
+      limit: Number.isFinite(limit) ? limit : null,
+    };
+  }
+
+  /** Whether somebody could enter now; takes nothing and counts nothing. */
+  mayEnter(holder: string): boolean {
+    return this.#breaker.mayTry() && this.budget.mayEnter(holder);
+  }
+
+  /** One request, for `holder` (a tenant). The ticket must be ended. */
+  enter(holder: string, reason: Reason): Ticket | Denial {
+    const denial = this.#enter(holder, reason);
+    if (denial === null) return new OpenTicket(this, holder);
+    this.#deps.metrics.denied(this.name, denial, reason);
+    return denial;
+  }
+
+  /** Another shard's word. */
+  hear(notice: ProviderNotice): void {
+    this.#isTold = true;
+    if (notice.state === "open") this.#breaker.openedElsewhere(notice.forMs);
+    else this.#breaker.closedElsewhere();
+    this.#isTold = false;
+  }
+
+  /** @internal by tickets */
+  succeeded(): void {
+    this.#breaker.succeeded();
+    this.budget.succeeded();
+  }
+
+  /** @internal by tickets */
+  failed(error: LumentraError): void {
+    switch (classOfFailure(error.code)) {
+      case "fault":
+        return this.#breaker.failed();
+      case "denied":
+        return this.#breaker.failed(true);
+      case "limited":
+        this.budget.limited(toldWaitMs(error));
+        return this.#breaker.abandoned();
+      case "own":
+        return this.#breaker.abandoned();
+    }
+  }
+
+  /** @internal by tickets */
+  abandoned(): void {
+    this.#breaker.abandoned();
+  }
+
+  #enter(holder: string, reason: Reason): Denial | null {
+    if (!this.#breaker.mayTry()) return "breakerOpen";
+    if (!this.budget.mayEnter(holder)) return "budget";
+    if (reason === "first" || reason === "fallback") this.#retries.deposit();
+    else if (!this.#retries.tryDraw()) return "retryBudget";
+    this.#breaker.tryEnter();
+    this.budget.tryEnter(holder);
+    return null;
+  }
+
+  #onBreaker(state: BreakerState): void {
+    this.#deps.metrics.breaker(this.name, state);
+    if (this.#isTold || state === "halfOpen") return;
+    this.#deps.notify({ account: this.name, state, forMs: this.#breaker.closedForMs });
+  }
+}
+
+export function accountName(kind: ProviderKind, provider: string): string {
+  return `${kind} ${provider}`;
+}
+
+/** The right to one request. Each of its ends is idempotent, and the first one counts. */
+export interface Ticket {
+  /** It works: told once, as early as it is known (the first token, the first words). It still runs. */
+  succeeded(): void;
+  /** It failed, and is over. */
+  failed(error: LumentraError): void;
+  /** It is over: well when it had succeeded, else for reasons that say nothing about the provider. */
+  left(): void;
+}
+
+class OpenTicket implements Ticket {
+  readonly #account: ProviderAccount;
+  readonly #holder: string;
+  #told = false;
+  #over = false;
+
+  constructor(account: ProviderAccount, holder: string) {
+    this.#account = account;
+    this.#holder = holder;
+  }
+
+  succeeded(): void {
+    if (this.#told || this.#over) return;
+    this.#told = true;
+    this.#account.succeeded();
+  }
+
+  failed(error: LumentraError): void {
+    if (this.#over) return;
+    // Before it leaves: what runs at a 429 is what the account had.
+    this.#account.failed(error);
+    this.#leave();
+  }
+
+  left(): void {
+    if (this.#over) return;
+    if (!this.#told) this.#account.abandoned();
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#over = true;
+    this.#account.budget.leave(this.#holder);
+  }
+}

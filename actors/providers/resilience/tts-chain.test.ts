@@ -1,0 +1,168 @@
+import t from "tap";
+import { MULAW_8K } from "#runtime/media";
+import type { TtsWord } from "../tts/provider.js";
+import { SWEEP_INTERVAL_MS } from "../due-sweep.js";
+import { chainBench, ScriptedTts, failure } from "./chain.fixture.js";
+import { FIRST_AUDIO_PATIENCE_MS, TtsChain, VOICE_STALL_PATIENCE_MS } from "./tts-chain.js";
+import { restAfterMs, restAfterWords } from "./spoken-rest.js";
+
+const WORD_MS = 300;
+const TTS_REQUEST = { callId: "c", model: "", voice: "", language: "en", format: MULAW_8K };
+
+function timed(text: string): TtsWord[] {
+  return text.split(" ").map((word, index) => ({
+    word,
+    startMs: index * WORD_MS,
+    endMs: (index + 1) * WORD_MS,
+  }));
+}
+
+/** Audio of which every byte says which voice made it. */
+function audio(ms: number, mark: number): Uint8Array {
+  return new Uint8Array(ms * 8).fill(mark);
+}
+
+function setUp(names: readonly string[] = ["one", "two"]) {
+  const bench = chainBench();
+  const voices = names.map((name) => new ScriptedTts(name));
+  const chain = new TtsChain(
+    voices.map((tts) => ({
+      name: tts.name,
+      model: `${tts.name}-model`,
+      voice: `${tts.name}-voice`,
+      account: bench.accounts.get("TTS", tts.name),
+      provider: () => tts,
+    })),
+    { ...bench, tenantId: "t" },
+  );
+  const told: string[] = [];
+  const words: TtsWord[] = [];
+  const heardMs = new Map<number, number>();
+  const stream = chain.speak(TTS_REQUEST, {
+    onAudio: (bytes) => {
+      for (const mark of bytes) heardMs.set(mark, (heardMs.get(mark) ?? 0) + 1 / 8);
+    },
+    onWords: (more) => words.push(...more),
+    onSwitched: (from, to, code) => told.push(`${from} ${code} ${to}`),
+    onDone: () => told.push("done"),
+    onError: (error) => told.push(`error ${error.code}`),
+  });
+  return { ...bench, bench, stream, told, words, heardMs, one: voices[0]!, two: voices[1]! };
+}
+
+void t.test(
+  "one voice says it all: audio and words pass as they come, and nothing is left behind",
+  async (t) => {
+    const { stream, one, told, words, heardMs, bench } = setUp();
+    stream.push("Yes, of course.");
+    stream.finish();
+    one.last.events.onWords(timed("Yes, of course."));
+    one.last.events.onAudio(audio(450, 1));
+    one.last.events.onAudio(audio(450, 1));
+    one.last.events.onDone();
+    t.same(words, timed("Yes, of course."));
+    t.equal(heardMs.get(1), 900);
+    t.same(told, ["done"]);
+    t.equal(one.last.request.voice, "one-voice");
+    t.equal(bench.inFlight(), 0);
+    t.equal(bench.sweep.size, 0);
+  },
+);
+
+void t.test(
+  "a voice that dies in mid-word: the next begins with that word, and its half is not heard",
+  async (t) => {
+    const { stream, one, two, told, words, heardMs } = setUp();
+    const text = "We can book that for Monday at nine.";
+    stream.push(text.slice(0, 20));
+    one.last.events.onWords(timed("We can book that"));
+    one.last.events.onAudio(audio(300, 1));
+    one.last.events.onAudio(audio(450, 1)); // two words and a half
+    one.last.events.onError(failure("TTS_STREAM_BROKEN"));
+    t.equal(heardMs.get(1), 2 * WORD_MS, "up to the end of a word");
+    t.equal(two.last.text, text.slice(7, 20));
+    t.equal(two.last.request.voice, "two-voice");
+    stream.push(text.slice(20));
+    stream.finish();
+    t.equal(
+      two.last.text,
+      text.slice(7),
+      "from the first word that was not said, with what was written since",
+    );
+    t.ok(two.last.finished);
+    two.last.events.onWords(timed("book that for Monday at nine."));
+    two.last.events.onAudio(audio(6 * WORD_MS, 2));
+    two.last.events.onDone();
+    t.same(told, ["one TTS_STREAM_BROKEN two", "done"]);
+    const all = words.map(({ word }) => word).join(" ");
+    t.ok(all === text || all === text.replace("book", "book book"), all);
+    t.same(words.at(-1), { word: "nine.", startMs: 7 * WORD_MS, endMs: 8 * WORD_MS });
+    t.equal(heardMs.get(2), 6 * WORD_MS);
+  },
+);
+
+void t.test(
+  "before any audio everything is said by the next voice, and nothing after a cancel",
+  async (t) => {
+    const { stream, one, two, told, bench, clock } = setUp();
+    stream.push("One two three.");
+    clock.advance(FIRST_AUDIO_PATIENCE_MS + SWEEP_INTERVAL_MS);
+    t.ok(one.last.cancelled, "nobody waits this long where there is another voice");
+    t.equal(two.last.text, "One two three.");
+    stream.cancel();
+    t.ok(two.last.cancelled);
+    two.last.events.onAudio(audio(100, 2));
+    two.last.events.onError(failure("TTS_TIMEOUT"));
+    clock.advance(60_000);
+    t.same(told, ["one TTS_TIMEOUT two"]);
+    t.equal(bench.inFlight(), 0);
+    t.equal(bench.sweep.size, 0);
+  },
+);
+
+void t.test("a missing done: what was said is not said again", async (t) => {
+  const { stream, one, two, told, heardMs, clock } = setUp();
+  stream.push("Yes, of course.");
+  stream.finish();
+  one.last.events.onAudio(audio(880, 1)); // the last word's time is rounded up
+  one.last.events.onWords(timed("Yes, of course."));
+  clock.advance(VOICE_STALL_PATIENCE_MS + SWEEP_INTERVAL_MS);
+  t.same(told, ["done"]);
+  t.equal(two.spoken.length, 0);
+  t.equal(heardMs.get(1), 880);
+});
+
+void t.test("held audio is let go before the ear needs it", async (t) => {
+  const { stream, one, heardMs, clock } = setUp();
+  stream.push("Wonderful indeed");
+  one.last.events.onWords(timed("Wonderful indeed"));
+  one.last.events.onAudio(audio(400, 1));
+  one.last.events.onAudio(audio(100, 1));
+  const early = heardMs.get(1)!;
+  t.ok(early <= 500);
+  clock.advance(400);
+  t.equal(heardMs.get(1), 500, "V2");
+});
+
+void t.test("the last voice fails: the reply does, and a lone one is dialled once more", async (t) => {
+  const { stream, one, told } = setUp(["one"]);
+  stream.push("One two three.");
+  stream.finish();
+  one.last.events.onWords(timed("One two three."));
+  one.last.events.onAudio(audio(WORD_MS, 1));
+  one.last.events.onError(failure("TTS_STREAM_BROKEN"));
+  t.equal(one.last.text, "two three.");
+  one.last.events.onError(failure("TTS_STREAM_BROKEN"));
+  t.same(told, ["one TTS_STREAM_BROKEN one", "error TTS_STREAM_BROKEN"]);
+});
+
+void t.test("the rest of a text is found by words, also where a voice writes them its own way", async (t) => {
+  t.equal(restAfterWords("Dr. Smith is in.", ["Doctor", "Smith"]), "is in.");
+  t.equal(restAfterWords("Dr. Smith is in.", ["Doctor"]), "Smith is in.");
+  t.equal(restAfterWords("No, no, no way.", ["No,", "no,"]), "no way.");
+  t.equal(restAfterWords("All said.", ["All", "said."]), "");
+  t.equal(restAfterWords("Nothing said.", []), "Nothing said.");
+  t.equal(restAfterMs("Nothing said.", 0), "Nothing said.");
+  t.equal(restAfterMs("One two three", 500), "three");
+  t.equal(restAfterMs("One", 5_000), "");
+});

@@ -1,0 +1,432 @@
+/**
+ * A tenant's voices in order, as one provider to a call. When one dies in mid-reply the next says the rest, from the
+ * first word that was not said to its end.
+ *
+ *   text     Sure,  I  can  book  that  for  Monday
+ *   first    |-----|--|----|--- ✗              audio delivered up to the end of "can"; half of "book" held, dropped
+ *   second                  |-----|----|---|------|  "book that for Monday", times counted from the first's end
+ *
+ * For that the audio is handed on word by word: what came of a word that is not complete is held as long as the
+ * caller's ear is far behind, which it mostly is, as voices are made faster than they play. So no word is said
+ * twice, and none is left out; at worst, when audio was as late as the ear, a word is begun and then said again.
+ *
+ * Invariants
+ * V1 audio and times of one reply form one stream, whoever made them: times count from its first byte. Where
+ *    another voice may have to go on, a word's time is told when its audio begins, so at most one is told twice.
+ * V2 held audio is handed on before the ear needs it, complete or not.
+ * V3 no event runs inside `speak`, `push` or `finish`; after `cancel()`, `onDone` or `onError` none at all.
+ * V4 every ticket is given back.
+ */
+import type { Clock } from "#runtime/actor";
+import { LumentraError } from "#runtime/errors";
+import { bytesPerMs } from "#runtime/media";
+import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
+import type { TtsEvents, TtsProvider, TtsRequest, TtsStream, TtsVoice, TtsWord } from "../tts/provider.js";
+import type { Denial, ProviderAccount, Reason, Ticket } from "./account.js";
+import { type ChainMetrics, SHUN_MS, isWorthRetry, unavailable } from "./chain.js";
+import { restAfterMs, restAfterWords } from "./spoken-rest.js";
+
+/** From the first text to the first audio, when there is somebody else to ask; 40 to 90 ms is usual. */
+export const FIRST_AUDIO_PATIENCE_MS = 1_500;
+/** Between events when all text was sent, likewise: longer than any voice pauses in making speech. */
+export const VOICE_STALL_PATIENCE_MS = 1_500;
+/** Audio is held while at least so much is handed on and not played. Twice what the sweep and a busy loop are late. */
+export const LEAD_MS = 300;
+/** A last word that ends this much after the audio does, does so by rounding. */
+const ROUNDING_MS = 40;
+
+export interface TtsRoute {
+  readonly name: string;
+  readonly model: string;
+  readonly voice: string;
+  readonly account: ProviderAccount;
+  /** Built when first asked for. */
+  readonly provider: () => TtsProvider;
+}
+
+export interface TtsChainDeps {
+  readonly clock: Clock;
+  readonly sweep: DueSweep;
+  readonly tenantId: string;
+  readonly metrics: ChainMetrics;
+}
+
+export class TtsChain implements TtsProvider {
+  readonly #routes: readonly TtsRoute[];
+  readonly #deps: TtsChainDeps;
+  /** When each route last failed this call. */
+  readonly #failedAtMs: number[];
+
+  constructor(routes: readonly TtsRoute[], deps: TtsChainDeps) {
+    this.#routes = routes;
+    this.#deps = deps;
+    this.#failedAtMs = routes.map(() => Number.NEGATIVE_INFINITY);
+  }
+
+  /** Of the first choice: cached phrases are in its voice. */
+  get name(): string {
+    return this.#routes[0]!.name;
+  }
+
+  speak(request: TtsRequest, events: TtsEvents): TtsStream {
+    const nowMs = this.#deps.clock.nowMs();
+    const order = this.#routes.map((route, index) => ({
+      route,
+      index,
+      isShunned: nowMs - this.#failedAtMs[index]! < SHUN_MS,
+    }));
+    order.sort((a, b) => Number(a.isShunned) - Number(b.isShunned));
+    return new ChainedSpeech(request, events, order, {
+      ...this.#deps,
+      onFailed: (index) => {
+        this.#failedAtMs[index] = this.#deps.clock.nowMs();
+      },
+    });
+  }
+
+  async warm(voice: TtsVoice): Promise<void> {
+    await Promise.allSettled(
+      this.#routes.map((route) =>
+        route.provider().warm({ ...voice, model: route.model, voice: route.voice }),
+      ),
+    );
+  }
+
+  /** The providers are the shard's. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+interface Candidate {
+  readonly route: TtsRoute;
+  readonly index: number;
+  /** It failed this call a moment ago: to ask it is a retry. */
+  readonly isShunned: boolean;
+}
+
+interface SpeechDeps extends TtsChainDeps {
+  readonly onFailed: (index: number) => void;
+}
+
+interface Attempt {
+  readonly candidate: Candidate;
+  readonly ticket: Ticket;
+  /** Where in the reply's audio it began. */
+  readonly baseMs: number;
+  /** Where in the reply's text. */
+  readonly baseChars: number;
+  stream: TtsStream | null;
+  /** Bytes that came, and of them those handed on. */
+  cameBytes: number;
+  handedBytes: number;
+  readonly words: TtsWord[];
+  /** Of them, from the first: those told, and those whose audio has all come. */
+  toldCount: number;
+  spokenCount: number;
+  over: boolean;
+}
+
+class ChainedSpeech implements TtsStream, Due {
+  dueAtMs = NEVER;
+  readonly #request: TtsRequest;
+  readonly #events: TtsEvents;
+  readonly #deps: SpeechDeps;
+  readonly #bytesPerMs: number;
+  readonly #left: Candidate[];
+  readonly #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #text = "";
+  #finished = false;
+  #attempt: Attempt | null = null;
+  #over = false;
+  #hasAskedAgain = false;
+  /** Of the whole reply. */
+  #handedMs = 0;
+  /** The first byte was handed on: no ear can be further than the time since. */
+  #startedAtMs: number | null = null;
+  #patienceAtMs = NEVER;
+  #releaseAtMs = NEVER;
+  #lastDenial: Denial | null = null;
+  #lastFailed: { readonly name: string; readonly error: LumentraError } | null = null;
+
+  constructor(request: TtsRequest, events: TtsEvents, order: readonly Candidate[], deps: SpeechDeps) {
+    this.#request = request;
+    this.#events = events;
+    this.#deps = deps;
+    this.#bytesPerMs = bytesPerMs(request.format);
+    this.#left = order.slice();
+    deps.sweep.add(this);
+    if (!this.#askNext("first", 0)) deps.clock.setTimer(0, () => this.#failAll()); // V3
+  }
+
+  push(text: string): void {
+    if (this.#over) return;
+    this.#text += text;
+    this.#attempt?.stream?.push(text);
+    if (this.#attempt?.cameBytes === 0) this.#waitFor(FIRST_AUDIO_PATIENCE_MS);
+  }
+
+  finish(): void {
+    if (this.#over || this.#finished) return;
+    this.#finished = true;
+    this.#attempt?.stream?.finish();
+    if (this.#attempt !== null && this.#attempt.cameBytes > 0) this.#waitFor(VOICE_STALL_PATIENCE_MS);
+  }
+
+  cancel(): void {
+    this.#settle();
+  }
+
+  onDue(nowMs: number): void {
+    if (nowMs >= this.#releaseAtMs && this.#attempt !== null) this.#handOn(this.#attempt, Infinity); // V2
+    if (nowMs >= this.#patienceAtMs) this.#onImpatient();
+    this.#arm();
+  }
+
+  /** Has the text from `baseChars` on said by the next who may be asked. */
+  #askNext(reason: Reason, baseChars: number): boolean {
+    for (let next = this.#left.shift(); next !== undefined; next = this.#left.shift()) {
+      if (this.#ask(next, reason === "first" && next.isShunned ? "retry" : reason, baseChars)) return true;
+    }
+    return false;
+  }
+
+  #ask(candidate: Candidate, reason: Reason, baseChars: number): boolean {
+    const { route } = candidate;
+    const ticket = route.account.enter(this.#deps.tenantId, reason);
+    if (typeof ticket === "string") {
+      this.#lastDenial = ticket;
+      return false;
+    }
+    const attempt: Attempt = {
+      candidate,
+      ticket,
+      baseMs: this.#handedMs,
+      baseChars,
+      stream: null,
+      cameBytes: 0,
+      handedBytes: 0,
+      words: [],
+      toldCount: 0,
+      spokenCount: 0,
+      over: false,
+    };
+    this.#attempt = attempt;
+    const failed = this.#lastFailed;
+    if (failed !== null) {
+      this.#deps.metrics.fallback(failed.name, route.name);
+      this.#events.onSwitched?.(failed.name, route.name, failed.error.code);
+    }
+    attempt.stream = route.provider().speak(
+      { ...this.#request, model: route.model, voice: route.voice },
+      {
+        onAudio: (audio) => {
+          if (!attempt.over) this.#onAudio(attempt, audio);
+        },
+        onWords: (words) => {
+          if (!attempt.over) this.#onWords(attempt, words);
+        },
+        onDone: () => {
+          if (!attempt.over) this.#onDone(attempt);
+        },
+        onError: (error) => {
+          if (!attempt.over) this.#onError(attempt, error);
+        },
+      },
+    );
+    const rest = this.#text.slice(baseChars);
+    if (rest !== "") attempt.stream.push(rest);
+    if (this.#finished) attempt.stream.finish();
+    this.#patienceAtMs = NEVER;
+    if (rest !== "") this.#waitFor(FIRST_AUDIO_PATIENCE_MS);
+    return true;
+  }
+
+  #onAudio(attempt: Attempt, audio: Uint8Array): void {
+    if (attempt.cameBytes === 0) attempt.ticket.succeeded();
+    attempt.cameBytes += audio.length;
+    // Nobody else could say the rest: nothing is held, and nothing copied.
+    const isPlain = this.#heldBytes === 0 && !this.#canMoveOn();
+    if (isPlain) {
+      attempt.handedBytes += audio.length;
+      this.#noteHanded(audio.length);
+      this.#tellWords(attempt);
+      this.#events.onAudio(audio);
+    } else {
+      this.#held.push(new Uint8Array(audio));
+      this.#heldBytes += audio.length;
+      this.#tellWords(attempt);
+      this.#handOnWhole(attempt);
+    }
+    if (this.#over) return;
+    this.#patienceAtMs = NEVER;
+    if (this.#finished) this.#waitFor(VOICE_STALL_PATIENCE_MS);
+  }
+
+  #onWords(attempt: Attempt, words: readonly TtsWord[]): void {
+    attempt.words.push(...words);
+    this.#tellWords(attempt);
+    if (!this.#over) this.#handOnWhole(attempt);
+  }
+
+  #onDone(attempt: Attempt): void {
+    attempt.ticket.succeeded(); // also for a text without a sound
+    const untold = attempt.words.slice(attempt.toldCount);
+    if (untold.length > 0) this.#events.onWords(moved(untold, attempt.baseMs));
+    if (!this.#over) this.#handOn(attempt, Infinity);
+    if (this.#over) return;
+    this.#settle();
+    this.#events.onDone();
+  }
+
+  #onError(attempt: Attempt, error: LumentraError): void {
+    attempt.ticket.failed(error);
+    attempt.over = true;
+    this.#attempt = null;
+    this.#lastFailed = { name: attempt.candidate.route.name, error };
+    this.#deps.onFailed(attempt.candidate.index);
+    const baseChars = this.#restFrom(attempt);
+    this.#dropHeld(attempt);
+    if (this.#over) return;
+    if (this.#finished && attempt.cameBytes > 0 && this.#text.slice(baseChars).trim() === "") {
+      // It has said everything but "done".
+      this.#settle();
+      this.#events.onDone();
+      return;
+    }
+    if (this.#askNext("fallback", baseChars)) return;
+    if (!this.#hasAskedAgain && isWorthRetry(error)) {
+      this.#hasAskedAgain = true;
+      if (this.#ask(attempt.candidate, "retry", baseChars)) return;
+    }
+    this.#failAll();
+  }
+
+  #onImpatient(): void {
+    this.#patienceAtMs = NEVER;
+    const attempt = this.#attempt;
+    if (attempt === null || !this.#canMoveOn()) return;
+    const { name } = attempt.candidate.route;
+    attempt.stream?.cancel();
+    this.#onError(attempt, new LumentraError("TTS_TIMEOUT", `${name} kept the caller waiting`));
+  }
+
+  /** V1. */
+  #tellWords(attempt: Attempt): void {
+    const { words, baseMs } = attempt;
+    const cameMs = attempt.cameBytes / this.#bytesPerMs;
+    while (attempt.spokenCount < words.length && words[attempt.spokenCount]!.endMs <= cameMs) {
+      attempt.spokenCount += 1;
+    }
+    const from = attempt.toldCount;
+    const throughMs = this.#canMoveOn() ? cameMs : Infinity;
+    while (attempt.toldCount < words.length && words[attempt.toldCount]!.startMs <= throughMs) {
+      attempt.toldCount += 1;
+    }
+    if (attempt.toldCount > from) this.#events.onWords(moved(words.slice(from, attempt.toldCount), baseMs));
+  }
+
+  /** Hands on to the end of the last word whose audio has all come; or everything, when the ear is near. */
+  #handOnWhole(attempt: Attempt): void {
+    const nowMs = this.#deps.clock.nowMs();
+    const playedMs = this.#startedAtMs === null ? 0 : nowMs - this.#startedAtMs;
+    const isNear = this.#handedMs - playedMs < LEAD_MS;
+    const canWait = attempt.words.length > 0 && !isNear && this.#canMoveOn();
+    this.#handOn(attempt, canWait ? this.#spokenBytes(attempt) : Infinity);
+  }
+
+  #handOn(attempt: Attempt, throughBytes: number): void {
+    while (this.#heldBytes > 0 && attempt.handedBytes < throughBytes && !this.#over) {
+      const head = this.#held[0]!;
+      const length = Math.min(head.length, throughBytes - attempt.handedBytes);
+      const part = length === head.length ? head : head.subarray(0, length);
+      if (length === head.length) this.#held.shift();
+      else this.#held[0] = head.subarray(length);
+      this.#heldBytes -= length;
+      attempt.handedBytes += length;
+      this.#noteHanded(length);
+      this.#events.onAudio(part);
+    }
+    this.#releaseAtMs =
+      this.#heldBytes === 0 || this.#startedAtMs === null
+        ? NEVER
+        : this.#startedAtMs + this.#handedMs - LEAD_MS;
+    this.#arm();
+  }
+
+  #noteHanded(bytes: number): void {
+    this.#startedAtMs ??= this.#deps.clock.nowMs();
+    this.#handedMs += bytes / this.#bytesPerMs;
+  }
+
+  /** Where in the text the first word stands that was not said. */
+  #restFrom(attempt: Attempt): number {
+    const text = this.#text.slice(attempt.baseChars);
+    const cameMs = attempt.cameBytes / this.#bytesPerMs;
+    const { words } = attempt;
+    if (words.length === 0) return this.#text.length - restAfterMs(text, cameMs).length;
+    if (words.at(-1)!.endMs <= cameMs + ROUNDING_MS) attempt.spokenCount = words.length;
+    const spoken = words.slice(0, attempt.spokenCount).map(({ word }) => word);
+    return this.#text.length - restAfterWords(text, spoken).length;
+  }
+
+  /** Of a word that was not said: the next voice says it. What belongs to words that were, goes on. */
+  #dropHeld(attempt: Attempt): void {
+    this.#handOn(attempt, attempt.words.length > 0 ? this.#spokenBytes(attempt) : Infinity);
+    this.#held.length = 0;
+    this.#heldBytes = 0;
+    this.#releaseAtMs = NEVER;
+  }
+
+  /** To the end of the last word whose audio has all come; whole milliseconds are whole samples. */
+  #spokenBytes({ words, spokenCount }: Attempt): number {
+    return spokenCount === 0 ? 0 : Math.ceil(words[spokenCount - 1]!.endMs) * this.#bytesPerMs;
+  }
+
+  #canMoveOn(): boolean {
+    const { tenantId } = this.#deps;
+    return this.#left.some(({ route }) => route.account.mayEnter(tenantId));
+  }
+
+  #waitFor(patienceMs: number): void {
+    this.#patienceAtMs = this.#canMoveOn() ? this.#deps.clock.nowMs() + patienceMs : NEVER;
+    this.#arm();
+  }
+
+  #failAll(): void {
+    if (this.#over) return;
+    const error = this.#lastFailed?.error ?? unavailable("TTS", this.#lastDenial);
+    this.#settle();
+    this.#events.onError(error);
+  }
+
+  #arm(): void {
+    this.dueAtMs = this.#over ? NEVER : Math.min(this.#patienceAtMs, this.#releaseAtMs);
+  }
+
+  /** V3, V4. */
+  #settle(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.dueAtMs = NEVER;
+    this.#deps.sweep.remove(this);
+    this.#held.length = 0;
+    this.#heldBytes = 0;
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    if (attempt === null) return;
+    attempt.over = true;
+    attempt.stream?.cancel();
+    attempt.ticket.left();
+  }
+}
+
+function moved(words: readonly TtsWord[], byMs: number): readonly TtsWord[] {
+  if (byMs === 0) return words;
+  return words.map(({ word, startMs, endMs }) => ({
+    word,
+    startMs: startMs + byMs,
+    endMs: endMs + byMs,
+  }));
+}
