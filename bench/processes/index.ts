@@ -22,6 +22,8 @@ export {
   type EmulatorProcessOptions,
   startEmulatorProcess,
 } from "./emulator-process.js";
+export { inherited } from "./inherited.js";
+export { JsonLineProcess } from "./json-line-process.js";
 export { EmulatorRemote } from "./emulator-remote.js";
 export { type NodeProcess, type NodeProcessOptions, startNodeProcess } from "./node-process.js";
 export { type ProcessUsage, type UsedSince, readUsage, usageSince } from "./usage.js";

@@ -1,0 +1,21 @@
+/** The one call whose work blocks a thread: the same for the plain agent and for a shard of ours. */
+
+/** Whoever calls from this number. */
+export const BLOCKING_CALLER = "+15550100950";
+export const BLOCK_MS = 300;
+export const BLOCK_EVERY_MS = 2_000;
+
+export function isBlockingCaller(address: string): boolean {
+  return address.includes(BLOCKING_CALLER);
+}
+
+/** Blocks this thread now and then, until what it returns is called. */
+export function blockWhileUp(): () => void {
+  const timer = setInterval(() => {
+    const untilMs = performance.now() + BLOCK_MS;
+    while (performance.now() < untilMs) {
+      // Computes.
+    }
+  }, BLOCK_EVERY_MS);
+  return () => clearInterval(timer);
+}
