@@ -99,6 +99,8 @@ export class Call {
     maxDuration: null,
     hangUp: null,
   };
+  /** Since when nobody has done anything, while the caller has the floor. */
+  #quietSinceMs = 0;
   /** Set once we want the call to end: what it will be recorded as. */
   #leaving: CallOutcome | null = null;
   #ended = false;
@@ -342,20 +344,25 @@ export class Call {
 
   #onActivity(): void {
     this.#silence.reset();
-    this.#timers.silence?.cancel();
-    this.#timers.silence = null;
     // A sound that leads to no turn must not disarm the prompts for good.
     if (this.#turns.state === "listening") this.#armSilence();
   }
 
+  /** Asked for each frame of speech: the timer that runs is left to run, and looks how long is left. */
   #armSilence(): void {
-    this.#timers.silence?.cancel();
-    this.#timers.silence = this.#after(SILENCE_PROMPT_AFTER_MS, () => this.#onSilence());
+    this.#quietSinceMs = this.#deps.clock.nowMs();
+    this.#timers.silence ??= this.#after(SILENCE_PROMPT_AFTER_MS, () => this.#onSilence());
   }
 
   #onSilence(): void {
+    this.#timers.silence = null;
     if (this.#turns.state !== "listening") return;
     if (this.#vad.isSpeech) return this.#armSilence();
+    const leftMs = this.#quietSinceMs + SILENCE_PROMPT_AFTER_MS - this.#deps.clock.nowMs();
+    if (leftMs > 0) {
+      this.#timers.silence = this.#after(leftMs, () => this.#onSilence());
+      return;
+    }
     const phrases = phrasesFor(this.#deps.tenant.language);
     const step = this.#silence.next();
     if (step.kind === "goodbye")

@@ -21,12 +21,18 @@ export class Listener {
   takenFinalAtMs: number | null = null;
   /** The recogniser itself believes the caller paused after what it has told. */
   endOfSpeech = false;
+  /** Changes whenever what is held does. */
+  version = 0;
 
   readonly #finals: SttWord[] = [];
   #interim: readonly SttWord[] = [];
   #takenThroughMs = 0;
+  /** All words and their text, put together when first asked for after a change: it is asked for each frame. */
+  #all: readonly SttWord[] | null = null;
+  #text: string | null = null;
 
   onInterim(transcript: SttTranscript, atMs: number): void {
+    this.#changed();
     this.#interim = this.#fresh(transcript);
     if (this.#interim.length === 0) return;
     this.interimAtMs = atMs;
@@ -35,6 +41,7 @@ export class Listener {
   }
 
   onFinal(transcript: SttTranscript, endOfSpeech: boolean, atMs: number): void {
+    this.#changed();
     this.#interim = [];
     const words = this.#fresh(transcript);
     this.#finals.push(...words);
@@ -56,12 +63,18 @@ export class Listener {
 
   /** Everything said and not taken. */
   get text(): string {
-    return join(this.#words());
+    return (this.#text ??= join(this.#words()));
   }
 
   /** End of the last word known. */
   get throughMs(): number {
     return this.#words().at(-1)?.endMs ?? this.#takenThroughMs;
+  }
+
+  /** Middle of the first word known; infinite when there is none. */
+  get fromMs(): number {
+    const first = this.#words()[0];
+    return first === undefined ? Number.POSITIVE_INFINITY : middle(first);
   }
 
   /** Words that began (by their middle) after `positionMs`. */
@@ -94,11 +107,13 @@ export class Listener {
     this.#takenThroughMs = Math.max(this.#takenThroughMs, Math.min(last.endMs, middle(next) - 1));
     this.#finals.splice(0, this.#finals.length, ...finals);
     this.#interim = interim;
+    this.#changed();
   }
 
   /** Drops everything known now: a backchannel, or our own echo. */
   forget(): void {
     this.#takenThroughMs = Math.max(this.#takenThroughMs, this.throughMs);
+    this.#changed();
     this.#finals.length = 0;
     this.#interim = [];
     this.interimAtMs = null;
@@ -107,7 +122,14 @@ export class Listener {
   }
 
   #words(): readonly SttWord[] {
-    return this.#interim.length === 0 ? this.#finals : [...this.#finals, ...this.#interim];
+    if (this.#interim.length === 0) return this.#finals;
+    return (this.#all ??= [...this.#finals, ...this.#interim]);
+  }
+
+  #changed(): void {
+    this.version += 1;
+    this.#all = null;
+    this.#text = null;
   }
 
   /** The words of a transcript that no turn has taken. */

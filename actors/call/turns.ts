@@ -114,6 +114,10 @@ export class Turns {
   /** Position in the caller's audio when we fell silent. */
   #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
   readonly #wordless: Wordless;
+  /** What the last decision on the caller's turn was made of, and until when it holds. */
+  readonly #decided = { version: -1, isSpeech: false, untilMs: 0, untilSilenceMs: 0 };
+  /** The agent's words that were last looked at for a number they ask for, and its digits. */
+  readonly #asked: { text: string; digits: number | null } = { text: "", digits: null };
 
   constructor(deps: TurnsDeps) {
     this.#deps = deps;
@@ -243,22 +247,49 @@ export class Turns {
     if (playout.isCutPending) return; // T3; and the model must know what was heard
     if (listener.isEmpty) return this.#considerWordless();
     if (vad.isSpeech) this.#deps.onActivity();
+    if (this.#isDecided()) return;
     this.#forgetLateEcho();
     if (listener.isEmpty) return;
+    const nowMs = clock.nowMs();
+    const silenceMs = vad.isFrameSpeech ? 0 : vad.silenceMs;
     const decision = endpointing.decide({
-      nowMs: clock.nowMs(),
+      nowMs,
       text: listener.text,
       isFinal: listener.isFinal,
       sttEndOfSpeech: listener.endOfSpeech,
-      silenceMs: vad.isFrameSpeech ? 0 : vad.silenceMs,
+      silenceMs,
       transcriptAtMs: listener.changedAtMs,
       transcriptEndMs: listener.throughMs,
       speechEndMs: vad.lastSpeechPositionMs,
       language,
-      expectedDigits: expectedDigits(this.#agentText, speechLanguage(language)),
+      expectedDigits: this.#expectedDigits(),
     });
+    if (decision.kind === "commit") return this.#commit(listener.take());
+    this.#decided.version = listener.version;
+    this.#decided.isSpeech = vad.isFrameSpeech;
+    this.#decided.untilMs = decision.recheckAtMs;
+    this.#decided.untilSilenceMs = silenceMs + decision.recheckAtMs - nowMs;
     if (decision.kind === "eager") this.#startEager();
-    if (decision.kind === "commit") this.#commit(listener.take());
+  }
+
+  /**
+   * Nothing has changed since the last decision and it holds for now: most frames. By the clock and by the
+   * audio, which after a stall comes faster than it.
+   */
+  #isDecided(): boolean {
+    const { listener, vad, clock } = this.#deps;
+    const { version, isSpeech, untilMs, untilSilenceMs } = this.#decided;
+    if (version !== listener.version || isSpeech !== vad.isFrameSpeech) return false;
+    return isSpeech || (clock.nowMs() < untilMs && vad.silenceMs < untilSilenceMs);
+  }
+
+  #expectedDigits(): number | null {
+    const asked = this.#asked;
+    if (asked.text !== this.#agentText) {
+      asked.text = this.#agentText;
+      asked.digits = expectedDigits(asked.text, speechLanguage(this.#deps.language));
+    }
+    return asked.digits;
   }
 
   #considerWordless(): void {
@@ -319,7 +350,9 @@ export class Turns {
   /** Our own last words, heard back after we fell silent. The caller's answer may stand behind them. */
   #forgetLateEcho(): void {
     const { vad, listener, playout } = this.#deps;
-    const words = listener.wordsUntil(this.#agentSilentSinceMs + ECHO_TEXT_AFTER_MS);
+    const untilMs = this.#agentSilentSinceMs + ECHO_TEXT_AFTER_MS;
+    if (listener.fromMs > untilMs) return;
+    const words = listener.wordsUntil(untilMs);
     if (words.length > 0 && whoseWords(words, playout.spokenWords, vad).isEcho)
       listener.forgetThrough(words.at(-1)!);
   }
@@ -498,6 +531,7 @@ export class Turns {
     const previous = this.#state.kind;
     if (previous === "closing" && next.kind !== "closing") return;
     this.#state = next;
+    this.#decided.version = -1;
     this.#deps.log.debug({ from: previous, to: next.kind, reason, turn: this.#turn }, "turn");
   }
 }

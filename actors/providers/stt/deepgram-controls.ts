@@ -3,9 +3,7 @@ import type { DeepgramControls } from "./deepgram-dialect.js";
 
 /** What is used of either. */
 interface SdkConnection {
-  on(event: "message", callback: (message: unknown) => void): void;
   connect(): unknown;
-  sendMedia(audio: Uint8Array): void;
   sendCloseStream(message: { type: "CloseStream" }): void;
   close(): void;
 }
@@ -17,13 +15,8 @@ export abstract class SdkControls<Connection extends SdkConnection> implements D
     this.connection = connection;
   }
 
-  start(onMessage: (message: unknown) => void): void {
-    this.connection.on("message", onMessage);
+  start(): void {
     this.connection.connect();
-  }
-
-  sendAudio(audio: Uint8Array): void {
-    this.connection.sendMedia(audio);
   }
 
   abstract keepAlive(): void;

@@ -11,9 +11,8 @@ import type { SttRequest, SttWord } from "./provider.js";
 export type SessionRequest = Omit<SttRequest, "callId"> & { readonly callId: string | null };
 
 export interface DeepgramControls {
-  /** Dials; each message goes to `onMessage`, as parsed by the SDK. */
-  start(onMessage: (message: unknown) => void): void;
-  sendAudio(audio: Uint8Array): void;
+  /** Dials. */
+  start(): void;
   /** Called while no audio flows. */
   keepAlive(): void;
   finalize(): void;

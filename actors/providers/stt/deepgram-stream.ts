@@ -149,7 +149,7 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
     try {
       this.#reader.read(message as Readonly<Record<string, unknown>>, this);
     } catch (error) {
-      this.#logThrown(error); // the SDK would print it
+      this.#logThrown(error);
     }
   }
 
