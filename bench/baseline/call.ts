@@ -7,7 +7,7 @@
  */
 import { DeepgramClient } from "@deepgram/sdk";
 import type Groq from "groq-sdk";
-import WebSocket from "ws";
+import { WebSocket } from "ws";
 import { type BaselineSettings, CARTESIA_VERSION } from "./settings.js";
 
 const VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02";
@@ -53,7 +53,12 @@ export class BaselineCall {
     this.#carrier = carrier;
     this.#groq = groq;
     this.#settings = settings;
-    this.#history.push({ role: "system", content: settings.prompt });
+  }
+
+  /** Lives as long as the carrier's socket. */
+  begin(): void {
+    const carrier = this.#carrier;
+    this.#history.push({ role: "system", content: this.#settings.prompt });
     carrier.on("message", (data: Buffer) => this.#onCarrier(JSON.parse(data.toString()) as CarrierMessage));
     carrier.on("close", () => this.#close());
   }

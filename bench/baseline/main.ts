@@ -31,7 +31,7 @@ const server = createServer((request, response) => {
 const sockets = new WebSocketServer({ server });
 sockets.on("connection", (socket, request) => {
   if (isBlockingCaller(decodeURIComponent(request.url ?? ""))) socket.once("close", blockWhileUp());
-  new BaselineCall(socket, groq, settings);
+  new BaselineCall(socket, groq, settings).begin();
 });
 
 server.listen(0, "127.0.0.1", () => {
