@@ -3,13 +3,13 @@
  * there is one, and follows the redirect after it (TwiML's <Connect> and <Redirect>). Ends with how the call
  * ended.
  */
-import type { WebSocket } from "ws";
 import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import type { CallIds, CarrierDialect } from "./carrier.js";
 import { Ear, type HeardWord } from "./ear.js";
 import { type MarkupVerb, parseMarkup } from "./markup.js";
 import type { MediaLeg } from "./media-leg.js";
+import type { MediaSocket } from "./media-socket.js";
 import type { PhoneOutcome } from "./phone-types.js";
 import { type NodeAddress, fetchAudio, openMediaSocket, postWebhook } from "./socket.js";
 
@@ -41,7 +41,7 @@ export interface MarkupRun {
   onPlayedWord(word: HeardWord, understood: boolean): void;
   /** Not null once the caller has hung up or dropped the line. */
   ended(): PhoneOutcome | null;
-  openStream(socket: WebSocket, ids: CallIds, parameters: Readonly<Record<string, string>>): MediaLeg;
+  openStream(socket: MediaSocket, ids: CallIds, parameters: Readonly<Record<string, string>>): MediaLeg;
   closeStream(): void;
 }
 

@@ -243,7 +243,9 @@ export class MediaLeg {
 
   #sendFrame(nowMs: number, dueAtMs: number): void {
     const { dialect, ids, recording } = this.#options;
-    const payload = this.#microphone.nextFrame(nowMs, dueAtMs, this.#recordScratch);
+    // Its own reading where it is looked at: the last of hundreds of phones in a tick sends later than the first.
+    const sentAtMs = this.#microphone.speaking ? this.#clock.nowMs() : nowMs;
+    const payload = this.#microphone.nextFrame(sentAtMs, dueAtMs, this.#recordScratch);
     if (this.#recordScratch !== null) recording!.caller.append(this.#recordScratch);
     const sequence = ++this.#sequence; // M3
     const chunk = ++this.#frameIndex;

@@ -6,7 +6,6 @@
  * P2 every wait has a timeout, and all of them are rejected when the call ends.
  * P3 instants are Clock.nowMs(); audio positions count from the first stream's origin, across streams.
  */
-import type { WebSocket } from "ws";
 import type { TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import type { CallIds } from "./carrier.js";
@@ -16,6 +15,7 @@ import type { LineImpairments } from "./line.js";
 import type { MarkupVerb } from "./markup.js";
 import { runMarkup } from "./markup-runner.js";
 import { MediaLeg } from "./media-leg.js";
+import type { MediaSocket } from "./media-socket.js";
 import type { Violation } from "./outbound.js";
 import {
   type PhoneCallOptions,
@@ -247,7 +247,7 @@ export class PhoneCall {
     return this.#settle(this.#ending ?? outcome);
   }
 
-  #openLeg(socket: WebSocket, ids: CallIds, parameters: Readonly<Record<string, string>>): MediaLeg {
+  #openLeg(socket: MediaSocket, ids: CallIds, parameters: Readonly<Record<string, string>>): MediaLeg {
     const { dialect, clock, random, line } = this.#options;
     const leg = new MediaLeg(
       {
@@ -258,13 +258,7 @@ export class PhoneCall {
         // A second stream of the call is a new line: what was planned for the first has happened.
         line: this.stats.streamCount === 0 ? line : withoutStall(line),
         recording: this.recording,
-        transport: {
-          send: (text) => {
-            if (socket.readyState === socket.OPEN) socket.send(text);
-          },
-          close: (code) => socket.close(code),
-          terminate: () => socket.terminate(),
-        },
+        transport: socket,
         listener: {
           onWord: (word, understood) => this.#onWord(word, understood),
           onMedia: (nowMs, sampleCount, aheadMs) => this.#onMedia(nowMs, sampleCount, aheadMs),

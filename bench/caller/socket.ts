@@ -3,22 +3,18 @@
  * does them. What the node answers is returned as a value; only a node that is not
  * there is an error.
  */
-import { WebSocket } from "ws";
 import { LumentraError } from "#runtime/errors";
 import { type WavAudio, decodeWav } from "#bench/speech";
 import type { CarrierDialect } from "./carrier.js";
+import { MediaSocket, type MediaSocketListener, type OpenedSocket } from "./media-socket.js";
 import { signForm, signUpgrade } from "./signature.js";
 
 /** A carrier waits 15 s in total for a webhook's answer. */
 const WEBHOOK_TIMEOUT_MS = 15_000;
 /** A connection that breaks before the answer is tried once more, as carriers do by default. */
 const WEBHOOK_ATTEMPTS = 2;
-/** And about as long for the upgrade: two attempts of 5 s. */
-const UPGRADE_TIMEOUT_MS = 10_000;
 /** Of those that carriers play, what we read. */
 const PLAYABLE_TYPES: ReadonlySet<string> = new Set(["audio/wav", "audio/wave", "audio/x-wav"]);
-/** A message of ten minutes of audio in base64 is 6.4 MB; anything larger is not audio. */
-const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 /** Where a node is, and how it is known outside. */
 export interface NodeAddress {
@@ -80,18 +76,6 @@ export async function fetchAudio(address: NodeAddress, url: string): Promise<Wav
   return decodeWav(body);
 }
 
-export interface MediaSocketListener {
-  onText(text: string): void;
-  onBinary(): void;
-  /** Once, last. */
-  onClose(code: number): void;
-}
-
-export type MediaSocket =
-  | { readonly kind: "open"; readonly socket: WebSocket }
-  /** Carrier's code and words: 31920 not a 101, 31901 no answer. */
-  | { readonly kind: "failed"; readonly detail: string };
-
 /** Opens the media socket of a markup's `<Stream>`; messages and the close go to `listener` from then on. */
 export function openMediaSocket(
   address: NodeAddress,
@@ -100,44 +84,14 @@ export function openMediaSocket(
   bearerToken: string | null,
   authToken: string | null,
   listener: MediaSocketListener,
-): Promise<MediaSocket> {
+): Promise<OpenedSocket> {
   const headers: Record<string, string> = { "accept-encoding": "gzip" };
   if (dialect.signsUpgrade) headers["user-agent"] = "Twilio.TmeWs/1.0";
   if (dialect.signsUpgrade && authToken !== null) {
     headers[dialect.signatureHeader] = signUpgrade(authToken, url);
   }
   if (bearerToken !== null) headers.authorization = `Bearer ${bearerToken}`;
-  return new Promise((resolve) => {
-    const socket = new WebSocket(dialUrl(address, url, "ws"), {
-      headers,
-      perMessageDeflate: false,
-      handshakeTimeout: UPGRADE_TIMEOUT_MS,
-      maxPayload: MESSAGE_BYTES_MAX,
-      // A mask of zeros is legal, spares the phone a pass over every byte and costs the node the same.
-      generateMask: zeroMask,
-    });
-    let opened = false;
-    socket.on("open", () => {
-      opened = true;
-      resolve({ kind: "open", socket });
-    });
-    socket.on("unexpected-response", (_request, response) => {
-      response.resume();
-      resolve({ kind: "failed", detail: `31920: the upgrade was answered with ${response.statusCode}` });
-      socket.terminate();
-    });
-    socket.on("error", (error) => {
-      // After the handshake a close follows, which tells the rest.
-      if (!opened) resolve({ kind: "failed", detail: `31901: ${error.message}` });
-    });
-    socket.on("message", (data, isBinary) => {
-      if (isBinary) listener.onBinary();
-      else listener.onText((data as Buffer).toString());
-    });
-    socket.on("close", (code) => {
-      if (opened) listener.onClose(code);
-    });
-  });
+  return MediaSocket.open(dialUrl(address, url, "ws"), headers, listener);
 }
 
 /** The public address a URL was written with, replaced by where the node really is. */
@@ -149,10 +103,6 @@ function dialUrl(address: NodeAddress, url: string, scheme: "http" | "ws" = "htt
     return `${scheme}${secure ? "s" : ""}://${node.host}${target.pathname}${target.search}`;
   }
   return url;
-}
-
-function zeroMask(mask: Buffer): void {
-  mask.fill(0);
 }
 
 function unreachable(nodeUrl: string, cause: unknown): LumentraError {
