@@ -50,6 +50,7 @@ export {
   type LogChange,
   type LogEntry,
   type LogListener,
+  type SttShown,
   type SttUtteranceEntry,
   type TtsContextEntry,
 } from "./log.js";

@@ -28,11 +28,20 @@ export interface SttUtteranceEntry {
   speechEndAudioMs: number;
   interimCount: number;
   /** The latest interim: drawn delay after its last word's audio had arrived, and when it was sent. */
-  interim: { text: string; plannedDelayMs: number; sentAtMs: number } | null;
+  interim: SttShown | null;
   /** Flux: the latest EagerEndOfTurn. `plannedDelayMs` counts from `speechEndReceivedAtMs`. */
-  eager: { text: string; plannedDelayMs: number; sentAtMs: number } | null;
+  eager: SttShown | null;
   /** The final with which the utterance ended. `plannedDelayMs` counts from `speechEndReceivedAtMs`. */
-  final: { text: string; plannedDelayMs: number; sentAtMs: number } | null;
+  final: SttShown | null;
+}
+
+/** What a recogniser said of an utterance, and when. */
+export interface SttShown {
+  readonly text: string;
+  readonly plannedDelayMs: number;
+  readonly sentAtMs: number;
+  /** After the instant it was due: the emulator's own lateness, which nobody should take for the node's. */
+  readonly lateMs?: number;
 }
 
 export interface LlmRequestEntry {

@@ -7,9 +7,18 @@
  *   LLM: first token sent           -> TTS received the first text                llmToTts
  *   TTS: first audio sent, or the turn committed, if that was later
  *                                   -> phone played the first sample              ttsToPhone
- *   voice to voice less what the vendors were told to take                        added
+ *   voice to voice less what the vendors were told to take, and less what phone and
+ *   emulators were late by their own timers                                       added
+ *
+ * The tools' lateness is given beside it: it is not the node's, and a generator that is often late measures itself.
  */
-import type { LlmRequestEntry, LogEntry, SttUtteranceEntry, TtsContextEntry } from "#bench/emulators";
+import type {
+  LlmRequestEntry,
+  LogEntry,
+  SttShown,
+  SttUtteranceEntry,
+  TtsContextEntry,
+} from "#bench/emulators";
 import { normalizeWords } from "#bench/speech";
 
 export interface TurnInstants {
@@ -19,6 +28,8 @@ export interface TurnInstants {
   readonly expected: string;
   /** The instant the last speech sample was due on the line. */
   readonly speechEndAtMs: number;
+  /** After that instant its frame was sent. */
+  readonly phoneLateMs: number;
   /** The instant the first sample of the reply was played. */
   readonly replyAtMs: number;
   /** From the journal; null when it does not say. */
@@ -32,6 +43,8 @@ export interface TurnDelays {
   readonly ttsToPhoneMs: number | null;
   readonly addedMs: number | null;
   readonly voiceToVoiceMs: number;
+  /** What phone and emulators were late together; null when the log does not say. */
+  readonly toolsLateMs: number | null;
 }
 
 /** The emulators' log by what was said, since each sentence of a run occurs once. */
@@ -57,9 +70,14 @@ export class DelayJoiner {
     const voiceToVoiceMs = turn.replyAtMs - turn.speechEndAtMs;
     const firstAudioSentAtMs = tts?.firstAudioSentAtMs ?? null;
     const firstTokenSentAtMs = llm?.firstTokenSentAtMs ?? null;
+    const toolsLateMs =
+      trigger === null || llm === undefined || tts === undefined
+        ? null
+        : turn.phoneLateMs + (trigger.lateMs ?? 0) + llmLateMs(llm) + ttsLateMs(tts);
     return {
       voiceToVoiceMs,
-      toSttMs: stt === undefined ? null : stt.speechEndReceivedAtMs - turn.speechEndAtMs,
+      toolsLateMs,
+      toSttMs: stt === undefined ? null : stt.speechEndReceivedAtMs - turn.speechEndAtMs - turn.phoneLateMs,
       sttToLlmMs: trigger === null || llm === undefined ? null : llm.receivedAtMs - trigger.sentAtMs,
       llmToTtsMs:
         tts === undefined || firstTokenSentAtMs === null ? null : tts.firstTextAtMs - firstTokenSentAtMs,
@@ -68,21 +86,32 @@ export class DelayJoiner {
           ? null
           : turn.replyAtMs - Math.max(firstAudioSentAtMs, turn.committedAtMs ?? firstAudioSentAtMs),
       addedMs:
-        trigger === null || llm === undefined || tts === undefined
+        toolsLateMs === null
           ? null
-          : voiceToVoiceMs - trigger.plannedDelayMs - llm.plannedFirstTokenMs - tts.plannedMs,
+          : voiceToVoiceMs -
+            trigger!.plannedDelayMs -
+            llm!.plannedFirstTokenMs -
+            tts!.plannedMs -
+            toolsLateMs,
     };
   }
 }
 
-interface SttEvent {
-  readonly plannedDelayMs: number;
-  readonly sentAtMs: number;
+/** First token sent after it was due. */
+function llmLateMs(llm: LlmRequestEntry): number {
+  if (llm.firstTokenSentAtMs === null) return 0;
+  return Math.max(0, llm.firstTokenSentAtMs - llm.receivedAtMs - llm.plannedFirstTokenMs);
+}
+
+/** First audio sent after it was due. */
+function ttsLateMs(tts: TtsContextEntry): number {
+  if (tts.firstAudioSentAtMs === null) return 0;
+  return Math.max(0, tts.firstAudioSentAtMs - tts.firstTextAtMs - tts.plannedMs);
 }
 
 /** The recogniser's latest word before the model was asked; null when the model was asked before it spoke. */
-function triggerOf(stt: SttUtteranceEntry, askedAtMs: number): SttEvent | null {
-  let latest: SttEvent | null = null;
+function triggerOf(stt: SttUtteranceEntry, askedAtMs: number): SttShown | null {
+  let latest: SttShown | null = null;
   for (const event of [stt.interim, stt.eager, stt.final]) {
     if (event === null || event.sentAtMs > askedAtMs) continue;
     if (latest === null || event.sentAtMs > latest.sentAtMs) latest = event;

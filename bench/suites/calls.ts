@@ -301,8 +301,9 @@ async function delayRows(
     sttToLlmMs: new Distribution("added: STT to LLM, ms"),
     llmToTtsMs: new Distribution("added: LLM to TTS, ms"),
     ttsToPhoneMs: new Distribution("added: TTS to the caller, ms"),
-    addedMs: new Distribution("added: voice to voice less the vendors' delays, ms"),
+    addedMs: new Distribution("added: voice to voice less the vendors' delays and the tools' lateness, ms"),
     voiceToVoiceMs: new Distribution("voice to voice, ms"),
+    toolsLateMs: new Distribution("phone and emulators late by themselves, not in added, ms"),
   };
   const webhook = new Distribution("webhook to markup, ms");
   const greeting = new Distribution("webhook to first greeting audio, ms");
@@ -332,6 +333,7 @@ function instantsOf(turn: BenchTurn, replyAtMs: number, committedAtMs: number | 
     said: sentenceFor(turn.words),
     expected: turn.words,
     speechEndAtMs: turn.said.intendedEndAtMs,
+    phoneLateMs: turn.said.endedAtMs - turn.said.intendedEndAtMs,
     replyAtMs,
     committedAtMs,
   };

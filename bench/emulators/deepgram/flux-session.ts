@@ -202,7 +202,7 @@ export class FluxSession implements WireHandler {
       this.#lastUpdateMs = -UPDATE_EVERY_MS;
       this.#sendUpdate();
     }
-    this.#log.interim(this.#transcript, last.dueAtMs - last.receivedAtMs, this.#settings.clock.nowMs());
+    this.#log.interim(this.#transcript, last.dueAtMs - last.receivedAtMs, nowMs, last.dueAtMs);
   }
 
   get #speechEndMs(): number {
@@ -254,7 +254,18 @@ export class FluxSession implements WireHandler {
     this.#sendTurn("EagerEndOfTurn");
     const plannedDelayMs =
       this.#finalDelayMs * ((this.#config.thresholds.eagerEotThreshold ?? USUAL_THRESHOLD) / USUAL_THRESHOLD);
-    this.#log.eager(this.#transcript, plannedDelayMs, this.#settings.clock.nowMs());
+    this.#log.eager(
+      this.#transcript,
+      plannedDelayMs,
+      this.#settings.clock.nowMs(),
+      this.#shownDueAtMs(plannedDelayMs),
+    );
+  }
+
+  /** As timers have it; or the latest audio, when it was silence that was waited for. */
+  #shownDueAtMs(plannedDelayMs: number): number {
+    const heardAtMs = this.#recognizer?.heardAtMs ?? 0;
+    return Math.max(this.#speechEndAtMs + plannedDelayMs, heardAtMs);
   }
 
   #endTurn(trigger: Trigger): void {
@@ -262,7 +273,12 @@ export class FluxSession implements WireHandler {
     const late = this.faults.get("lateFinals")?.delayMs ?? 0;
     const plannedDelayMs =
       (this.#finalDelayMs + late) * (this.#config.thresholds.eotThreshold / USUAL_THRESHOLD);
-    this.#log.final(this.#transcript, plannedDelayMs, this.#settings.clock.nowMs());
+    this.#log.final(
+      this.#transcript,
+      plannedDelayMs,
+      this.#settings.clock.nowMs(),
+      this.#shownDueAtMs(plannedDelayMs),
+    );
     this.#state = { kind: "ready" };
     this.#turnIndex += 1;
     this.#shown = [];

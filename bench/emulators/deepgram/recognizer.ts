@@ -99,6 +99,11 @@ export class Recognizer {
     return this.positionMs - Math.max(0, this.speechEndMs);
   }
 
+  /** When the latest audio had arrived and been worked through: nothing that waits for audio is due before. */
+  get heardAtMs(): number {
+    return this.#workedThroughAtMs;
+  }
+
   push(bytes: Uint8Array): void {
     const samples = this.#input.decode(bytes);
     const nowMs = this.#clock.nowMs();

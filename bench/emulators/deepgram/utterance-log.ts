@@ -43,16 +43,16 @@ export class UtteranceLog {
     this.#entry.speechEndReceivedAtMs = receivedAtMs;
   }
 
-  interim(text: string, plannedDelayMs: number, sentAtMs: number): void {
+  interim(text: string, plannedDelayMs: number, sentAtMs: number, dueAtMs: number): void {
     if (this.#entry === null) return;
     this.#entry.interimCount += 1;
-    this.#entry.interim = { text, plannedDelayMs, sentAtMs };
+    this.#entry.interim = { text, plannedDelayMs, sentAtMs, lateMs: Math.max(0, sentAtMs - dueAtMs) };
     this.#log.changed(this.#entry, "interim");
   }
 
-  eager(text: string, plannedDelayMs: number, sentAtMs: number): void {
+  eager(text: string, plannedDelayMs: number, sentAtMs: number, dueAtMs: number): void {
     if (this.#entry === null) return;
-    this.#entry.eager = { text, plannedDelayMs, sentAtMs };
+    this.#entry.eager = { text, plannedDelayMs, sentAtMs, lateMs: Math.max(0, sentAtMs - dueAtMs) };
     this.#log.changed(this.#entry, "eager");
   }
 
@@ -61,9 +61,9 @@ export class UtteranceLog {
   }
 
   /** Ends the utterance. */
-  final(text: string, plannedDelayMs: number, sentAtMs: number): void {
+  final(text: string, plannedDelayMs: number, sentAtMs: number, dueAtMs: number): void {
     if (this.#entry === null) return;
-    this.#entry.final = { text, plannedDelayMs, sentAtMs };
+    this.#entry.final = { text, plannedDelayMs, sentAtMs, lateMs: Math.max(0, sentAtMs - dueAtMs) };
     this.#log.changed(this.#entry, "final");
     this.#entry = null;
   }

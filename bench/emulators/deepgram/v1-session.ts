@@ -189,6 +189,7 @@ export class V1Session implements WireHandler {
         this.#utteranceText(),
         last.dueAtMs - last.receivedAtMs,
         this.#settings.clock.nowMs(),
+        last.dueAtMs,
       );
     }
     if (last.endMs - this.#segmentStartMs <= SEGMENT_MAX_MS) return;
@@ -222,12 +223,13 @@ export class V1Session implements WireHandler {
     }
     const speechFinal = this.faults.get("noSpeechFinal") === undefined;
     const plannedDelayMs = this.#finalDelayMs + (this.faults.get("lateFinals")?.delayMs ?? 0);
+    const dueAtMs = Math.max(this.#finalDueAtMs(), this.#recognizer!.heardAtMs);
     this.#closeSegment(this.#takeOpen(), this.audioMs, speechFinal, false);
-    this.#utteranceOver(plannedDelayMs);
+    this.#utteranceOver(plannedDelayMs, dueAtMs);
   }
 
-  #utteranceOver(plannedDelayMs: number): void {
-    this.#log.final(this.#utteranceText(), plannedDelayMs, this.#settings.clock.nowMs());
+  #utteranceOver(plannedDelayMs: number, dueAtMs: number): void {
+    this.#log.final(this.#utteranceText(), plannedDelayMs, this.#settings.clock.nowMs(), dueAtMs);
     this.#inUtterance = false;
     this.#closedText = [];
     this.#finalDelayMs = this.#drawFinalDelay();
@@ -267,12 +269,12 @@ export class V1Session implements WireHandler {
     if (this.#shown.length + this.#pending.count === 0) return;
     const delayMs = drawMs(this.#settings.latency.sttFinalizeMs, this.#settings.random);
     const askedAtMs = this.#settings.clock.nowMs();
-    const lastDueAtMs = this.#pending.lastDueAtMs;
-    this.#settings.clock.setTimer(Math.max(delayMs, lastDueAtMs - askedAtMs), () => {
+    const dueAtMs = Math.max(askedAtMs + delayMs, this.#pending.lastDueAtMs);
+    this.#settings.clock.setTimer(dueAtMs - askedAtMs, () => {
       if (!this.#wire.open || this.#shown.length + this.#pending.count === 0) return;
       const silent = this.#recognizer!.silenceMs >= (this.#options.endpointingMs ?? Infinity);
       this.#closeSegment(this.#takeOpen(), this.audioMs, silent, true);
-      if (silent) this.#utteranceOver(askedAtMs + delayMs - this.#speechEndAtMs);
+      if (silent) this.#utteranceOver(askedAtMs + delayMs - this.#speechEndAtMs, dueAtMs);
       this.#review();
     });
   }
@@ -281,11 +283,12 @@ export class V1Session implements WireHandler {
     if (this.#closing) return;
     this.#closing = true;
     const delayMs = drawMs(this.#settings.latency.sttFinalizeMs, this.#settings.random);
+    const dueAtMs = this.#settings.clock.nowMs() + delayMs;
     this.#settings.clock.setTimer(delayMs, () => {
       if (!this.#wire.open) return;
       if (this.#shown.length + this.#pending.count > 0) {
         this.#closeSegment(this.#takeOpen(), this.audioMs, false, false);
-        this.#utteranceOver(delayMs);
+        this.#utteranceOver(delayMs, dueAtMs);
       }
       this.#wire.sendJson({
         type: "Metadata",
