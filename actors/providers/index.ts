@@ -38,4 +38,6 @@ export type {
   SttTranscript,
   SttWord,
 } from "./stt/provider.js";
+export { ReplayingStt, type ReplayingSttOptions } from "./stt/replaying-stt.js";
+export type { SttChoice } from "./stt/replaying-stream.js";
 export type { TtsEvents, TtsProvider, TtsRequest, TtsStream, TtsVoice, TtsWord } from "./tts/provider.js";

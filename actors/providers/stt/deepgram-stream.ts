@@ -84,7 +84,10 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
   attach(session: DeepgramSession): void {
     this.#session = session;
     session.adopt(this);
-    if (session.isReady) this.onReady();
+    if (!session.isReady) return;
+    this.#begin(session);
+    // On a later tick: we are inside `open`.
+    queueMicrotask(() => this.#tellReady());
   }
 
   // SttStream
@@ -128,14 +131,8 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
   // SessionOwner
 
   onReady(): void {
-    const session = this.#session!;
-    this.#offsetMs = -session.leadInMs;
-    for (const audio of this.#waiting) session.sendAudio(audio);
-    if (this.#waiting.length > 0) this.#noteSent();
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    if (this.#finalizeWaits) session.finalize();
-    this.#finalizeWaits = false;
+    this.#begin(this.#session!);
+    this.#tellReady();
   }
 
   onMessage(message: unknown): void {
@@ -201,6 +198,25 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
     if (nowMs - this.#lastSentAtMs < KEEP_ALIVE_INTERVAL_MS) return;
     this.#lastSentAtMs = nowMs;
     this.#session.keepAlive();
+  }
+
+  #begin(session: DeepgramSession): void {
+    this.#offsetMs = -session.leadInMs;
+    for (const audio of this.#waiting) session.sendAudio(audio);
+    if (this.#waiting.length > 0) this.#noteSent();
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (this.#finalizeWaits) session.finalize();
+    this.#finalizeWaits = false;
+  }
+
+  #tellReady(): void {
+    if (this.#ended) return;
+    try {
+      this.#events.onReady?.();
+    } catch (thrown) {
+      this.#logThrown(thrown);
+    }
   }
 
   #sendBatch(): void {

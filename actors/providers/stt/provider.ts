@@ -35,6 +35,11 @@ export interface SttTranscript {
 }
 
 export interface SttEvents {
+  /**
+   * It takes audio as it comes from now on. Once, before every other event. What was written before waits
+   * within a bound of seconds: who has more to say, such as a replay, begins here.
+   */
+  onReady?(): void;
   /** Replaces the interim before it; covers what is not final yet. */
   onInterim(transcript: SttTranscript): void;
   /**

@@ -112,6 +112,20 @@ export function sttCompliance(bench: SttBench): void {
     t.equal(call.heard(), "one two three");
   });
 
+  void t.test(`${name}: it says once that it is ready, before all else, on a warm socket too`, async (t) => {
+    const cold = open(rig(t).provider);
+    const { provider } = rig(t, { warmPerKind: 1 });
+    await provider.warm(request());
+    const warm = open(provider);
+    for (const call of [cold, warm]) {
+      call.say(bench.speak("hello"));
+      await call.untilPause();
+      t.equal(call.recorder.names()[0], "onReady");
+      t.equal(call.recorder.values("onReady").length, 1);
+      t.same(call.recorder.faults, []);
+    }
+  });
+
   void t.test(`${name}: the caller's buffer may be reused at once`, async (t) => {
     const { provider } = rig(t);
     const call = open(provider);

@@ -64,6 +64,11 @@ export class Listening implements SttEvents {
       .replace(/[.,?!]/g, "");
   }
 
+  onReady(): void {
+    this.recorder.record("onReady", null);
+    this.onEachEvent();
+  }
+
   onInterim(transcript: SttTranscript): void {
     this.recorder.record("onInterim", transcript);
     this.onEachEvent();

@@ -66,7 +66,8 @@ export class Recognizer {
       this.#lastWordEndMs = word.endMs;
       events.onWord({
         word: word.word,
-        startMs: word.startMs,
+        // The decoder puts the start of a word that the stream's first byte cuts before that byte.
+        startMs: Math.max(0, word.startMs),
         endMs: word.endMs,
         confidence: word.confidence,
         receivedAtMs: this.#lastWordReceivedAtMs,
