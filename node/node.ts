@@ -12,7 +12,7 @@ import { LocalPlacement } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
 import { nodeIdIn, softwareVersion } from "./identity.js";
-import { missingFor, providerSettings, requireProviders } from "./provider-settings.js";
+import { missingFor, providerLimits, providerSettings, requireProviders } from "./provider-settings.js";
 import { NodePressureSource, Pressure, pressureThresholds } from "./pressure/index.js";
 import type { Settings } from "./settings.js";
 import { Switchboard } from "./switchboard.js";
@@ -56,6 +56,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
   const providers = providerSettings(settings);
   const shardData: CallShardData = {
     providers,
+    providerLimits: providerLimits(settings),
     dataDirectory: settings.LUMENTRA_DATA_DIR,
     log: logOptions,
   };

@@ -1,7 +1,7 @@
 /** The providers' part of the settings, as the shards take it; and whether tenants can be served with it. */
 import { LumentraError } from "#runtime/errors";
 import { type ProviderKind, type ProviderSettings, accountOf, providerDefaults } from "#actors/providers";
-import type { TenantConfig } from "#actors/tenants";
+import { LLM_NAMES, STT_NAMES, TTS_NAMES, type TenantConfig } from "#actors/tenants";
 import { PROVIDER_ACCOUNTS, type ProviderAccount, addressOf } from "./provider-accounts.js";
 import type { Settings } from "./settings.js";
 
@@ -32,6 +32,24 @@ export function providerSettings(settings: Settings): ProviderSettings {
     return [account, { ...providerDefaults[account], apiKey: settings[key] ?? "", url: address }];
   });
   return Object.fromEntries(offered) as ProviderSettings;
+}
+
+/**
+ * Each shard's part of LUMENTRA_PROVIDER_LIMITS: rounded down, as the account's own limit is for all, but at least 1.
+ * @throws LumentraError SETTING_INVALID for a name that no provider has.
+ */
+export function providerLimits(settings: Settings): Readonly<Record<string, number>> {
+  const names = new Set<string>([...STT_NAMES, ...LLM_NAMES, ...TTS_NAMES]);
+  const limits = (settings.LUMENTRA_PROVIDER_LIMITS ?? "").split(",").filter(Boolean);
+  return Object.fromEntries(
+    limits.map((limit) => {
+      const [name = "", count = ""] = limit.split("=");
+      if (!names.has(name)) {
+        throw new LumentraError("SETTING_INVALID", `LUMENTRA_PROVIDER_LIMITS: no provider is named ${name}`);
+      }
+      return [name, Math.max(1, Math.floor(Number(count) / settings.LUMENTRA_SHARDS))];
+    }),
+  );
 }
 
 /** Which of the tenant's choices this node cannot serve, in a sentence that says what to set; null: none. */

@@ -29,6 +29,8 @@ export const SETTING_PREFIXES = [
   "CARTESIA_",
 ] as const;
 
+const PROVIDER_LIMITS = /^[a-z0-9-]+=[1-9]\d{0,6}(,[a-z0-9-]+=[1-9]\d{0,6})*$/;
+
 /** A shard per core but one: the edge's thread needs its own. */
 const defaultShards = Math.max(1, availableParallelism() - 1);
 
@@ -99,6 +101,13 @@ export const settingsSchema = z.object({
   LUMENTRA_MAX_SOCKETS: meta(whole(1, 1_000_000).default(10_000), {
     help: "Media sockets at once; more are refused before the upgrade.",
   }),
+  LUMENTRA_PROVIDER_LIMITS: meta(
+    z.string().regex(PROVIDER_LIMITS, "must be like deepgram=100,groq=200, by provider's name").optional(),
+    {
+      help: "What each provider's account may run at once for this node, by provider's name: `deepgram=100,groq=200`. Shared evenly by the shards; 429s lower it for a while.",
+      shownDefault: "no bound until a provider says so",
+    },
+  ),
   ...pressureSettings,
   LUMENTRA_EMULATED: meta(text().optional(), {
     help: "Set by `npm start`: which providers are emulated, comma separated; the banner says so.",

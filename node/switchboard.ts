@@ -32,6 +32,7 @@ import type { JournalStore } from "./journal-store.js";
 import { type LiveCall, LiveCalls } from "./live-calls.js";
 import { mulawTo } from "./mulaw-to.js";
 import type { Pressure } from "./pressure/index.js";
+import { ProviderBoard } from "./provider-board.js";
 import { SuspendedCalls } from "./suspended-calls.js";
 
 /** A shard that cannot answer a scrape in this time is busy; its last figures stand in for it. */
@@ -67,6 +68,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   readonly #admitter: Admitter;
   /** Calls whose leg has ended and whose shard has yet to say so. */
   readonly #closing = new WeakMap<SlotLease, LiveCall>();
+  readonly #providers: ProviderBoard;
   readonly #merge = new MetricsMerge();
   /** How the latest legs ended, for the carrier that asks what to do next. */
   readonly #legEnds = new LRUCache<string, LegEnd>({ max: LEG_ENDS_KEPT_MAX });
@@ -81,6 +83,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   constructor(deps: SwitchboardDeps) {
     this.#deps = deps;
+    this.#providers = new ProviderBoard(deps.clock, deps.log);
     this.#suspended = new SuspendedCalls(deps.clock, deps.resumeGraceMs, ({ call }) => this.#lost(call));
     this.#admitter = new Admitter({
       ...deps,
@@ -254,7 +257,10 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const liveCalls = this.#calls.size;
     const suspendedCalls = this.#suspended.size;
     const pressure = this.#pressure.current();
-    return { ready, detail: { reason, liveCalls, suspendedCalls, pressure, shards: this.#pool.stats() } };
+    // A provider that is down does not make the node unready: others stand behind it, and none is better elsewhere.
+    const providers = this.#providers.states();
+    const shards = this.#pool.stats();
+    return { ready, detail: { reason, liveCalls, suspendedCalls, pressure, providers, shards } };
   }
 
   liveCalls(): readonly unknown[] {
@@ -290,9 +296,11 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#pool.drainOutBell(shardId, this.#pumpLease);
   }
 
-  onEvent(_shardId: number, event: unknown): void {
+  onEvent(shardId: number, event: unknown): void {
     const told = event as CallShardEvent;
     switch (told.kind) {
+      case "provider":
+        return this.#providers.note(this.#pool, shardId, told.notice);
       case "journal":
         return this.#write(told.event);
       case "apology":
@@ -331,6 +339,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   onShardReady(shardId: number): void {
     this.#deps.log.info({ shardId }, "shard ready");
+    this.#providers.welcome(this.#pool, shardId);
   }
 
   /** The shard has written its last of this leg. */

@@ -14,13 +14,20 @@ import {
   createLogger,
   createMetrics,
 } from "#runtime/telemetry";
-import { type Network, type ProviderSettings, type Providers, createProviders } from "#actors/providers";
+import {
+  type Network,
+  type ProviderNotice,
+  type ProviderSettings,
+  type Providers,
+  createProviders,
+} from "#actors/providers";
 import type { TenantConfig, TtsName } from "#actors/tenants";
 import { ToolRegistry } from "#actors/tools";
 import { type CallMessage, RINGS_READY, callActorProps } from "./call-actor.js";
 import type { Call } from "./call.js";
 import { CallCounters } from "./counters.js";
 import type { JournalEvent } from "#actors/journal";
+import { collectProviders, providerMetrics } from "./provider-metrics.js";
 import { RingLosses } from "./ring-losses.js";
 import { cacheableTexts, overflowMessage, shardLostApology } from "./tenant-phrases.js";
 import { VoiceCache, type VoiceKey } from "./voice-cache.js";
@@ -38,6 +45,8 @@ const NO_SPECULATION_RUNG = 1;
 export interface CallShardData {
   readonly providers: ProviderSettings;
   readonly dataDirectory: string;
+  /** This shard's part of what an account may run at once, by provider's name; absent ones have no bound. */
+  readonly providerLimits?: Readonly<Record<string, number>>;
   readonly log: Pick<LoggerOptions, "level" | "logPii">;
 }
 
@@ -57,10 +66,12 @@ export type CallShardEvent =
       readonly tenantId: string;
       readonly text: string;
       readonly audio: Uint8Array;
-    };
+    }
+  /** Something for the other shards to know. */
+  | { readonly kind: "provider"; readonly notice: ProviderNotice };
 
-/** Topics of `ask`. */
-export type CallShardTopic = "metrics";
+/** Topics of `ask`; "provider" tells a ProviderNotice. */
+export type CallShardTopic = "metrics" | "provider";
 
 /** What a simulation puts in the machine's place. */
 export interface CallShardParts {
@@ -99,13 +110,25 @@ class CallShard implements ShardHandler {
     this.#metrics = createMetrics({ thread });
     this.#counters = new CallCounters(this.#metrics);
     this.#losses = new RingLosses(context.arena, this.#metrics);
-    this.#providers = createProviders(data.providers, {
-      clock: context.clock,
-      random: context.random,
-      log: this.#log,
-      onProviderError: (provider, code) => this.#counters.providerFailed(provider, code),
-      network: parts.network,
-    });
+    const limits = data.providerLimits ?? {};
+    this.#providers = createProviders(
+      data.providers,
+      {
+        clock: context.clock,
+        random: context.random,
+        log: this.#log,
+        onProviderError: (provider, code) => this.#counters.providerFailed(provider, code),
+        network: parts.network,
+      },
+      {
+        metrics: providerMetrics(this.#metrics),
+        notify: (notice) => {
+          this.#log.warn({ ...notice }, "a provider's breaker moved");
+          context.emit({ kind: "provider", notice } satisfies CallShardEvent);
+        },
+        ceilingOf: (_kind, provider) => limits[provider] ?? Number.POSITIVE_INFINITY,
+      },
+    );
     this.#cache =
       parts.cache ??
       new VoiceCache({
@@ -142,9 +165,7 @@ class CallShard implements ShardHandler {
       start,
       leg,
       tenant,
-      stt: this.#providers.stt(tenant.stt.provider),
-      llm: this.#providers.llm(tenant.llm.provider),
-      tts: this.#providers.tts(tenant.tts.provider),
+      ...this.#providers.forCall(tenant),
       tools: this.#tools,
       cache: this.#cache,
       counters: this.#counters,
@@ -181,7 +202,11 @@ class CallShard implements ShardHandler {
     });
   }
 
-  ask(topic: string): Promise<unknown> {
+  ask(topic: string, payload: unknown): Promise<unknown> {
+    if (topic === ("provider" satisfies CallShardTopic)) {
+      this.#providers.hear(payload as ProviderNotice);
+      return Promise.resolve(null);
+    }
     if (topic === ("metrics" satisfies CallShardTopic)) return this.#metrics.snapshot();
     return Promise.reject(new Error(`a shard answers nothing about ${topic}`));
   }
@@ -250,6 +275,7 @@ class CallShard implements ShardHandler {
   #collect(thread: string): void {
     const { arena } = this.#context;
     this.#losses.collect();
+    collectProviders(this.#metrics, this.#providers.accounts());
     let inFill = 0;
     let outFill = 0;
     for (const slot of this.#calls.keys()) {

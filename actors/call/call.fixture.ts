@@ -40,6 +40,8 @@ export interface ScriptedReply {
   readonly delayMs?: number;
   /** After the text, if there is any. */
   readonly error?: LumentraError;
+  /** How long after it. @default 0 */
+  readonly errorAfterMs?: number;
 }
 
 /** Whose patient this call's callers are. */
@@ -73,6 +75,7 @@ export interface CallFixtureOptions {
   readonly clockOver?: (clock: VirtualClock) => Clock;
   /** In place of the scripted ones, on the shard's clock. */
   readonly stt?: (clock: Clock) => SttProvider;
+  readonly llm?: (clock: Clock) => LlmProvider;
   readonly tts?: (clock: Clock) => TtsProvider;
   /** The call has something for the edge. */
   readonly wakeEdge?: () => void;
@@ -141,7 +144,7 @@ export class CallFixture {
       leg: this.#arena.shardSide(0),
       tenant,
       stt: options.stt?.(clock) ?? this.#stt(),
-      llm: this.#llm(options.reply ?? (() => ({ text: "All right." }))),
+      llm: options.llm?.(clock) ?? this.#llm(options.reply ?? (() => ({ text: "All right." }))),
       tts,
       tools: new ToolRegistry(options.tools),
       cache: this.cache,
@@ -286,7 +289,7 @@ export class CallFixture {
         const timer =
           delayMs === Number.POSITIVE_INFINITY
             ? null
-            : this.clock.setTimer(delayMs, () => answer(scripted, events));
+            : this.clock.setTimer(delayMs, () => answer(scripted, events, this.clock));
         return {
           cancel: () => {
             timer?.cancel();
@@ -351,9 +354,14 @@ function speakWords(text: string, spokenBefore: number, events: TtsEvents): numb
   return spokenBefore + words.length;
 }
 
-function answer(scripted: ScriptedReply, events: LlmEvents): void {
+function answer(scripted: ScriptedReply, events: LlmEvents, clock: Clock): void {
   if (scripted.text !== undefined) events.onText(scripted.text);
-  if (scripted.error !== undefined) return events.onError(scripted.error);
+  const { error, errorAfterMs = 0 } = scripted;
+  if (error !== undefined && errorAfterMs > 0) {
+    clock.setTimer(errorAfterMs, () => events.onError(error));
+    return;
+  }
+  if (error !== undefined) return events.onError(error);
   for (const [index, tool] of (scripted.tools ?? []).entries()) {
     events.onToolCall({ id: `tool-${index}`, ...tool });
   }

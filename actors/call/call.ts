@@ -12,7 +12,7 @@
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
 import type { CallOutcome, CallStart } from "#runtime/cluster";
-import type { LumentraError } from "#runtime/errors";
+import type { ErrorCode, LumentraError } from "#runtime/errors";
 import { LegEnd, type ShardSlot } from "#runtime/media";
 import type { Logger } from "#runtime/telemetry";
 import type {
@@ -134,6 +134,7 @@ export class Call {
       history: this.#history,
       journal: this.#journal,
       guard,
+      onSwitched: this.#onSwitched,
     });
     this.#turns = new Turns({
       clock,
@@ -322,6 +323,7 @@ export class Call {
         filler: () => cached(phrases.fillers[this.#turns.turn % phrases.fillers.length]),
         goodbye: () => cached(phrases.goodbye),
         guard: this.#guard,
+        onSwitched: this.#onSwitched,
         runTool: async (call) => {
           const startedAtMs = clock.nowMs();
           const outcome = await tools.run(call, tenant.tools, { tenant, clock, callId: start.callId });
@@ -402,7 +404,7 @@ export class Call {
   #fail(error: LumentraError, provider: string): void {
     if (this.#ended) return;
     this.#deps.log.warn({ provider, code: error.code, err: error }, "provider failed");
-    this.#journal.record({ kind: "providerFailed", provider, code: error.code });
+    this.#journal.record({ kind: "providerFailed", provider, code: error.code, fallback: null });
     if (this.#leaving !== null) return this.#hangUp(this.#leaving);
     const apology = phrasesFor(this.#deps.tenant.language).apology.providerDown;
     this.#leave(apology, "failed", { kind: "providerFailed", code: error.code });
@@ -426,6 +428,12 @@ export class Call {
   #after(delayMs: number, body: () => void): TimerHandle {
     return this.#deps.clock.setTimer(delayMs, () => this.#guard(body));
   }
+
+  /** The caller has noticed nothing; whoever reads the journal shall. */
+  readonly #onSwitched = (provider: string, fallback: string, code: ErrorCode): void => {
+    this.#deps.log.warn({ provider, code, fallback }, "provider failed, another goes on");
+    this.#journal.record({ kind: "providerFailed", provider, code, fallback });
+  };
 
   readonly #guard = (body: () => void): void => {
     if (this.#ended) return;

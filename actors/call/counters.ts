@@ -58,6 +58,10 @@ export class CallCounters {
     this.#metrics.providerErrors.inc({ provider, code });
   }
 
+  messageTaken(kind: "transcript" | "audio" | "nothing"): void {
+    this.#metrics.messagesTaken.inc({ kind });
+  }
+
   ended(outcome: string): void {
     this.#metrics.callsEnded.inc({ outcome });
   }

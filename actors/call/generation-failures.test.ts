@@ -109,3 +109,42 @@ void t.test("a caller who goes on while a retry waits: the reply is dropped with
   );
   t.equal(fixture.requests.length, 2);
 });
+
+void t.test(
+  "a model that breaks off in its answer: another goes on after the last whole clause, no word twice",
+  async (t) => {
+    const begun = "We are open until five, and on Satur";
+    const fixture = answering([
+      { text: begun, error: BROKEN, errorAfterMs: 400, delayMs: 600 },
+      { text: "We are open until five, and on Saturdays until noon." },
+    ]);
+    fixture.say("are you open today?", 8_000);
+    t.equal(fixture.heardByJournal()[1], "We are open until five, and on Saturdays until noon.");
+    t.equal(fixture.requests.length, 2);
+    t.match(fixture.requests[1]!.messages.at(-2), { role: "assistant", content: "We are open" });
+    t.equal(fixture.facts("agentTurn").length, 2, "one reply, not two");
+    t.equal(fixture.outcome, null);
+  },
+);
+
+void t.test("one that broke off before its first clause is asked anew", async (t) => {
+  const fixture = answering([
+    { text: "We", error: BROKEN, errorAfterMs: 100, delayMs: 600 },
+    { text: "We are open." },
+  ]);
+  fixture.say("are you open today?", 5_000);
+  t.equal(fixture.heardByJournal()[1], "We are open.");
+  t.equal(fixture.requests[1]!.messages.length, fixture.requests[0]!.messages.length);
+});
+
+void t.test("nobody can go on: what was handed on is heard to its end, then the apology", async (t) => {
+  const fixture = answering([
+    { text: "We are open until five, and on Satur", error: BROKEN, errorAfterMs: 400, delayMs: 600 },
+    { error: BROKEN },
+  ]);
+  fixture.say("are you open today?", 30_000);
+  const [, reply] = fixture.facts("agentTurn");
+  t.equal(reply!.pii.heard, "We are open", "the words that were handed on");
+  t.equal(reply!.cut, null, "not cut off in mid-word");
+  t.same(fixture.outcome, { kind: "providerFailed", code: "LLM_STREAM_BROKEN" });
+});

@@ -43,6 +43,7 @@ function setUp() {
       filler: () => FILLER,
       goodbye: () => null,
       runTool: () => new Promise((resolve) => running.push(resolve)),
+      onSwitched: () => {},
       guard: (body) => body(),
     },
     {

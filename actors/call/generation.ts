@@ -14,6 +14,9 @@
  * G3 at most MAX_TOOL_ROUNDS rounds offer tools; the one after must answer in words.
  * G4 a committed reply asks once more where that may help (retry.ts), as long as nothing of the failed round
  *    was handed on; at most MAX_RETRIES times in all its rounds.
+ * G5 what was handed on stays said. A model that fails within its answer is asked (who that is, its chain knows) to
+ *    go on after the last piece of it, at most MAX_CONTINUATIONS times; where nobody can, the reply ends there, and
+ *    the failure is told when it was heard.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
@@ -30,8 +33,9 @@ import { ClauseSplitter } from "#actors/speech";
 import type { ToolOutcome } from "#actors/tools";
 import type { ToolAnswer } from "./history.js";
 import type { Ledger } from "./ledger.js";
-import { MAX_RETRIES, retryAfter } from "./retry.js";
-import { Segment, type SegmentSink } from "./segment.js";
+import { type Continuation, continueAfter } from "./continuation.js";
+import { MAX_CONTINUATIONS, MAX_RETRIES, isBreak, retryAfter } from "./retry.js";
+import { Segment, type SegmentSink, type SwitchNote } from "./segment.js";
 import type { CachedSpeech } from "./voice-cache.js";
 
 /** More rounds than any sensible request needs; a model that loops is stopped here. */
@@ -54,6 +58,14 @@ export interface GenerationDeps {
   readonly runTool: (call: LlmToolCall) => Promise<ToolOutcome>;
   /** Runs a callback so that a throw becomes the call's crash and not the thread's. */
   readonly guard: (body: () => void) => void;
+  /** A model or a voice failed, and another went on. */
+  readonly onSwitched: SwitchNote;
+}
+
+/** Why a reply ends before its end, with what was handed on. */
+export interface Shortfall {
+  readonly error: LumentraError;
+  readonly provider: string;
 }
 
 export interface GenerationEvents {
@@ -63,8 +75,8 @@ export interface GenerationEvents {
   onToolsStart(): void;
   /** Tools have run; also told of a reply that was discarded while they did. */
   onToolRound(answers: readonly ToolAnswer[]): void;
-  /** All audio was delivered. `endsCall`: hang up once it was heard. */
-  onDone(endsCall: boolean): void;
+  /** All audio was delivered. `endsCall`: hang up once it was heard. `shortfall`: fail then (G5). */
+  onDone(endsCall: boolean, shortfall: Shortfall | null): void;
   onFailed(error: LumentraError, provider: string): void;
 }
 
@@ -103,6 +115,14 @@ export class Generation {
   #filler: TimerHandle | null = null;
   #retry: TimerHandle | null = null;
   #retryCount = 0;
+  /** While the model goes on where another broke off. */
+  #continuation: Continuation | null = null;
+  #continuationCount = 0;
+  /** What comes next follows another model's words. */
+  #isAtSeam = false;
+  /** The round's model has begun to answer. */
+  #roundHasText = false;
+  #shortfall: Shortfall | null = null;
 
   constructor(
     basis: string,
@@ -164,16 +184,24 @@ export class Generation {
   }
 
   #startRound(): void {
-    const { clock, llm, guard } = this.#deps;
     this.#phase = "streaming";
     this.#splitter = new ClauseSplitter();
     this.#segment = null;
     this.#roundText = "";
     this.#roundStart = this.intended.length;
+    this.#continuation = null;
+    this.#isAtSeam = false;
+    this.#roundHasText = false;
+    this.#ask(this.#request);
+  }
+
+  #ask(request: LlmRequest): void {
+    const { clock, llm, guard, onSwitched } = this.#deps;
     this.#toolCalls = [];
-    this.#llmStream = llm.generate(this.#request, {
+    this.#llmStream = llm.generate(request, {
       onText: (delta) => guard(() => this.#onText(delta, clock.nowMs())),
       onToolCall: (call) => guard(() => this.#onToolCall(call)),
+      onSwitched: (from, to, code) => guard(() => onSwitched(from, to, code)),
       onDone: () => guard(() => this.#onRoundDone()),
       onError: (error) => guard(() => this.#onModelError(error)),
     });
@@ -182,7 +210,9 @@ export class Generation {
   #onText(delta: string, atMs: number): void {
     if (this.#phase !== "streaming") return;
     this.ledger.llmFirstTokenAtMs ??= atMs;
-    for (const piece of this.#splitter.push(delta)) this.#speak(piece);
+    this.#roundHasText = true;
+    const text = this.#continuation === null ? delta : this.#continuation.push(delta);
+    for (const piece of this.#splitter.push(text)) this.#speak(piece);
   }
 
   #onToolCall(call: LlmToolCall): void {
@@ -191,6 +221,8 @@ export class Generation {
 
   #onRoundDone(): void {
     if (this.#phase !== "streaming") return;
+    const rest = this.#continuation?.finish() ?? "";
+    for (const piece of this.#splitter.push(rest)) this.#speak(piece);
     for (const piece of this.#splitter.finish()) this.#speak(piece);
     this.#segment?.finish();
     if (this.#toolCalls.length === 0 && this.#roundText.trim() === "") {
@@ -209,13 +241,45 @@ export class Generation {
 
   #onModelError(error: LumentraError): void {
     if (this.#phase !== "streaming") return;
-    if (!this.#askAgain(error)) this.#fail(error, this.#deps.llm.name);
+    if (this.#askAgain(error) || this.#goOn(error)) return;
+    if (this.#isHandedOn) this.#endHere(error);
+    else this.#fail(error, this.#deps.llm.name);
+  }
+
+  /** Something of the round has left for the playout: it cannot be taken back. */
+  get #isHandedOn(): boolean {
+    return this.#segment !== null && this.#sink !== null;
+  }
+
+  /** G5. What the splitter still held was not said: the clause is written anew. */
+  #goOn(error: LumentraError): boolean {
+    // Before its first word the chain has asked everybody already.
+    if (!this.#committed || !isBreak(error) || !this.#roundHasText) return false;
+    if (this.#continuationCount >= MAX_CONTINUATIONS) return false;
+    this.#continuationCount += 1;
+    this.#splitter = new ClauseSplitter();
+    this.#roundHasText = this.#roundText !== "";
+    if (this.#roundHasText) {
+      const { request, seam } = continueAfter(this.#request, this.#roundText);
+      this.#continuation = seam;
+      this.#isAtSeam = true;
+      this.#ask(request);
+    } else {
+      this.#ask(this.#request);
+    }
+    return true;
+  }
+
+  /** G5. Nobody goes on. */
+  #endHere(error: LumentraError): void {
+    this.#shortfall = { error, provider: this.#deps.llm.name };
+    this.#segment?.finish();
+    this.#finishText();
   }
 
   /** G4. False: this failure is the reply's. */
   #askAgain(error: LumentraError): boolean {
-    const isHandedOn = this.#segment !== null && this.#sink !== null;
-    if (!this.#committed || isHandedOn || this.#retryCount >= MAX_RETRIES) return false;
+    if (!this.#committed || this.#isHandedOn || this.#retryCount >= MAX_RETRIES) return false;
     const retry = retryAfter(error);
     if (retry === null) return false;
     this.#retryCount += 1;
@@ -242,15 +306,19 @@ export class Generation {
       this.#segment = this.#openSegment();
       if (this.intended !== "" && !/\s$/.test(this.intended)) this.intended += " ";
     }
-    this.#roundText += piece;
-    this.intended += piece;
-    this.#segment.push(piece);
+    const needsSpace = this.#isAtSeam && !/\s$/.test(this.intended) && !/^\s/.test(piece);
+    this.#isAtSeam = false;
+    const text = needsSpace ? ` ${piece}` : piece;
+    this.#roundText += text;
+    this.intended += text;
+    this.#segment.push(text);
   }
 
   #openSegment(): Segment {
     const { tts, ttsRequest, guard } = this.#deps;
     const segment = Segment.live(tts, ttsRequest, guard, {
       onProgress: () => this.#onSegmentProgress(segment),
+      onSwitched: this.#deps.onSwitched,
       onFailed: (error) => this.#fail(error, tts.name),
     });
     this.#segments.push(segment);
@@ -300,7 +368,7 @@ export class Generation {
     if (this.#segments.length > 0 || this.#sink === null) return;
     this.#phase = "over";
     this.#filler?.cancel();
-    this.#events.onDone(this.#endsCall);
+    this.#events.onDone(this.#endsCall, this.#shortfall);
   }
 
   #runTools(): void {

@@ -161,7 +161,14 @@ class Replay {
         this.#silenceCount = 0;
         return;
       case "providerFailed":
-        this.#lastFailure = event.code;
+        if (event.fallback === null) this.#lastFailure = event.code;
+        return;
+      case "messageTaken":
+        // It is kept: what is left to say is goodbye.
+        this.#leaving = {
+          text: phrasesFor(this.#tenant.language).messageThanks,
+          outcome: { kind: "providerFailed", code: this.#lastFailure },
+        };
         return;
       case "eagerDiscarded":
       case "legLost":
@@ -294,6 +301,7 @@ class Replay {
         return { kind: "callerSilent" };
       case phrases.callTooLong:
         return { kind: "maxDuration" };
+      case phrases.messageThanks:
       case phrases.apology.providerDown:
         return { kind: "providerFailed", code: this.#lastFailure };
       default:

@@ -23,3 +23,11 @@ export function retryAfter(error: LumentraError): Retry | null {
   const waitMs = typeof told === "number" ? told : RETRY_WAIT_MAX_MS;
   return waitMs <= RETRY_WAIT_MAX_MS ? { waitMs, withoutTools: false } : null;
 }
+
+/** Per reply. A second model that breaks off as well leaves a caller who has waited twice. */
+export const MAX_CONTINUATIONS = 2;
+
+/** The model began to answer and could not end: another, or it itself, may go on from there. */
+export function isBreak(error: LumentraError): boolean {
+  return /^LLM_(CONNECT_FAILED|TIMEOUT|STREAM_BROKEN|PROTOCOL_ERROR|RATE_LIMITED)$/.test(error.code);
+}

@@ -21,6 +21,7 @@ for (const [encoding, sampleRateHz, bytesPerMs] of [
       const format = { encoding, sampleRateHz };
       const request = { callId: "c", model: "m", voice: "v", language: "en", format };
       const segment = Segment.live(tts, request, (body) => body(), {
+        onSwitched: () => {},
         onProgress: () => {},
         onFailed: () => t.fail("a long reply is no failure"),
       });

@@ -2,7 +2,7 @@
  * A stretch of a reply's speech: one voice stream, or cached audio. Holds what has come until it is its
  * turn to be played.
  */
-import type { LumentraError } from "#runtime/errors";
+import type { ErrorCode, LumentraError } from "#runtime/errors";
 import { bytesPerMs } from "#runtime/media";
 import type { TtsProvider, TtsRequest, TtsStream, TtsWord } from "#actors/providers";
 import { MAX_SEGMENT_AUDIO_MS } from "./limits.js";
@@ -23,8 +23,13 @@ export interface SegmentSink {
 export interface SegmentEvents {
   /** Audio, words or the end came. */
   onProgress(): void;
+  /** Another voice says the rest. */
+  onSwitched: SwitchNote;
   onFailed(error: LumentraError): void;
 }
+
+/** A provider failed with `code`, and another went on in its place. */
+export type SwitchNote = (from: string, to: string, code: ErrorCode) => void;
 
 export class Segment {
   /** True from the first byte on, also after it was drained. */
@@ -68,6 +73,7 @@ export class Segment {
           segment.#ended = true;
           events.onProgress();
         }),
+      onSwitched: (from, to, code) => guard(() => events.onSwitched(from, to, code)),
       onError: (error) => guard(() => events.onFailed(error)),
     });
     return segment;

@@ -13,7 +13,7 @@ import type { JournalWriter } from "./journal-writer.js";
 import type { Ledger } from "./ledger.js";
 import type { Playout } from "./playout.js";
 import { ReplyProgress } from "./reply-progress.js";
-import { Segment } from "./segment.js";
+import { Segment, type SwitchNote } from "./segment.js";
 import type { VoiceCache } from "./voice-cache.js";
 
 type AgentTurn = Extract<JournalFact, { kind: "agentTurn" }>;
@@ -38,6 +38,7 @@ export interface SpeakerDeps {
   readonly history: History;
   readonly journal: JournalWriter;
   readonly guard: (body: () => void) => void;
+  readonly onSwitched: SwitchNote;
 }
 
 interface Reply {
@@ -121,6 +122,7 @@ export class Speaker {
     if (cached !== null) return Segment.cached(cached);
     const segment = Segment.live(tts, ttsRequest, guard, {
       onProgress,
+      onSwitched: this.#deps.onSwitched,
       onFailed: (error) => plan.onFailed(error, tts.name),
     });
     segment.push(text);

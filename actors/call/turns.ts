@@ -34,7 +34,7 @@ import {
 import { decideBargeIn } from "./barge-in.js";
 import type { CallCounters } from "./counters.js";
 import { EagerReply } from "./eager-reply.js";
-import type { Generation, GenerationEvents } from "./generation.js";
+import type { Generation, GenerationEvents, Shortfall } from "./generation.js";
 import type { History } from "./history.js";
 import type { JournalWriter } from "./journal-writer.js";
 import { Ledger } from "./ledger.js";
@@ -109,6 +109,8 @@ export class Turns {
   readonly #eager: EagerReply;
   /** The reply being played ends the call once it was heard. */
   #endsCall = false;
+  /** What kept the reply being played from its end: told once it was heard. */
+  #shortfall: Shortfall | null = null;
   #agentText = "";
   #onFirstAudio: ((atMs: number) => void) | null = null;
   /** Position in the caller's audio when we fell silent. */
@@ -369,9 +371,10 @@ export class Turns {
         if (this.#state.kind === "preparing") this.#recordCallerTurn(this.#state.said);
       },
       onToolRound: (answers) => this.#deps.history.addToolRound(answers),
-      onDone: (endsCall) => {
+      onDone: (endsCall, shortfall) => {
         this.#agentText = generation.intended;
         this.#endsCall = endsCall;
+        this.#shortfall = shortfall;
         this.#deps.playout.end();
       },
       onFailed: (error, provider) => {
@@ -414,12 +417,20 @@ export class Turns {
     if (state.kind !== "preparing" || state.held) return;
     this.#recordCallerTurn(state.said);
     this.#endsCall = false;
+    this.#shortfall = null;
     this.#speak(
       (plan) => this.#deps.speaker.play(generation, plan),
       "model",
       generation.ledger,
-      () => (this.#endsCall ? this.#deps.onAgentEnds() : this.#listen("played out")),
+      () => this.#onReplyHeard(),
     );
+  }
+
+  #onReplyHeard(): void {
+    const shortfall = this.#shortfall;
+    if (shortfall !== null) this.#deps.onProviderFailed(shortfall.error, shortfall.provider);
+    else if (this.#endsCall) this.#deps.onAgentEnds();
+    else this.#listen("played out");
   }
 
   #speak(

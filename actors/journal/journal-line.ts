@@ -35,7 +35,12 @@ export function describeJournalEvent(event: JournalEvent): string {
     case "dtmf":
       return `key ${event.pii.digit}`;
     case "providerFailed":
-      return `${event.provider} failed: ${event.code}`;
+      return `${event.provider} failed: ${event.code}${event.fallback === null ? "" : `, ${event.fallback} goes on`}`;
+    case "messageTaken": {
+      const seconds = `${Math.round(event.durationMs / 1_000)} s`;
+      const where = event.audioFile === null ? "" : `, audio in ${event.audioFile}`;
+      return `a message was taken (${seconds}${where}): ${quote(event.pii.transcript)}`;
+    }
     case "agentProgress":
       return `turn ${event.turn}: heard so far ${quote(event.pii.heard)}`;
     case "legLost":

@@ -171,8 +171,20 @@ const codecs: Codecs = {
     fromProto: ({ pii }) => ({ pii: { digit: present(pii, "dtmf.pii").digit } }),
   },
   providerFailed: {
-    toProto: ({ provider, code }) => ({ provider, code }),
-    fromProto: ({ provider, code }) => ({ provider, code }),
+    toProto: ({ provider, code, fallback }) => ({ provider, code, fallback: fallback ?? "" }),
+    fromProto: ({ provider, code, fallback }) => ({ provider, code, fallback: fallback || null }),
+  },
+  messageTaken: {
+    toProto: ({ durationMs, audioFile, pii }) => ({
+      duration: toDuration(durationMs),
+      audioFile: audioFile ?? "",
+      pii: { transcript: pii.transcript },
+    }),
+    fromProto: ({ duration, audioFile, pii }) => ({
+      durationMs: fromDuration(duration, "message_taken.duration"),
+      audioFile: audioFile || null,
+      pii: { transcript: present(pii, "message_taken.pii").transcript },
+    }),
   },
   legLost: { toProto: () => ({}), fromProto: () => ({}) },
   callResumed: {

@@ -72,7 +72,18 @@ const makers: { readonly [K in Kind]: (random: Random) => Extract<JournalFact, {
     pii: { argumentsJson: '{"day":"monday"}', result: text(random) },
   }),
   dtmf: (random) => ({ kind: "dtmf", pii: { digit: pick(random, "0123456789*#ABCD".split("")) } }),
-  providerFailed: () => ({ kind: "providerFailed", provider: "deepgram", code: "STT_STREAM_BROKEN" }),
+  providerFailed: (random) => ({
+    kind: "providerFailed",
+    provider: "deepgram",
+    code: "STT_STREAM_BROKEN",
+    fallback: maybe(random, "deepgram-flux"),
+  }),
+  messageTaken: (random) => ({
+    kind: "messageTaken",
+    durationMs: duration(random),
+    audioFile: maybe(random, "messages/call-1.wav"),
+    pii: { transcript: text(random) },
+  }),
   legLost: () => ({ kind: "legLost" }),
   callResumed: (random) => ({ kind: "callResumed", nodeId: "node-2", gapMs: duration(random) }),
   callEnded: (random) => ({

@@ -80,7 +80,23 @@ export type JournalFact =
       readonly pii: { readonly argumentsJson: string; readonly result: string };
     }
   | { readonly kind: "dtmf"; readonly pii: { readonly digit: string } }
-  | { readonly kind: "providerFailed"; readonly provider: string; readonly code: string }
+  /** `fallback`: who went on in its place, unnoticed by the caller; null when nobody could. */
+  | {
+      readonly kind: "providerFailed";
+      readonly provider: string;
+      readonly code: string;
+      readonly fallback: string | null;
+    }
+  /**
+   * A kind of provider was gone, and the caller left a message. As a transcript while there was a recogniser, the rest as
+   * audio: `audioFile` is below the data directory of the node that wrote this event.
+   */
+  | {
+      readonly kind: "messageTaken";
+      readonly durationMs: number;
+      readonly audioFile: string | null;
+      readonly pii: { readonly transcript: string };
+    }
   /**
    * The agent is speaking: when a reply's first audio left, at each clause that was heard, and when its text is
    * whole. What another owner needs to go on from there; `intended` is what is known of the reply by then.

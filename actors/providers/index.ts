@@ -9,8 +9,9 @@
  * await providers.close();
  * ```
  */
+export type { ProviderAccountState, ProviderNotice } from "./resilience/account.js";
 export type { ProviderErrorListener, ProviderKind } from "./failures.js";
-export { type Providers, createProviders } from "./providers.js";
+export { type CallProviders, type Providers, type ResilienceDeps, createProviders } from "./providers.js";
 export { type ProviderDeps, accountOf, isOffered } from "./registry.js";
 export type { Network, NetworkPool, NetworkSocket } from "./network.js";
 export {

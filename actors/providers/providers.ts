@@ -2,30 +2,66 @@
  * The providers of one shard, by the names tenants choose them by. Each is built when first asked for, so
  * that a shard holds no socket to a vendor none of its calls use.
  *
- * A call asks for one provider of each kind today; ordered fallback lists will be built here, over the same
- * lookups, and look like one provider to the call.
+ * A call gets one of each kind that is its tenant's ordered list (`forCall`); phrases are rendered by name.
  */
-import type { LlmName, SttName, TtsName } from "#actors/tenants";
+import type { LlmName, SttName, TenantConfig, TtsName } from "#actors/tenants";
 import { DueSweep } from "./due-sweep.js";
 import type { LlmProvider } from "./llm/provider.js";
-import { type ProviderDeps, buildProvider } from "./registry.js";
+import type { ProviderKind } from "./failures.js";
+import { type ProviderDeps, buildProvider, isOffered } from "./registry.js";
+import type { AccountMetrics, ProviderAccountState, ProviderNotice } from "./resilience/account.js";
+import { ProviderAccounts } from "./resilience/accounts.js";
+import type { ChainMetrics } from "./resilience/chain.js";
+import { LlmChain } from "./resilience/llm-chain.js";
+import { TtsChain } from "./resilience/tts-chain.js";
 import type { ProviderSettings } from "./settings.js";
 import type { SttProvider } from "./stt/provider.js";
 import type { TtsProvider } from "./tts/provider.js";
 
+/** How a shard's providers share what they learn, and count it. */
+export interface ResilienceDeps {
+  readonly metrics: AccountMetrics & ChainMetrics;
+  /** For the other shards of the node. */
+  readonly notify: (notice: ProviderNotice) => void;
+  /** Most at once on this shard, by provider. @default Infinity */
+  readonly ceilingOf?: (kind: ProviderKind, provider: string) => number;
+}
+
+const ALONE: ResilienceDeps = {
+  metrics: { breaker: () => {}, denied: () => {}, fallback: () => {}, hedge: () => {} },
+  notify: () => {},
+};
+
+/** One of each kind, with the tenant's fallbacks behind it. */
+export interface CallProviders {
+  readonly stt: SttProvider;
+  readonly llm: LlmProvider;
+  readonly tts: TtsProvider;
+}
+
 export interface Providers {
+  /** @throws LumentraError PROVIDER_NOT_SET_UP for a first choice; fallbacks that are not set up are left out. */
+  forCall(tenant: TenantConfig): CallProviders;
   /** @throws LumentraError PROVIDER_NOT_SET_UP, as do the others. */
   stt(name: SttName): SttProvider;
   llm(name: LlmName): LlmProvider;
   tts(name: TtsName): TtsProvider;
-  /** Share of the tightest provider's budget in use on this shard, 0 to 1. Recognisers have no budget here. */
+  /** Share of the tightest budget in use on this shard, 0 to 1. */
   usage(): number;
+  /** Another shard's word on a provider. */
+  hear(notice: ProviderNotice): void;
+  /** Of every provider that was asked for. */
+  accounts(): readonly ProviderAccountState[];
   /** Ends every stream with `<kind>_CLOSED` and closes every socket; resolves when they are gone. */
   close(): Promise<void>;
 }
 
-export function createProviders(settings: ProviderSettings, deps: ProviderDeps): Providers {
-  return new ShardProviders(settings, deps);
+export function createProviders(
+  settings: ProviderSettings,
+  deps: ProviderDeps,
+  resilience: ResilienceDeps = ALONE,
+): Providers {
+  return new ShardProviders(settings, deps, resilience);
 }
 
 class ShardProviders implements Providers {
@@ -35,9 +71,41 @@ class ShardProviders implements Providers {
   readonly #llm = new Map<LlmName, LlmProvider>();
   readonly #tts = new Map<TtsName, TtsProvider>();
 
-  constructor(settings: ProviderSettings, deps: ProviderDeps) {
+  readonly #chainMetrics: ChainMetrics;
+  readonly #accounts: ProviderAccounts;
+
+  constructor(settings: ProviderSettings, deps: ProviderDeps, resilience: ResilienceDeps) {
     this.#settings = settings;
     this.#deps = { ...deps, sweep: new DueSweep(deps.clock) };
+    this.#chainMetrics = resilience.metrics;
+    this.#accounts = new ProviderAccounts({ ...resilience, clock: deps.clock, random: deps.random });
+  }
+
+  forCall(tenant: TenantConfig): CallProviders {
+    const { clock, sweep } = this.#deps;
+    const common = { clock, sweep, tenantId: tenant.id, metrics: this.#chainMetrics };
+    const { stt, llm, tts } = tenant;
+    // The first choices are built now: what is not set up is found out before the call begins.
+    this.llm(llm.provider);
+    this.tts(tts.provider);
+    const llmRoutes = [llm, ...this.#offered("LLM", llm.fallbacks)].map(({ provider, model }) => ({
+      name: provider,
+      model,
+      account: this.#accounts.get("LLM", provider),
+      provider: () => this.llm(provider),
+    }));
+    const ttsRoutes = [tts, ...this.#offered("TTS", tts.fallbacks)].map(({ provider, model, voice }) => ({
+      name: provider,
+      model,
+      voice,
+      account: this.#accounts.get("TTS", provider),
+      provider: () => this.tts(provider),
+    }));
+    return {
+      stt: this.stt(stt.provider),
+      llm: new LlmChain(llmRoutes, { ...common, hedge: llm.hedge }),
+      tts: new TtsChain(ttsRoutes, common),
+    };
   }
 
   stt(name: SttName): SttProvider {
@@ -54,12 +122,27 @@ class ShardProviders implements Providers {
 
   usage(): number {
     const providers = [...this.#llm.values(), ...this.#tts.values()];
-    return Math.max(0, ...providers.map((provider) => provider.usage ?? 0));
+    return Math.max(this.#accounts.usage(), ...providers.map((provider) => provider.usage ?? 0));
+  }
+
+  hear(notice: ProviderNotice): void {
+    this.#accounts.hear(notice);
+  }
+
+  accounts(): readonly ProviderAccountState[] {
+    return this.#accounts.states();
   }
 
   async close(): Promise<void> {
     const all = [...this.#stt.values(), ...this.#llm.values(), ...this.#tts.values()];
     await Promise.all(all.map((provider) => provider.close()));
+  }
+
+  #offered<Choice extends { readonly provider: string }>(
+    kind: ProviderKind,
+    choices: readonly Choice[],
+  ): Choice[] {
+    return choices.filter(({ provider }) => isOffered(kind, provider, this.#settings));
   }
 }
 

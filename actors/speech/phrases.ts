@@ -17,6 +17,12 @@ export interface Phrases {
     /** The shard that ran the call is gone: the call ends after it. */
     readonly shardLost: string;
   };
+  /** No provider of a kind answers: the caller may leave a message. */
+  readonly messageOffer: string;
+  /** He has said nothing since. */
+  readonly messagePrompt: string;
+  /** The message is kept: the call ends after it. */
+  readonly messageThanks: string;
   /** While a tool or the model is slow. */
   readonly fillers: readonly string[];
   /** The line was gone for a while, and is back. */
@@ -37,6 +43,10 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
       providerDown: "I'm sorry, we have a technical problem. Please call again in a few minutes. Goodbye.",
       shardLost: "I'm sorry, something went wrong on our side. Please call us again. Goodbye.",
     },
+    messageOffer:
+      "I'm sorry, we have a technical problem, and I can't answer right now. Please tell me your name, your number and what it is about, and somebody will call you back.",
+    messagePrompt: "Please leave your message now.",
+    messageThanks: "Thank you. Your message is kept, and somebody will call you back. Goodbye.",
     fillers: ["One moment, please.", "Let me check that for you.", "Just a second."],
     cutOff: "Sorry, we were cut off for a moment.",
     goOn: "Please go on.",
@@ -53,6 +63,10 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
         "Lo siento, tenemos un problema técnico. Llame de nuevo en unos minutos, por favor. Adiós.",
       shardLost: "Lo siento, algo ha fallado por nuestra parte. Llámenos de nuevo, por favor. Adiós.",
     },
+    messageOffer:
+      "Lo siento, tenemos un problema técnico y no puedo atenderle ahora. Dígame su nombre, su número y el motivo de su llamada, por favor, y le llamaremos.",
+    messagePrompt: "Deje su mensaje ahora, por favor.",
+    messageThanks: "Gracias. Su mensaje está guardado y le llamaremos. Adiós.",
     fillers: ["Un momento, por favor.", "Déjeme comprobarlo.", "Un segundo."],
     cutOff: "Perdone, se ha cortado un momento.",
     goOn: "Siga, por favor.",
@@ -70,6 +84,10 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
       shardLost:
         "Je suis désolé, un problème est survenu de notre côté. Rappelez-nous, s'il vous plaît. Au revoir.",
     },
+    messageOffer:
+      "Je suis désolé, nous avons un problème technique et je ne peux pas vous répondre. Dites-moi votre nom, votre numéro et l'objet de votre appel, et nous vous rappellerons.",
+    messagePrompt: "Laissez votre message maintenant, s'il vous plaît.",
+    messageThanks: "Merci. Votre message est conservé et nous vous rappellerons. Au revoir.",
     fillers: ["Un instant, s'il vous plaît.", "Je vérifie cela pour vous.", "Une seconde."],
     cutOff: "Excusez-moi, nous avons été coupés un instant.",
     goOn: "Je vous écoute.",

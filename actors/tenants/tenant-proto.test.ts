@@ -72,14 +72,26 @@ const MAKERS: { readonly [Key in keyof TenantSettings]-?: (random: Random) => Te
   stt: (random) => ({
     provider: pick(random, ["deepgram", "deepgram-flux"]),
     model: words(random, 100),
+    fallbacks: list(random, 3, () => ({ provider: "deepgram-flux" as const, model: words(random, 100) })),
   }),
   llm: (random) => ({
     provider: "groq",
     model: words(random, 100),
     temperature: pick(random, [0, 0.4, 2, random.next()]),
     maxOutputTokens: 16 + Math.floor(random.next() * 984),
+    fallbacks: list(random, 3, () => ({ provider: "groq" as const, model: words(random, 100) })),
+    hedge: random.next() < 0.5,
   }),
-  tts: (random) => ({ provider: "cartesia", model: words(random, 100), voice: words(random, 100) }),
+  tts: (random) => ({
+    provider: "cartesia",
+    model: words(random, 100),
+    voice: words(random, 100),
+    fallbacks: list(random, 3, () => ({
+      provider: "cartesia" as const,
+      model: words(random, 100),
+      voice: words(random, 100),
+    })),
+  }),
   tools: (random) =>
     pick<TenantSettings["tools"]>(random, [[], ["end_call"], ["check_opening_hours", "end_call"]]),
   limits: (random) => ({
@@ -127,6 +139,7 @@ void t.test("what is wrong is refused with the path that the sender used", async
     [{ limits: { concurrentCalls: 1_000_000 } }, "config.limits.concurrent_calls", /10000/],
     [{ llm: { maxOutputTokens: 5 } }, "config.llm.max_output_tokens", /16/],
     [{ llm: { provider: "nobody" } }, "config.llm.provider", /groq/],
+    [{ llm: { fallbacks: [{ provider: "groq" }] } }, "config.llm.fallbacks.0.model", /^is required$/],
     [{ tools: { names: ["fly"] } }, "config.tools.0", /end_call/],
     [{ hours: [{ weekday: "moonday" }] }, "config.hours", /^has no moonday$/],
     [{ hours: [{ weekday: "monday" }, { weekday: "monday" }] }, "config.hours", /^has monday twice$/],

@@ -78,24 +78,24 @@ const codecs: Codecs = {
   hours: { toProto: hoursToProto, fromProto: hoursFromProto },
   keyterms: { toProto: (value) => value, fromProto: (value) => value },
   stt: {
-    toProto: ({ provider, model }) =>
-      ({ provider, model }) satisfies Complete<NonNullable<ConfigMessage["stt"]>>,
-    fromProto: (value) => given(value),
+    toProto: ({ provider, model, fallbacks }) =>
+      ({ provider, model, fallbacks }) satisfies Complete<NonNullable<ConfigMessage["stt"]>>,
+    fromProto: (value) => withFallbacks(value),
   },
   llm: {
-    toProto: ({ provider, model, temperature, maxOutputTokens }) =>
-      ({ provider, model, temperature, maxOutputTokens }) satisfies Complete<
+    toProto: ({ provider, model, temperature, maxOutputTokens, fallbacks, hedge }) =>
+      ({ provider, model, temperature, maxOutputTokens, fallbacks, hedge }) satisfies Complete<
         NonNullable<ConfigMessage["llm"]>
       >,
-    fromProto: (value) => {
-      const { temperature, ...rest } = value ?? {};
-      return { ...given(rest), ...(temperature === undefined ? {} : { temperature }) };
-    },
+    fromProto: (value) => ({
+      ...withFallbacks(value),
+      ...(value?.temperature === undefined ? {} : { temperature: value.temperature }),
+    }),
   },
   tts: {
-    toProto: ({ provider, model, voice }) =>
-      ({ provider, model, voice }) satisfies Complete<NonNullable<ConfigMessage["tts"]>>,
-    fromProto: (value) => given(value),
+    toProto: ({ provider, model, voice, fallbacks }) =>
+      ({ provider, model, voice, fallbacks }) satisfies Complete<NonNullable<ConfigMessage["tts"]>>,
+    fromProto: (value) => withFallbacks(value),
   },
   tools: {
     toProto: (names) => ({ names }),
@@ -197,6 +197,12 @@ function overflowFromProto(message: OverflowPolicy__Output | null): Input["overf
   const kind = message?.kind;
   if (message === null || kind === undefined) return undefined;
   return { kind, ...message[kind] } as Input["overflow"];
+}
+
+/** T2, also within each fallback: a model that is left out there is refused, not an empty name. */
+function withFallbacks(message: { readonly fallbacks: readonly object[] } | null): object {
+  const { fallbacks = [], ...rest } = message ?? {};
+  return { ...given(rest), ...(fallbacks.length === 0 ? {} : { fallbacks: fallbacks.map(given) }) };
 }
 
 /** T2. Without what the proto left out. */

@@ -50,6 +50,23 @@ const overflowSchema = z.discriminatedUnion("kind", [
     .describe("The caller waits in the carrier's queue of this name."),
 ]);
 
+/** Beside the first choice: every one more is more silence before the caller hears that nobody answers. */
+const MAX_FALLBACKS = 3;
+
+/** The first choice stands beside it, with defaults; whom to turn to is said in full. */
+function fallbacksOf<Shape extends z.core.$ZodLooseShape>(choice: Shape, whose: string) {
+  return z
+    .array(z.strictObject(choice))
+    .max(MAX_FALLBACKS)
+    .default([])
+    .describe(`Whom to turn to when ${whose}, in order. One that a node has no key for is passed over.`);
+}
+
+const modelName = z.string().min(1).max(100);
+const sttProvider = z.enum(STT_NAMES);
+const llmProvider = z.enum(LLM_NAMES);
+const ttsProvider = z.enum(TTS_NAMES);
+
 export const tenantSchema = z.strictObject({
   id: z
     .string()
@@ -87,25 +104,35 @@ export const tenantSchema = z.strictObject({
     .describe("Names the recogniser should know."),
   stt: z
     .strictObject({
-      provider: z.enum(STT_NAMES).default("deepgram"),
-      model: z.string().min(1).max(100).default("nova-3"),
+      provider: sttProvider.default("deepgram"),
+      model: modelName.default("nova-3"),
+      fallbacks: fallbacksOf({ provider: sttProvider, model: modelName }, "the recogniser fails"),
     })
     .prefault({})
     .describe("Speech to text."),
   llm: z
     .strictObject({
-      provider: z.enum(LLM_NAMES).default("groq"),
-      model: z.string().min(1).max(100).default("llama-3.3-70b-versatile"),
+      provider: llmProvider.default("groq"),
+      model: modelName.default("llama-3.3-70b-versatile"),
       temperature: z.number().min(0).max(2).default(0.4),
       maxOutputTokens: z.int().min(16).max(1_000).default(200),
+      fallbacks: fallbacksOf({ provider: llmProvider, model: modelName }, "the model fails"),
+      hedge: z
+        .boolean()
+        .default(false)
+        .describe("Ask the next model too when the first word is late; costs up to a fifth more requests."),
     })
     .prefault({})
     .describe("Language model."),
   tts: z
     .strictObject({
-      provider: z.enum(TTS_NAMES).default("cartesia"),
-      model: z.string().min(1).max(100).default("sonic-3"),
+      provider: ttsProvider.default("cartesia"),
+      model: modelName.default("sonic-3"),
       voice: z.string().min(1).max(100).default("f786b574-daa5-4673-aa0c-cbe3e8534c02"),
+      fallbacks: fallbacksOf(
+        { provider: ttsProvider, model: modelName, voice: z.string().min(1).max(100) },
+        "the voice fails",
+      ),
     })
     .prefault({})
     .describe("Voice."),

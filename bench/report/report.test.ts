@@ -139,7 +139,10 @@ void t.test("every kind of journal event has its line", (t) => {
       },
       /tool end_call\(\{\}\) in 2 ms: failed: x{159}…$/,
     ],
-    [{ kind: "providerFailed", provider: "groq", code: "LLM_TIMEOUT" }, /groq failed: LLM_TIMEOUT/],
+    [
+      { kind: "providerFailed", provider: "groq", code: "LLM_TIMEOUT", fallback: null },
+      /groq failed: LLM_TIMEOUT/,
+    ],
     [
       { kind: "callEnded", outcome: { kind: "providerFailed", code: "STT_DOWN" }, durationMs: 12_345 },
       /call ended: providerFailed STT_DOWN, after 12\.3 s/,

@@ -16,6 +16,12 @@ export class Transcript {
         this.#closeOpen();
         this.#push("SPEAKER_CALLER", event.pii.said, event.atUnixMs, false);
         return;
+      case "messageTaken":
+        this.#closeOpen();
+        if (event.pii.transcript !== "") {
+          this.#push("SPEAKER_CALLER", event.pii.transcript, event.atUnixMs, false);
+        }
+        return;
       case "agentProgress":
         if (this.#open !== null && this.#open.turn !== event.turn) this.#closeOpen();
         this.#open = event;

@@ -144,6 +144,35 @@ export function createMetrics(options: MetricsOptions) {
     /** `code` is from the error table. */
     providerErrors: counter("provider_errors_total", "Errors of providers by code.", ["provider", "code"]),
 
+    // how providers are asked: see actors/providers/resilience
+    /** `account`: kind and provider. */
+    providerBreaker: gauge("provider_breaker", "0 closed, 1 half-open, 2 open.", ["thread", "account"]),
+    providerInFlight: gauge("provider_in_flight", "Requests and streams that run.", ["thread", "account"]),
+    providerBudget: gauge("provider_budget", "Most that may run at once; absent while no bound is known.", [
+      "thread",
+      "account",
+    ]),
+    /** `denial`: breakerOpen, budget, retryBudget; `reason`: first, fallback, retry, hedge. */
+    providerDenials: counter("provider_denials_total", "Requests that were not sent, by why.", [
+      "account",
+      "denial",
+      "reason",
+    ]),
+    providerFallbacks: counter(
+      "provider_fallbacks_total",
+      "Requests and streams that another went on with.",
+      ["from", "to"],
+    ),
+    /** `result`: won, lost (its tokens were for nothing), failed. */
+    providerHedges: counter("provider_hedges_total", "Second requests sent because the first was late.", [
+      "provider",
+      "result",
+    ]),
+    /** `kind`: transcript, audio, nothing (nobody spoke). */
+    messagesTaken: counter("messages_taken_total", "Messages taken when a kind of provider was gone.", [
+      "kind",
+    ]),
+
     // edge
     edgeSockets: gauge("edge_sockets", "Open media sockets."),
     edgeHttpRequests: counter("edge_http_requests_total", "Requests answered, by carrier, kind and status.", [
