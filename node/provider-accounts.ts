@@ -38,6 +38,48 @@ export const PROVIDER_ACCOUNTS = {
     needs: "key",
     schemes: HTTP,
   },
+  cerebras: {
+    title: "Cerebras (language model)",
+    key: "CEREBRAS_API_KEY",
+    url: "CEREBRAS_URL",
+    needs: "key",
+    schemes: HTTP,
+  },
+  together: {
+    title: "Together (language model)",
+    key: "TOGETHER_API_KEY",
+    url: "TOGETHER_URL",
+    needs: "key",
+    schemes: HTTP,
+  },
+  openai: {
+    title: "OpenAI (language model)",
+    key: "OPENAI_API_KEY",
+    url: "OPENAI_URL",
+    needs: "key",
+    schemes: HTTP,
+  },
+  ollama: {
+    title: "an Ollama server (language model)",
+    key: "OLLAMA_API_KEY",
+    url: "OLLAMA_URL",
+    needs: "url",
+    schemes: HTTP,
+  },
+  vllm: {
+    title: "a vLLM server (language model)",
+    key: "VLLM_API_KEY",
+    url: "VLLM_URL",
+    needs: "url",
+    schemes: HTTP,
+  },
+  anthropic: {
+    title: "Anthropic (language model)",
+    key: "ANTHROPIC_API_KEY",
+    url: "ANTHROPIC_URL",
+    needs: "key",
+    schemes: HTTP,
+  },
   cartesia: {
     title: "Cartesia (voice)",
     key: "CARTESIA_API_KEY",
@@ -72,6 +114,6 @@ export const providerFields = Object.fromEntries(
 
 /** Where a vendor listens; undefined for servers of one's own. */
 export function addressOf(account: ProviderAccount): string | undefined {
-  const defaults: { readonly url?: string } = providerDefaults[account];
-  return defaults.url;
+  const defaults = providerDefaults[account];
+  return "url" in defaults ? defaults.url : undefined;
 }

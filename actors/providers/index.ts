@@ -17,7 +17,7 @@ export type { Network, NetworkPool, NetworkSocket } from "./network.js";
 export {
   type CartesiaSettings,
   type DeepgramSettings,
-  type GroqSettings,
+  type LlmSettings,
   type ProviderSettings,
   providerDefaults,
 } from "./settings.js";

@@ -11,7 +11,10 @@ import type { Logger } from "#runtime/telemetry";
 import type { LlmName, SttName, TtsName } from "#actors/tenants";
 import type { DueSweep } from "./due-sweep.js";
 import { Failures, type ProviderErrorListener, type ProviderKind } from "./failures.js";
-import { GroqProvider } from "./llm/groq.js";
+import { anthropic } from "./llm/anthropic.js";
+import { CHAT_PRESETS, type ChatPresetName } from "./llm/chat-presets.js";
+import { HttpLlm } from "./llm/http-llm.js";
+import { openAiCompatible } from "./llm/openai-compatible.js";
 import type { LlmProvider } from "./llm/provider.js";
 import type { Network } from "./network.js";
 import type { ProviderSettings } from "./settings.js";
@@ -56,7 +59,13 @@ const STT: Registry<SttName, SttProvider> = {
 };
 
 const LLM: Registry<LlmName, LlmProvider> = {
-  groq: entry("groq", (settings, parts) => new GroqProvider({ settings, ...parts })),
+  groq: chatEntry("groq"),
+  cerebras: chatEntry("cerebras"),
+  together: chatEntry("together"),
+  openai: chatEntry("openai"),
+  ollama: chatEntry("ollama"),
+  vllm: chatEntry("vllm"),
+  anthropic: entry("anthropic", (settings, parts) => new HttpLlm(anthropic, { settings, ...parts })),
 };
 
 const TTS: Registry<TtsName, TtsProvider> = {
@@ -116,4 +125,9 @@ function entry<Name extends Account, Provider>(
   build: (settings: NonNullable<ProviderSettings[Name]>, parts: ProviderParts) => Provider,
 ): Entry<Provider> {
   return { account, build: (all, parts) => build(all[account]!, parts) };
+}
+
+function chatEntry(name: ChatPresetName): Entry<LlmProvider> {
+  const dialect = openAiCompatible(name, CHAT_PRESETS[name]);
+  return entry(name, (settings, parts) => new HttpLlm(dialect, { settings, ...parts }));
 }

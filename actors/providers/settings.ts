@@ -30,9 +30,11 @@ export interface DeepgramSettings {
   readonly warmMax: number;
 }
 
-export interface GroqSettings {
+/** Of any language model. */
+export interface LlmSettings {
+  /** Empty: the server wants none. */
   readonly apiKey: string;
-  /** Origin; the API's path is added. */
+  /** Origin, to which the API's usual path is added; or with a path of its own, the API's base. */
   readonly url: string;
   /** From `generate` to the first piece of text or tool call. */
   readonly firstTokenTimeoutMs: number;
@@ -64,9 +66,25 @@ export interface CartesiaSettings {
 /** By account; one that this node was not given is absent. */
 export interface ProviderSettings {
   readonly deepgram?: DeepgramSettings;
-  readonly groq?: GroqSettings;
+  readonly groq?: LlmSettings;
+  readonly cerebras?: LlmSettings;
+  readonly together?: LlmSettings;
+  readonly openai?: LlmSettings;
+  readonly ollama?: LlmSettings;
+  readonly vllm?: LlmSettings;
+  readonly anthropic?: LlmSettings;
   readonly cartesia?: CartesiaSettings;
 }
+
+const LLM_DEFAULTS = {
+  // p99 of a loaded model is about 2 s; at 5 the caller has long wondered whether the line is dead.
+  firstTokenTimeoutMs: 5_000,
+  // Tokens come every few milliseconds; a pause this long has drained all audio that was ahead.
+  betweenTokensTimeoutMs: 3_000,
+  connectTimeoutMs: 3_000,
+  // 500 calls with every fourth waiting for its model at the same instant.
+  requestsMax: 128,
+} as const;
 
 export const providerDefaults = {
   deepgram: {
@@ -91,16 +109,14 @@ export const providerDefaults = {
     // They count against the account's concurrency (50 by default), which the calls themselves need.
     warmMax: 8,
   },
-  groq: {
-    url: "https://api.groq.com",
-    // p99 of a loaded model is about 2 s; at 5 the caller has long wondered whether the line is dead.
-    firstTokenTimeoutMs: 5_000,
-    // Tokens come every few milliseconds; a pause this long has drained all audio that was ahead.
-    betweenTokensTimeoutMs: 3_000,
-    connectTimeoutMs: 3_000,
-    // 500 calls with every fourth waiting for its model at the same instant.
-    requestsMax: 128,
-  },
+  groq: { ...LLM_DEFAULTS, url: "https://api.groq.com" },
+  cerebras: { ...LLM_DEFAULTS, url: "https://api.cerebras.ai" },
+  together: { ...LLM_DEFAULTS, url: "https://api.together.xyz" },
+  openai: { ...LLM_DEFAULTS, url: "https://api.openai.com" },
+  // A model not used for five minutes is loaded anew; and it answers a few at once, the others wait in its queue.
+  ollama: { ...LLM_DEFAULTS, firstTokenTimeoutMs: 10_000, requestsMax: 16 },
+  vllm: LLM_DEFAULTS,
+  anthropic: { ...LLM_DEFAULTS, url: "https://api.anthropic.com" },
   cartesia: {
     url: "wss://api.cartesia.ai",
     version: "2026-03-01",

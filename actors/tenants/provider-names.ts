@@ -3,7 +3,7 @@
  * does not compile without it; data alone, so that the control plane checks names without the clients.
  */
 export const STT_NAMES = ["deepgram", "deepgram-flux"] as const;
-export const LLM_NAMES = ["groq"] as const;
+export const LLM_NAMES = ["groq", "cerebras", "together", "openai", "ollama", "vllm", "anthropic"] as const;
 export const TTS_NAMES = ["cartesia"] as const;
 
 export type SttName = (typeof STT_NAMES)[number];

@@ -2,25 +2,24 @@
  * What is wrong, from the error objects of OpenAI-style servers: as an answer with a status, or inside a
  * stream without one, in any of the places servers put them.
  */
-import type { APIError } from "groq-sdk";
 import type { LumentraError } from "#runtime/errors";
 import { type FailureDetail, type Failures, reasonOfStatus, retryAfterMs } from "../failures.js";
+import type { HttpAnswer } from "./http-transport.js";
+import { type Fields, fieldsOf, parseFields, wordOf } from "./json-fields.js";
 
 /** In place of a status, for an error in the stream that has none. */
 const IN_STREAM = 0;
 /** Groq's `x_groq.error` is a sentence without a code; these are the ones about tool calls. */
 const TOOL_USE_FAILED = /tool call validation failed|failed to call a function|did not call a tool/i;
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** Of a request that was answered with an error status. */
-export function errorOfAnswer(error: APIError, failures: Failures, unixMs: number): LumentraError {
+export function errorOfAnswer(answer: HttpAnswer, failures: Failures, unixMs: number): LumentraError {
   // Most wrap the object once, some do not.
-  const body: unknown = error.error;
-  const found = fieldsOf(body)["error"] ?? body;
-  const waitMs = retryAfterMs(error.headers?.get("retry-after") ?? undefined, unixMs);
-  const requestId = error.headers?.get("x-request-id");
-  return errorOf(error.status ?? IN_STREAM, found, error.message, failures, {
+  const body = parseFields(answer.text);
+  const found = body?.["error"] ?? body;
+  const waitMs = retryAfterMs(answer.headers["retry-after"], unixMs);
+  const requestId = answer.headers["x-request-id"];
+  return errorOf(answer.status, found, wordOf(found) || answer.text, failures, {
     ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
     ...(typeof requestId === "string" ? { requestId } : {}),
   });
@@ -74,14 +73,6 @@ function statusIn(error: unknown): number {
   const fields = fieldsOf(error);
   const status = Number(fields["status_code"] ?? fields["status"] ?? fields["code"]);
   return status >= 400 && status < 600 ? status : IN_STREAM;
-}
-
-function fieldsOf(error: unknown): Fields {
-  return (typeof error === "object" && error !== null ? error : {}) as Fields;
-}
-
-function wordOf(value: unknown): string {
-  return typeof value === "string" || typeof value === "number" ? String(value) : "";
 }
 
 /** "Please try again in 5.289s", "in 2m59.56s": in bodies that come without the header. */

@@ -1,81 +1,9 @@
-/** What goes over the wire to the model, and the answers of servers that are not quite like Groq's. */
-import { once } from "node:events";
-import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import t, { type Test } from "tap";
-import { VirtualClock, seededRandom } from "#runtime/actor";
-import { KeptLog, advanceUntil, eventually, quietTurns } from "../compliance-kit.js";
-import { createProviders } from "../providers.js";
-import { providerDefaults } from "../settings.js";
-import type { LlmEvents, LlmProvider, LlmRequest } from "./provider.js";
-
-type Answer = (response: ServerResponse, request: IncomingMessage) => void;
-
-interface Rig {
-  readonly clock: VirtualClock;
-  readonly llm: LlmProvider;
-  readonly bodies: Record<string, unknown>[];
-  readonly headers: IncomingMessage["headers"][];
-  readonly counts: { connections: number; requests: number };
-}
-
-async function rig(t: Test, answer: Answer): Promise<Rig> {
-  const bodies: Record<string, unknown>[] = [];
-  const headers: IncomingMessage["headers"][] = [];
-  const counts = { connections: 0, requests: 0 };
-  const server = createServer((request, response) => {
-    counts.requests += 1;
-    headers.push(request.headers);
-    let body = "";
-    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
-    request.on("end", () => {
-      if (body !== "") bodies.push(JSON.parse(body) as Record<string, unknown>);
-      answer(response, request);
-    });
-  });
-  server.on("connection", () => (counts.connections += 1));
-  server.keepAliveTimeout = 300_000;
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const clock = new VirtualClock();
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const providers = createProviders(
-    {
-      groq: { ...providerDefaults.groq, apiKey: "a-key", url },
-    },
-    { clock, random: seededRandom(1), log: new KeptLog() },
-  );
-  t.teardown(async () => {
-    await providers.close();
-    server.closeAllConnections();
-    server.close();
-  });
-  return { clock, llm: providers.llm("groq"), bodies, headers, counts };
-}
-
-/** Events as one line each. */
-function read(llm: LlmProvider, fields: Partial<LlmRequest> = {}): string[] {
-  const lines: string[] = [];
-  const events: LlmEvents = {
-    onText: (delta) => lines.push(`text ${delta}`),
-    onToolCall: ({ name, argumentsJson }) => lines.push(`tool ${name} ${argumentsJson}`),
-    onDone: (finish, usage) => lines.push(`done ${finish} ${usage?.inputTokens}/${usage?.outputTokens}`),
-    onError: ({ code }) => lines.push(code),
-  };
-  llm.generate(
-    {
-      callId: "call-1",
-      model: "llama-3.3-70b-versatile",
-      messages: [{ role: "user", content: "hello" }],
-      tools: [],
-      temperature: 0.4,
-      maxOutputTokens: 300,
-      ...fields,
-    },
-    events,
-  );
-  return lines;
-}
+/** What goes over the wire to servers of OpenAI's protocol, and the answers of those not quite like Groq's. */
+import type { ServerResponse } from "node:http";
+import t from "tap";
+import type { LlmName } from "#actors/tenants";
+import { advanceUntil, eventually, quietTurns } from "../compliance-kit.js";
+import { type Answer, ended, read, rig } from "./wire.fixture.js";
 
 /** Answers with these chunks and, unless told otherwise, `[DONE]`. */
 function stream(chunks: readonly unknown[], end: "done" | "open" = "done"): Answer {
@@ -90,10 +18,6 @@ function stream(chunks: readonly unknown[], end: "done" | "open" = "done"): Answ
 
 function delta(fields: object, finish: string | null = null) {
   return { choices: [{ index: 0, delta: fields, finish_reason: finish }] };
-}
-
-async function ended(lines: readonly string[]): Promise<void> {
-  await eventually(() => /^(done|LLM_)/.test(lines.at(-1) ?? ""));
 }
 
 void t.test("the request says what was asked, and nothing of the tenant", async (t) => {
@@ -139,6 +63,79 @@ void t.test("the request says what was asked, and nothing of the tenant", async 
   await ended(read(llm));
   t.notOk("tools" in bodies[1]!, "an empty list is refused by some servers");
   t.notOk("reasoning_effort" in bodies[1]!, "and so is an option the model does not have");
+});
+
+const HI = stream([delta({ content: "Hi" }, "stop")]);
+const asked: Readonly<Record<string, readonly [LlmName, string, object]>> = {
+  cerebras: [
+    "cerebras",
+    "gpt-oss-120b",
+    { temperature: 0.4, max_completion_tokens: 300, user: "call-1", reasoning_effort: "low" },
+  ],
+  together: ["together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", { temperature: 0.4, max_tokens: 300 }],
+  openai: [
+    "openai",
+    "gpt-4.1-mini",
+    {
+      stream_options: { include_usage: true, include_obfuscation: false },
+      temperature: 0.4,
+      max_completion_tokens: 300,
+      user: "call-1",
+    },
+  ],
+  "openai's thinking models": [
+    "openai",
+    "gpt-5-mini",
+    {
+      stream_options: { include_usage: true, include_obfuscation: false },
+      max_completion_tokens: 300,
+      user: "call-1",
+      reasoning_effort: "low",
+    },
+  ],
+  ollama: [
+    "ollama",
+    "qwen3:8b",
+    {
+      stream_options: { include_usage: true },
+      temperature: 0.4,
+      max_tokens: 300,
+      reasoning_effort: "none",
+    },
+  ],
+  vllm: [
+    "vllm",
+    "Qwen/Qwen3-8B",
+    {
+      stream_options: { include_usage: true },
+      temperature: 0.4,
+      max_tokens: 300,
+      user: "call-1",
+      chat_template_kwargs: { enable_thinking: false },
+    },
+  ],
+};
+for (const [who, [name, model, fields]] of Object.entries(asked)) {
+  void t.test(`${who} is asked in its own form`, async (t) => {
+    const { llm, bodies, headers, paths } = await rig(t, HI, name);
+    await ended(read(llm, { model }));
+    t.strictSame(bodies[0], {
+      model,
+      stream: true,
+      messages: [{ role: "user", content: "hello" }],
+      ...fields,
+    });
+    t.equal(paths[0], "/v1/chat/completions");
+    t.equal(headers[0]?.authorization, name === "ollama" ? undefined : "Bearer a-key");
+    await llm.warm();
+    t.equal(paths[1], "/v1/models");
+  });
+}
+
+void t.test("an address with a path of its own is the API's base", async (t) => {
+  const { llm, paths } = await rig(t, HI, "vllm", "/team/llm/v1/");
+  await ended(read(llm));
+  t.same(paths, ["/team/llm/v1/chat/completions"]);
 });
 
 void t.test("usage is read in both places, and chunks without choices pass", async (t) => {
@@ -253,12 +250,18 @@ void t.test("an error's body may be anything, and the wait may stand in its text
   let index = 0;
   const { llm } = await rig(t, (response, request) => answers[index++]!(response, request));
   const seen: string[] = [];
-  for (const _answer of answers.slice(0, 4)) {
+  for (const _answer of answers) {
     const lines = read(llm);
     await ended(lines);
     seen.push(...lines);
   }
-  t.same(seen, ["LLM_CONNECT_FAILED", "LLM_CONNECT_FAILED", "LLM_REJECTED", "LLM_CONNECT_FAILED"]);
+  t.same(seen, [
+    "LLM_CONNECT_FAILED",
+    "LLM_CONNECT_FAILED",
+    "LLM_REJECTED",
+    "LLM_CONNECT_FAILED",
+    "LLM_PROTOCOL_ERROR",
+  ]);
 });
 
 void t.test("the wait of a rate limit is read from the text when the header is missing", async (t) => {
