@@ -87,6 +87,13 @@ export const PROVIDER_ACCOUNTS = {
     needs: "key",
     schemes: WS,
   },
+  elevenlabs: {
+    title: "ElevenLabs (voice)",
+    key: "ELEVENLABS_API_KEY",
+    url: "ELEVENLABS_URL",
+    needs: "key",
+    schemes: WS,
+  },
 } as const satisfies Readonly<Record<ProviderAccount, AccountRow>>;
 
 type Row = (typeof PROVIDER_ACCOUNTS)[ProviderAccount];

@@ -27,6 +27,7 @@ export const SETTING_PREFIXES = [
   "DEEPGRAM_",
   "GROQ_",
   "CARTESIA_",
+  "ELEVENLABS_",
 ] as const;
 
 const PROVIDER_LIMITS = /^[a-z0-9-]+=[1-9]\d{0,6}(,[a-z0-9-]+=[1-9]\d{0,6})*$/;

@@ -17,6 +17,7 @@ export type { Network, NetworkPool, NetworkSocket } from "./network.js";
 export {
   type CartesiaSettings,
   type DeepgramSettings,
+  type ElevenLabsSettings,
   type LlmSettings,
   type ProviderSettings,
   providerDefaults,

@@ -23,6 +23,7 @@ import { deepgramFlux } from "./stt/deepgram-flux.js";
 import { DeepgramProvider } from "./stt/deepgram-provider.js";
 import type { SttProvider } from "./stt/provider.js";
 import { CartesiaProvider } from "./tts/cartesia.js";
+import { ElevenLabsProvider } from "./tts/elevenlabs.js";
 import type { TtsProvider } from "./tts/provider.js";
 
 export interface ProviderDeps {
@@ -70,6 +71,7 @@ const LLM: Registry<LlmName, LlmProvider> = {
 
 const TTS: Registry<TtsName, TtsProvider> = {
   cartesia: entry("cartesia", (settings, parts) => new CartesiaProvider(settings, parts)),
+  elevenlabs: entry("elevenlabs", (settings, parts) => new ElevenLabsProvider(settings, parts)),
 };
 
 interface Kinds {

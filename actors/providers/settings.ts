@@ -64,6 +64,23 @@ export interface CartesiaSettings {
 }
 
 /** By account; one that this node was not given is absent. */
+export interface ElevenLabsSettings {
+  readonly apiKey: string;
+  /** Origin; `http` and `https` are taken for `ws` and `wss`. */
+  readonly url: string;
+  readonly connectTimeoutMs: number;
+  /** From the first text that waits for audio to that audio. */
+  readonly firstAudioTimeoutMs: number;
+  /** Between two events once all text was sent, and to the final one. */
+  readonly betweenEventsTimeoutMs: number;
+  /** Sockets kept open for each voice in use, even when nobody speaks. */
+  readonly socketsAhead: number;
+  /** Over all voices. */
+  readonly socketsMax: number;
+  /** Replies spoken at once on one socket; the vendor's bound is 5. */
+  readonly contextsPerSocket: number;
+}
+
 export interface ProviderSettings {
   readonly deepgram?: DeepgramSettings;
   readonly groq?: LlmSettings;
@@ -74,6 +91,7 @@ export interface ProviderSettings {
   readonly vllm?: LlmSettings;
   readonly anthropic?: LlmSettings;
   readonly cartesia?: CartesiaSettings;
+  readonly elevenlabs?: ElevenLabsSettings;
 }
 
 const LLM_DEFAULTS = {
@@ -130,6 +148,18 @@ export const providerDefaults = {
     socketsMax: 8,
     // 200 were fine; 64 keep the loss small when a socket drops and its audio below 3 MB/s.
     contextsPerSocket: 64,
+  },
+  elevenlabs: {
+    url: "wss://api.elevenlabs.io",
+    connectTimeoutMs: 3_000,
+    // 75 ms and the way there for Flash, 300 for the others; as for the other voice.
+    firstAudioTimeoutMs: 3_000,
+    betweenEventsTimeoutMs: 3_000,
+    socketsAhead: 1,
+    // Each voice in use has its own; 64 × 5 replies at once is beyond any plan's concurrency (30 on Business).
+    socketsMax: 64,
+    // The vendor's own bound.
+    contextsPerSocket: 5,
   },
 } as const;
 

@@ -1,9 +1,10 @@
 /** What the control endpoint takes: faults by kind, scripts as JSON, latencies as numbers or distributions. */
 import { z } from "zod";
-import type { CartesiaContextFault, CartesiaLiveFault, CartesiaSocketFault } from "./cartesia/faults.js";
 import type { DeepgramFault, DeepgramStreamFault } from "./deepgram/faults.js";
 import { type Distribution, around } from "./distribution.js";
 import type { GroqFault } from "./groq/faults.js";
+import type { SpeechFault } from "./speech-queue.js";
+import type { VoiceLiveFault, VoiceSocketFault } from "./voice-faults.js";
 
 type Kinds<Fault extends { readonly kind: string }> = Readonly<Record<Fault["kind"], true>>;
 
@@ -48,7 +49,7 @@ const groqKinds: Kinds<GroqFault> = {
   looseFraming: true,
   htmlBody: true,
 };
-const cartesiaLiveKinds: Kinds<CartesiaLiveFault> = {
+const voiceLiveKinds: Kinds<VoiceLiveFault> = {
   close: true,
   drop: true,
   halfOpen: true,
@@ -57,13 +58,13 @@ const cartesiaLiveKinds: Kinds<CartesiaLiveFault> = {
   connectionError: true,
   garbage: true,
 };
-const cartesiaSocketKinds: Kinds<CartesiaSocketFault> = {
-  ...cartesiaLiveKinds,
+const voiceSocketKinds: Kinds<VoiceSocketFault> = {
+  ...voiceLiveKinds,
   refuse: true,
   slowHandshake: true,
   dropHandshake: true,
 };
-const cartesiaContextKinds: Kinds<CartesiaContextFault> = {
+const speechKinds: Kinds<SpeechFault> = {
   firstAudio: true,
   contextError: true,
   oddBytes: true,
@@ -85,9 +86,9 @@ function faultOfKind<Fault extends { readonly kind: string }>(kinds: Kinds<Fault
 const deepgramFault = faultOfKind<DeepgramFault>(deepgramKinds);
 const deepgramStreamFault = faultOfKind<DeepgramStreamFault>(deepgramStreamKinds);
 const groqFault = faultOfKind<GroqFault>(groqKinds);
-const cartesiaSocketFault = faultOfKind<CartesiaSocketFault>(cartesiaSocketKinds);
-const cartesiaLiveFault = faultOfKind<CartesiaLiveFault>(cartesiaLiveKinds);
-const cartesiaContextFault = faultOfKind<CartesiaContextFault>(cartesiaContextKinds);
+const voiceSocketFault = faultOfKind<VoiceSocketFault>(voiceSocketKinds);
+const voiceLiveFault = faultOfKind<VoiceLiveFault>(voiceLiveKinds);
+const speechFault = faultOfKind<SpeechFault>(speechKinds);
 
 const armed = { count: z.int().min(1).default(1), callId: z.string().optional() };
 
@@ -95,12 +96,10 @@ const armed = { count: z.int().min(1).default(1), callId: z.string().optional() 
 export const armSchema = z.discriminatedUnion("target", [
   z.strictObject({ target: z.literal("deepgram"), fault: deepgramFault, ...armed }),
   z.strictObject({ target: z.literal("groq"), fault: groqFault, ...armed }),
-  z.strictObject({ target: z.literal("cartesiaSocket"), fault: cartesiaSocketFault, ...armed }),
-  z.strictObject({
-    target: z.literal("cartesiaContext"),
-    fault: cartesiaContextFault,
-    ...armed,
-  }),
+  z.strictObject({ target: z.literal("cartesiaSocket"), fault: voiceSocketFault, ...armed }),
+  z.strictObject({ target: z.literal("cartesiaContext"), fault: speechFault, ...armed }),
+  z.strictObject({ target: z.literal("elevenlabsSocket"), fault: voiceSocketFault, ...armed }),
+  z.strictObject({ target: z.literal("elevenlabsContext"), fault: speechFault, ...armed }),
 ]);
 export type ArmCommand = z.input<typeof armSchema>;
 
@@ -116,7 +115,8 @@ export const injectSchema = z.discriminatedUnion("target", [
     fault: z.strictObject({ kind: z.enum(["cut", "stall", "resume"]) }),
     callId: z.string().optional(),
   }),
-  z.strictObject({ target: z.literal("cartesia"), fault: cartesiaLiveFault }),
+  z.strictObject({ target: z.literal("cartesia"), fault: voiceLiveFault }),
+  z.strictObject({ target: z.literal("elevenlabs"), fault: voiceLiveFault }),
 ]);
 export type InjectCommand = z.input<typeof injectSchema>;
 
@@ -187,6 +187,8 @@ export type RatesCommand = z.input<typeof ratesSchema>;
 export const limitsSchema = z.strictObject({
   deepgramStreams: z.int().min(0).optional(),
   cartesiaContexts: z.int().min(0).optional(),
+  elevenLabsContexts: z.int().min(0).optional(),
+  elevenLabsContextsPerSocket: z.int().min(0).optional(),
   groqRequestsPerMinute: z.int().min(0).optional(),
   groqTokensPerMinute: z.int().min(0).optional(),
 });

@@ -122,7 +122,7 @@ export class ControlServer {
   }
 
   #info(): object {
-    const { urls, latency, deepgram, groq, cartesia } = this.#emulators;
+    const { urls, latency, deepgram, groq, cartesia, elevenlabs } = this.#emulators;
     return {
       urls,
       env: this.#emulators.env(),
@@ -142,12 +142,17 @@ export class ControlServer {
         activeContexts: cartesia.activeContexts,
         openedCount: cartesia.openedCount,
       },
+      elevenlabs: {
+        live: elevenlabs.live.length,
+        activeContexts: elevenlabs.activeContexts,
+        openedCount: elevenlabs.openedCount,
+      },
     };
   }
 
   #arm(body: unknown): void {
     const command = armSchema.parse(body);
-    const { deepgram, groq, cartesia } = this.#emulators;
+    const { deepgram, groq, cartesia, elevenlabs } = this.#emulators;
     const { count, callId } = command;
     const when = (info: { readonly callId: string | null }): boolean =>
       callId === undefined || info.callId === callId;
@@ -164,24 +169,33 @@ export class ControlServer {
       case "cartesiaContext":
         cartesia.contextFaults.arm(command.fault, { count, when });
         return;
+      case "elevenlabsSocket":
+        elevenlabs.socketFaults.arm(command.fault, { count });
+        return;
+      case "elevenlabsContext":
+        elevenlabs.contextFaults.arm(command.fault, { count, when });
+        return;
     }
   }
 
   #disarmAll(): void {
-    const { deepgram, groq, cartesia } = this.#emulators;
+    const { deepgram, groq, cartesia, elevenlabs } = this.#emulators;
     deepgram.faults.clear();
     groq.faults.clear();
     cartesia.socketFaults.clear();
     cartesia.contextFaults.clear();
+    elevenlabs.socketFaults.clear();
+    elevenlabs.contextFaults.clear();
   }
 
   /** How many live things it befell. */
   #inject(body: unknown): object {
     const command = injectSchema.parse(body);
-    const { deepgram, groq, cartesia } = this.#emulators;
-    if (command.target === "cartesia") {
-      for (const socket of cartesia.live) socket.inject(command.fault);
-      return { count: cartesia.live.length };
+    const { deepgram, groq, cartesia, elevenlabs } = this.#emulators;
+    if (command.target === "cartesia" || command.target === "elevenlabs") {
+      const { live } = command.target === "cartesia" ? cartesia : elevenlabs;
+      for (const socket of live) socket.inject(command.fault);
+      return { count: live.length };
     }
     const mine = (live: { readonly callId: string | null }): boolean =>
       command.callId === undefined || live.callId === command.callId;

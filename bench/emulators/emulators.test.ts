@@ -74,6 +74,7 @@ void t.test("a port that is taken fails the start, and leaves nothing listening"
     deepgram: port(first.urls.deepgram),
     groq: port(first.urls.groq),
     cartesia: port(first.urls.cartesia),
+    elevenlabs: port(first.urls.elevenlabs),
   };
   for (const [name, value] of Object.entries(taken)) {
     const clock = new OwnedClock(new SystemClock());

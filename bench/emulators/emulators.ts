@@ -1,5 +1,6 @@
 /** All servers together: started, pointed at, closed. */
 import { type CartesiaControl, CartesiaServer } from "./cartesia/server.js";
+import { type ElevenLabsControl, ElevenLabsServer } from "./elevenlabs/server.js";
 import { type DeepgramControl, DeepgramServer } from "./deepgram/server.js";
 import type { GroqControl } from "./groq/control.js";
 import { GroqServer } from "./groq/server.js";
@@ -20,6 +21,8 @@ export interface EmulatorUrls {
   readonly groq: string;
   /** `ws://127.0.0.1:port` */
   readonly cartesia: string;
+  /** `ws://127.0.0.1:port` */
+  readonly elevenlabs: string;
 }
 
 export interface Emulators {
@@ -29,6 +32,7 @@ export interface Emulators {
   readonly deepgram: DeepgramControl;
   readonly groq: GroqControl;
   readonly cartesia: CartesiaControl;
+  readonly elevenlabs: ElevenLabsControl;
   readonly log: EmulatorLog;
   readonly latency: EmulatorLatency;
   /** From the next draw on. */
@@ -46,25 +50,28 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
   const deepgram = new DeepgramServer(settings);
   const groq = new GroqServer(settings);
   const cartesia = new CartesiaServer(settings);
+  const elevenlabs = new ElevenLabsServer(settings);
+  const servers = { deepgram, groq, cartesia, elevenlabs };
   const close = async (): Promise<void> => {
-    deepgram.close();
-    cartesia.close();
-    await groq.close();
+    await Promise.all(Object.values(servers).map(async (server) => server.close()));
     settings.clock.cancelAll();
   };
-  const listening = await Promise.allSettled([deepgram.listen(), groq.listen(), cartesia.listen()]);
+  const names = Object.keys(servers) as (keyof typeof servers)[];
+  const listening = await Promise.allSettled(names.map((name) => servers[name].listen()));
   const failed = listening.find((result) => result.status === "rejected");
   if (failed !== undefined) {
     await close();
     throw failed.reason;
   }
-  const [deepgramPort, groqPort, cartesiaPort] = listening.map((result) =>
-    result.status === "fulfilled" ? result.value : 0,
-  );
+  const origin = (scheme: "ws" | "http", name: keyof typeof servers): string => {
+    const result = listening[names.indexOf(name)];
+    return `${scheme}://${settings.host}:${result?.status === "fulfilled" ? result.value : 0}`;
+  };
   const urls: EmulatorUrls = {
-    deepgram: `ws://${settings.host}:${deepgramPort}`,
-    groq: `http://${settings.host}:${groqPort}`,
-    cartesia: `ws://${settings.host}:${cartesiaPort}`,
+    deepgram: origin("ws", "deepgram"),
+    groq: origin("http", "groq"),
+    cartesia: origin("ws", "cartesia"),
+    elevenlabs: origin("ws", "elevenlabs"),
   };
   return {
     urls,
@@ -75,10 +82,13 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
       GROQ_API_KEY: settings.apiKey,
       CARTESIA_URL: urls.cartesia,
       CARTESIA_API_KEY: settings.apiKey,
+      ELEVENLABS_URL: urls.elevenlabs,
+      ELEVENLABS_API_KEY: settings.apiKey,
     }),
     deepgram,
     groq,
     cartesia,
+    elevenlabs,
     log: settings.log,
     get latency() {
       return settings.latency;

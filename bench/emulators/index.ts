@@ -28,6 +28,9 @@ export type {
   StreamInstant,
 } from "./deepgram/faults.js";
 export type { DeepgramControl, LiveStream } from "./deepgram/server.js";
+export type { ElevenLabsControl, LiveElevenLabsSocket } from "./elevenlabs/server.js";
+export type { SpeechFault, SpeechInfo } from "./speech-queue.js";
+export type { VoiceLiveFault, VoiceSocketFault, VoiceSocketInfo } from "./voice-faults.js";
 export { type Distribution, around, drawMs, exactly } from "./distribution.js";
 export { type EmulatorUrls, type Emulators, startEmulators } from "./emulators.js";
 export type {

@@ -15,9 +15,10 @@ import type { EmulatorOptions } from "./options.js";
 
 const USAGE = `usage: node dist/bench/emulators/main.js [options]   (or EMULATOR_<OPTION> in the environment)
   --host HOST            where the servers listen (127.0.0.1)
-  --deepgram-port PORT   0 picks a free one (0); also --groq-port, --cartesia-port, --control-port
+  --deepgram-port PORT   0 picks a free one (0); also --groq-port, --cartesia-port,
+                         --elevenlabs-port, --control-port
   --seed N               of the drawn latencies (1)
-  --voice tones|spoken   how Cartesia speaks (tones)
+  --voice tones|spoken   how the voices speak (tones)
   --latency JSON         such as {"llmFirstTokenMs":300,"sttFinalMs":{"medianMs":150,"jitterMs":0}}
   --tokens-per-second N  of the model (500)
   --tts-factor N         how much faster than spoken speech is delivered (20)
@@ -32,6 +33,7 @@ const OPTIONS = [
   "deepgram-port",
   "groq-port",
   "cartesia-port",
+  "elevenlabs-port",
   "control-port",
   "seed",
   "voice",
@@ -65,7 +67,12 @@ async function resolveOptions(given: Partial<Record<OptionName, string>>): Promi
   const port = (name: OptionName): number => number(name, 0);
   return {
     host: given.host ?? "127.0.0.1",
-    ports: { deepgram: port("deepgram-port"), groq: port("groq-port"), cartesia: port("cartesia-port") },
+    ports: {
+      deepgram: port("deepgram-port"),
+      groq: port("groq-port"),
+      cartesia: port("cartesia-port"),
+      elevenlabs: port("elevenlabs-port"),
+    },
     seed: number("seed", 1),
     voice: await voiceNamed(given.voice ?? "tones"),
     latency: latencySchema.parse(JSON.parse(given.latency ?? "{}")) as NonNullable<

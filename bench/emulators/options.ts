@@ -28,6 +28,10 @@ export interface EmulatorLimits {
   readonly deepgramStreams: number;
   /** Cartesia: contexts with audio still to come, over all sockets. @default 4096 */
   readonly cartesiaContexts: number;
+  /** ElevenLabs: contexts that are not over, over all sockets. @default 4096 */
+  readonly elevenLabsContexts: number;
+  /** ElevenLabs: contexts on one socket. @default 5, the vendor's */
+  readonly elevenLabsContextsPerSocket: number;
   /** Groq: requests in any minute. @default 1000000 */
   readonly groqRequestsPerMinute: number;
   /** Groq: prompt and completion tokens in any minute. @default 1000000000 */
@@ -48,6 +52,7 @@ export interface EmulatorPorts {
   readonly deepgram: number;
   readonly groq: number;
   readonly cartesia: number;
+  readonly elevenlabs: number;
 }
 
 export interface EmulatorOptions {
@@ -57,7 +62,7 @@ export interface EmulatorOptions {
   readonly ports?: Partial<EmulatorPorts>;
   /** Draws of latencies and ids. @default 1 */
   readonly seed?: number;
-  /** How Cartesia speaks. @default toneVoice */
+  /** How the voices speak. @default toneVoice */
   readonly voice?: Voice;
   readonly latency?: Partial<EmulatorLatency>;
   /** @default 500 */
@@ -106,6 +111,8 @@ export const DEFAULT_RATES: EmulatorRates = {
 export const DEFAULT_LIMITS: EmulatorLimits = {
   deepgramStreams: 4_096,
   cartesiaContexts: 4_096,
+  elevenLabsContexts: 4_096,
+  elevenLabsContextsPerSocket: 5,
   groqRequestsPerMinute: 1_000_000,
   groqTokensPerMinute: 1_000_000_000,
 };
@@ -114,7 +121,7 @@ export function resolveEmulatorOptions(options: EmulatorOptions): EmulatorSettin
   const clock = new OwnedClock(options.clock ?? new SystemClock());
   return {
     host: options.host ?? "127.0.0.1",
-    ports: { deepgram: 0, groq: 0, cartesia: 0, ...options.ports },
+    ports: { deepgram: 0, groq: 0, cartesia: 0, elevenlabs: 0, ...options.ports },
     voice: options.voice ?? toneVoice,
     latency: { ...DEFAULT_LATENCY, ...options.latency },
     rates: checkRates({

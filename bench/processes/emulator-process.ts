@@ -47,7 +47,7 @@ export async function startEmulatorProcess(options: EmulatorProcessOptions = {})
     urls: ready.urls as EmulatorUrls,
     environment: {
       ...(ready.env as Record<string, string>),
-      LUMENTRA_EMULATED: "deepgram,groq,cartesia",
+      LUMENTRA_EMULATED: "deepgram,groq,cartesia,elevenlabs",
     },
     controlUrl,
     remote: new EmulatorRemote(controlUrl),

@@ -1,58 +1,19 @@
 /** What goes over the wire to Cartesia, and how its sockets are kept: the details the emulator does not look at. */
 import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
-import { type WebSocket, WebSocketServer } from "ws";
-import { VirtualClock, seededRandom } from "#runtime/actor";
 import { MULAW_8K } from "#runtime/media";
-import { KeptLog, advanceUntil, eventually, quietTurns } from "../compliance-kit.js";
-import { createProviders } from "../providers.js";
+import { advanceUntil, eventually, quietTurns } from "../compliance-kit.js";
 import { type CartesiaSettings, providerDefaults } from "../settings.js";
-import type { TtsEvents, TtsProvider, TtsRequest } from "./provider.js";
+import type { TtsRequest } from "./provider.js";
+import { type VoiceWire, listen, voiceWire } from "./voice-wire.fixture.js";
 
 /** Of virtual time, in which the server has turns enough to answer a ping. */
 const PONG_STEP_MS = 1_000;
 
-type Message = Readonly<Record<string, unknown>>;
-
-interface Rig {
-  readonly clock: VirtualClock;
-  readonly tts: TtsProvider;
-  readonly sockets: WebSocket[];
-  /** Of each socket: how many others were open when it came. */
-  readonly openBefore: readonly number[];
-  readonly requests: IncomingMessage[];
-  /** What the client sent, over all sockets. */
-  readonly messages: Message[];
-}
-
-async function rig(t: Test, fields: Partial<CartesiaSettings> = {}): Promise<Rig> {
-  const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
-  await once(server, "listening");
-  const sockets: WebSocket[] = [];
-  const openBefore: number[] = [];
-  const requests: IncomingMessage[] = [];
-  const messages: Message[] = [];
-  server.on("connection", (ws, request) => {
-    openBefore.push(sockets.filter((other) => other.readyState === other.OPEN).length);
-    sockets.push(ws);
-    requests.push(request);
-    ws.on("message", (data: Buffer) => messages.push(JSON.parse(data.toString()) as Message));
-  });
-  const clock = new VirtualClock();
-  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const providers = createProviders(
-    {
-      cartesia: { ...providerDefaults.cartesia, apiKey: "a-key", url, ...fields },
-    },
-    { clock, random: seededRandom(1), log: new KeptLog() },
-  );
-  t.teardown(async () => {
-    await providers.close();
-    server.close();
-  });
-  return { clock, tts: providers.tts("cartesia"), sockets, openBefore, requests, messages };
+function rig(t: Test, fields: Partial<CartesiaSettings> = {}): Promise<VoiceWire> {
+  return voiceWire(t, "cartesia", (url) => ({
+    cartesia: { ...providerDefaults.cartesia, apiKey: "a-key", url, ...fields },
+  }));
 }
 
 const request: TtsRequest = {
@@ -62,18 +23,6 @@ const request: TtsRequest = {
   language: "en",
   format: MULAW_8K,
 };
-
-/** Events as one line each. */
-function listen(): { readonly lines: string[]; readonly events: TtsEvents } {
-  const lines: string[] = [];
-  const events: TtsEvents = {
-    onAudio: (audio) => lines.push(`audio ${audio.length}`),
-    onWords: (words) => lines.push(...words.map(({ word, startMs, endMs }) => `${word} ${startMs}-${endMs}`)),
-    onDone: () => lines.push("done"),
-    onError: ({ code }) => lines.push(code),
-  };
-  return { lines, events };
-}
 
 function chunk(contextId: unknown, bytes: number): string {
   const data = Buffer.alloc(bytes, 1).toString("base64");

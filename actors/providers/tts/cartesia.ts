@@ -79,6 +79,8 @@ function cartesiaDialect(settings: CartesiaSettings): ContextDialect {
     contextIdleMs: CONTEXT_IDLE_MS,
     // It knows none: a context without new text expires.
     keepAlivesMax: 0,
+    // It says that the context has expired.
+    forgetsSilently: false,
     // Its bound is on contexts of the account, not of the socket.
     lingers: false,
     socketOptions: () => ({

@@ -34,6 +34,8 @@ export interface ContextDialect {
   readonly contextIdleMs: number;
   /** So often in a row before it is finished. */
   readonly keepAlivesMax: number;
+  /** The last message of a context it has forgotten looks like that of one we finished. */
+  readonly forgetsSilently: boolean;
   /** A context we left counts as one of its socket's until the vendor says that it is over. */
   readonly lingers: boolean;
   socketOptions(voice: TtsVoice): Omit<WireSocketOptions, "connectTimeoutMs" | "messageMaxBytes">;

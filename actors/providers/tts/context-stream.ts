@@ -238,6 +238,13 @@ export class ContextStream implements TtsStream, VoiceContext, ContextReader, Du
       else this.fail({ reason: "STREAM_BROKEN", what: "ended a reply it had not begun to speak" });
       return;
     }
+    // Ended before it took the last text: a pause had been too long, and that text crossed the news of it.
+    const forgotten =
+      this.#deps.dialect.forgetsSilently && this.#unanswered !== "" && this.contextAudioMs > 0;
+    if (forgotten) {
+      this.#goOnElsewhere();
+      return;
+    }
     this.#leaveContext(true);
     this.#unanswered = "";
     this.#next();

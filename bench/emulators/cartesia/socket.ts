@@ -1,6 +1,7 @@
 /** One socket of `/tts/websocket`: its contexts, and the frames that reach them. */
 import { randomUUID } from "node:crypto";
 import { IdleWatch } from "../idle-watch.js";
+import { LiveFaults } from "../live-faults.js";
 import type { EmulatorSettings } from "../options.js";
 import { callIdOfContext } from "../speech-queue.js";
 import type { Wire, WireHandler } from "../wire.js";
@@ -39,7 +40,7 @@ export class CartesiaSocket implements WireHandler {
   readonly #onEnd: () => void;
   readonly #contexts = new Map<string, OpenContext>();
   readonly #over = new Set<string>();
-  #waitingFaults: CartesiaLiveFault[] = [];
+  readonly #faults: LiveFaults;
   readonly #idle: IdleWatch;
 
   constructor(wire: Wire, settings: EmulatorSettings, account: CartesiaAccount, onEnd: () => void) {
@@ -48,9 +49,13 @@ export class CartesiaSocket implements WireHandler {
     this.#account = account;
     this.#onEnd = onEnd;
     this.#idle = new IdleWatch(settings.clock, SOCKET_IDLE_MS, () => wire.close(1000, "idle timeout"));
+    this.#faults = new LiveFaults(wire, settings, {
+      sendError: (status, message) => this.#sendError(status, message, "internal_error", null),
+      garbage: '{"type":"chunk","data":',
+    });
     wire.onSent = () => {
       this.#idle.touch();
-      this.#strikeDue();
+      this.#faults.strikeDue();
     };
   }
 
@@ -59,18 +64,11 @@ export class CartesiaSocket implements WireHandler {
   }
 
   addFaults(faults: readonly CartesiaSocketFault[]): void {
-    for (const fault of faults) {
-      if (fault.kind === "refuse" || fault.kind === "slowHandshake" || fault.kind === "dropHandshake")
-        continue;
-      // A socket closed inside its open callback would take the 101 with it.
-      if (fault.afterMessages === undefined) setImmediate(() => this.inject(fault));
-      else this.inject(fault);
-    }
+    this.#faults.add(faults);
   }
 
   inject(fault: CartesiaLiveFault): void {
-    this.#waitingFaults.push(fault);
-    this.#strikeDue();
+    this.#faults.inject(fault);
   }
 
   /** An error for one of its contexts, now. */
@@ -160,39 +158,5 @@ export class CartesiaSocket implements WireHandler {
   #sendError(status: number, message: string, errorCode: string, contextId: string | null): void {
     const title = status === 429 ? "Too many requests" : "Invalid request";
     this.#wire.sendJson(errorMessage(status, message, errorCode, contextId, title));
-  }
-
-  #strikeDue(): void {
-    if (this.#waitingFaults.length === 0) return;
-    const due = this.#waitingFaults.filter((fault) => this.#wire.sentCount >= (fault.afterMessages ?? 0));
-    this.#waitingFaults = this.#waitingFaults.filter((fault) => !due.includes(fault));
-    for (const fault of due) this.#strike(fault);
-  }
-
-  #strike(fault: CartesiaLiveFault): void {
-    switch (fault.kind) {
-      case "close":
-        this.#wire.closeNow(fault.code, fault.reason);
-        return;
-      case "drop":
-        this.#wire.drop();
-        return;
-      case "halfOpen":
-        this.#wire.mute();
-        return;
-      case "stall":
-        this.#wire.stall();
-        this.#settings.clock.setTimer(fault.forMs, () => this.#wire.resume());
-        return;
-      case "delay":
-        this.#wire.delay(fault.delayMs);
-        return;
-      case "connectionError":
-        this.#sendError(fault.status, fault.message, "internal_error", null);
-        return;
-      case "garbage":
-        this.#wire.send('{"type":"chunk","data":');
-        return;
-    }
   }
 }
