@@ -6,6 +6,7 @@
  *   GET /metrics                  Prometheus text format
  *   GET /calls                    live calls
  *   GET /calls/<callId>/journal   what happened in a call so far
+ *   POST /shards/<id>/drain       its calls move to other shards, then it starts afresh; /healthz/ready shows how far
  */
 import type { TemplatedApp } from "uWebSockets.js";
 import type { Logger } from "#runtime/telemetry";
@@ -42,6 +43,15 @@ export function registerAdmin(app: TemplatedApp, environment: AdminEnvironment):
     if (journal === null) return exchange.respondError(404, "EDGE_REQUEST_INVALID", "no such call");
     exchange.respondJson(200, { journal });
   });
+  app.post(
+    "/shards/:shardId/drain",
+    route(log, (exchange) => {
+      const shardId = exchange.parameter(0);
+      const begun = /^\d{1,3}$/.test(shardId) ? delegate.drainShard(Number(shardId)) : null;
+      if (begun !== null) return exchange.respondJson(202, begun);
+      exchange.respondError(404, "EDGE_REQUEST_INVALID", "no such shard serves");
+    }),
+  );
   app.any(
     "/*",
     route(log, (exchange) =>

@@ -39,6 +39,7 @@ export type RefusalReason =
   | "resellerCap"
   | "noCapacity"
   | "suspended"
+  | "quarantined"
   | "alreadyLive"
   | "unknownNumber"
   | "slow"
@@ -116,6 +117,8 @@ export interface EdgeDelegate {
    */
   afterMedia(callId: string | undefined, call: InboundCall): AfterMedia | Promise<AfterMedia>;
 
+  /** Admin port: begins to move a shard's calls to others; how many there are. Null: there is no such shard to drain. */
+  drainShard(shardId: number): { readonly callCount: number } | null;
   /** Admin port: whether new calls are welcome, and why not. */
   ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> };
   liveCalls(): readonly unknown[];

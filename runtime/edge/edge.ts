@@ -27,7 +27,7 @@ import { InboundMessage } from "./carriers/inbound-message.js";
 import { EdgeCounters } from "./counters.js";
 import type { EdgeDelegate } from "./delegate.js";
 import { route } from "./http-exchange.js";
-import { Leg, type LegEnvironment } from "./leg.js";
+import { Leg, type LegEnvironment, type LegRest } from "./leg.js";
 import { registerMediaSockets } from "./media-sockets.js";
 import { MediaTokens } from "./media-token.js";
 import { OverflowAudio } from "./overflow-audio.js";
@@ -204,6 +204,24 @@ export class Edge {
       leg.playAndClose(audio);
     }
     this.#admissions.expire(callId);
+  }
+
+  /**
+   * The call's owner is gone, and another one takes over: what the leg's rings hold for it, and of the caller's audio
+   * that was read, what came since `readSinceMs`. `rebind` or `playAndClose` follows in the same turn of the event
+   * loop. Null: no media flows.
+   */
+  takeRest(callId: string, readSinceMs: number): LegRest | null {
+    return this.#legsByCallId.get(callId)?.takeRest(readSinceMs) ?? null;
+  }
+
+  /** The leg's socket stays; its rings are these from now on, and begin with what was `held`. */
+  rebind(callId: string, side: EdgeSlot, ringShard: () => void, { held }: LegRest): void {
+    const leg = this.#legsByCallId.get(callId);
+    if (leg === undefined) return;
+    if (this.#legsBySlot.get(leg.side) === leg) this.#legsBySlot.delete(leg.side);
+    leg.rebind(side, ringShard, held);
+    this.#legsBySlot.set(side, leg);
   }
 
   /** Readiness turns false and new calls get an overflow; calls admitted before are not touched. */

@@ -26,7 +26,7 @@ const AHEAD_OF_TIME_MAX_MS = 200;
 const GAP_TOLERANCE_MS = FRAME_MS / 2;
 
 export class InboundAudio {
-  readonly #ring: InRingProducer;
+  #ring: InRingProducer;
   readonly #counters: EdgeCounters;
   readonly #onProblem: (problem: AudioProblem) => void;
   readonly #bytesPerMs: number;
@@ -51,6 +51,11 @@ export class InboundAudio {
     this.#bytesPerMs = bytesPerMs(format);
     this.#bytesPerSample = bytesPerSample(format.encoding);
     this.#silence = silenceOf(format);
+  }
+
+  /** Another owner's ring from here on; the line's time goes on. */
+  rebind(ring: InRingProducer): void {
+    this.#ring = ring;
   }
 
   /** `nowMs` is the records' timestamp: when the audio came, not when it was spoken. */

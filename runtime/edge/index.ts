@@ -39,6 +39,7 @@ export type {
   RefusalReason,
 } from "./delegate.js";
 export { Edge, type EdgeDependencies } from "./edge.js";
+export type { LegRest } from "./leg.js";
 export type { OverflowAudio } from "./overflow-audio.js";
 export { type EdgeOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./options.js";
 export type { WaitingCall } from "./admissions.js";

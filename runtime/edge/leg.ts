@@ -10,10 +10,20 @@
  *     ours, and tells the delegate.
  * G2  The slot is not touched after settle(), nor while apologising: it may be another call's by then.
  * G3  Whatever the socket sends, only this leg can suffer from it.
+ * G4  A mark that comes back is told to the owner who set it, or to nobody: each owner's epochs go to the carrier
+ *     under numbers of their own.
  */
 import type { WebSocket } from "uWebSockets.js";
 import type { Clock } from "#runtime/actor";
-import { type AudioFormat, bytesPerMs, LegEnd, RecordKind } from "#runtime/media";
+import {
+  type AudioFormat,
+  bytesPerMs,
+  type EdgeSlot,
+  type HeldRecord,
+  LegEnd,
+  type PlayoutRest,
+  RecordKind,
+} from "#runtime/media";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import type { WaitingCall } from "./admissions.js";
 import { type BadInput, countBadInput } from "./bad-input.js";
@@ -85,6 +95,15 @@ const CLOSE_INTERNAL = 1011;
 /** How uWS begins its reason when the other side went away without a close frame; its others name a wrong frame. */
 const SOCKET_GONE = "Received TCP FIN";
 
+/** What one owner of a leg leaves to the next. */
+export interface LegRest extends PlayoutRest {
+  /** Of the caller: what nobody has read, and as much of what was read as was asked for. */
+  readonly held: readonly HeldRecord[];
+}
+
+/** So much of what was read is given to the next owner when the caller was being listened to over a reply. */
+const SPOKE_OVER_MS = 1_500;
+
 /** What uWebSockets.js keeps with each socket. */
 export interface LegSocketData {
   readonly leg: Leg;
@@ -102,6 +121,12 @@ export class Leg implements Pumped, PlayoutSink {
   readonly #log: Logger;
   readonly #socket: LegSocket;
   #phase: Phase;
+  #side: EdgeSlot;
+  #ringShard: () => void;
+  /** G4: from an owner's epoch to the carrier's. */
+  #epochOffset = 0;
+  /** Of the present epoch. */
+  #echoedMark: number | null = null;
   /** Whether mediaOpened was called, so that legEnded is due rather than mediaExpired. */
   #opened = false;
   #sawConnected = false;
@@ -125,6 +150,8 @@ export class Leg implements Pumped, PlayoutSink {
     this.#carrier = carrier;
     this.#call = call;
     this.callId = call.admitted.callId;
+    this.#side = call.admitted.side;
+    this.#ringShard = call.admitted.ringShard;
     this.carrierName = carrier.name;
     this.#log = log.child({ callId: this.callId, carrier: carrier.name });
     const nowMs = environment.clock.nowMs();
@@ -136,8 +163,8 @@ export class Leg implements Pumped, PlayoutSink {
     return this.#call.carrierCallId;
   }
 
-  get side(): WaitingCall["admitted"]["side"] {
-    return this.#call.admitted.side;
+  get side(): EdgeSlot {
+    return this.#side;
   }
 
   // ---- what the socket does
@@ -165,7 +192,7 @@ export class Leg implements Pumped, PlayoutSink {
       case InboundKind.media:
         if (phase.name === "streaming") {
           phase.audio.take(message, nowMs);
-          this.#call.admitted.ringShard();
+          this.#ringShard();
         } else if (phase.name === "awaitingStart") this.#bad("beforeStart");
         return;
       case InboundKind.mark:
@@ -235,6 +262,35 @@ export class Leg implements Pumped, PlayoutSink {
     this.#close(CLOSE_NORMAL, "call goes on elsewhere");
   }
 
+  /**
+   * Its owner is gone: takes from the rings what another one needs. `rebind` or `playAndClose` follows before
+   * anything else happens. Null: it does not stream.
+   */
+  takeRest(readSinceMs: number): LegRest | null {
+    const phase = this.#phase;
+    if (phase.name !== "streaming") return null;
+    const nowMs = this.#environment.clock.nowMs();
+    const rest = phase.playout.takeRest(nowMs, this.#echoedMark);
+    const spokeOver = rest.wasPaused || rest.wasCut;
+    const held = this.#side.in.held(spokeOver ? Math.min(readSinceMs, nowMs - SPOKE_OVER_MS) : readSinceMs);
+    return { ...rest, held };
+  }
+
+  /** Another owner's rings, which are reset or hold nothing: the socket, its pace and the line's time stay. */
+  rebind(side: EdgeSlot, ringShard: () => void, held: readonly HeldRecord[]): void {
+    const phase = this.#phase;
+    if (phase.name !== "streaming") return;
+    this.#epochOffset = phase.playout.epoch + this.#epochOffset + 1 - side.out.epoch; // G4
+    this.#echoedMark = null;
+    this.#side = side;
+    this.#ringShard = ringShard;
+    side.in.writeHeld(held);
+    phase.audio.rebind(side.in);
+    phase.playout.rebind(side.out);
+    ringShard();
+    this.#environment.pump.wake(this);
+  }
+
   /** G2: from here on the slot is left alone. `audio` is in the leg's own format. */
   playAndClose(audio: Uint8Array): void {
     const phase = this.#phase;
@@ -253,7 +309,7 @@ export class Leg implements Pumped, PlayoutSink {
       name: "apologising",
       start: phase.start,
       playout,
-      markName: markNameOf(epoch, markId),
+      markName: this.#markName(epoch, markId),
       deadlineAtMs: clock.nowMs() + durationMs + APOLOGY_GRACE_MS,
     };
     pump.wake(this);
@@ -296,11 +352,12 @@ export class Leg implements Pumped, PlayoutSink {
   }
 
   sendMark(epoch: number, id: number): void {
-    this.#send(this.#carrier.media.markMessage(this.#streamId(), markNameOf(epoch, id)));
+    this.#send(this.#carrier.media.markMessage(this.#streamId(), this.#markName(epoch, id)));
   }
 
   sendClear(epoch: number, nowMs: number): void {
     this.#environment.counters.clears++;
+    this.#echoedMark = null;
     this.#send(this.#carrier.media.clearMessage(this.#streamId()));
     this.#writeU32(RecordKind.cleared, nowMs, epoch);
   }
@@ -342,21 +399,22 @@ export class Leg implements Pumped, PlayoutSink {
     const match = /^(\d{1,10})\.(\d{1,10})$/.exec(name);
     if (match === null) return this.#bad("markNotOurs");
     // An older epoch's comes back because of the clear, and says nothing about what was heard.
-    if (Number(match[1]) !== phase.playout.epoch) return;
-    this.#writeU32(RecordKind.markEchoed, nowMs, Number(match[2]));
+    if (Number(match[1]) !== (phase.playout.epoch + this.#epochOffset) >>> 0) return; // G4 too
+    this.#echoedMark = Number(match[2]);
+    this.#writeU32(RecordKind.markEchoed, nowMs, this.#echoedMark);
   }
 
   // ---- the rings; only while they are ours (G2)
 
   #writeByte(kind: RecordKind, atMs: number, byte: number): void {
     this.side.in.writeByteEvent(kind, atMs, byte);
-    this.#call.admitted.ringShard();
+    this.#ringShard();
   }
 
   #writeU32(kind: RecordKind, atMs: number, value: number): void {
     if (this.#phase.name !== "streaming") return;
     this.side.in.writeU32Event(kind, atMs, value);
-    this.#call.admitted.ringShard();
+    this.#ringShard();
   }
 
   // ---- endings
@@ -410,6 +468,11 @@ export class Leg implements Pumped, PlayoutSink {
     return phase.name === "streaming" || phase.name === "apologising" ? phase.start.streamId : "";
   }
 
+  /** The name under which a mark goes to the carrier and comes back. */
+  #markName(epoch: number, id: number): string {
+    return `${(epoch + this.#epochOffset) >>> 0}.${id}`;
+  }
+
   #pumpPlayout(nowMs: number): number {
     const phase = this.#phase;
     return phase.name === "streaming" || phase.name === "apologising" ? phase.playout.pump(nowMs) : NEVER_MS;
@@ -423,11 +486,6 @@ export class Leg implements Pumped, PlayoutSink {
       grid: pump.grid,
     });
   }
-}
-
-/** The name under which a mark goes to the carrier and comes back. */
-function markNameOf(epoch: number, id: number): string {
-  return `${epoch}.${id}`;
 }
 
 function nameOfEnd(end: LegEnd): string {

@@ -104,6 +104,10 @@ export class NotingDelegate implements EdgeDelegate {
     return this.after;
   }
 
+  drainShard(): null {
+    return null;
+  }
+
   ready(): { ready: boolean; detail: Readonly<Record<string, unknown>> } {
     return { ready: this.isReady, detail: { slots: this.#free.length } };
   }

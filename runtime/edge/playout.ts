@@ -23,6 +23,7 @@ import {
   type AudioFormat,
   bytesPerMs,
   type FrameGrid,
+  type PlayoutRest,
   RECORD_PAYLOAD_BYTES,
   RecordKind,
 } from "#runtime/media";
@@ -75,7 +76,7 @@ const PAUSE_WITHIN_MS = 600;
 const CUES_MAX = 16;
 
 export class Playout {
-  readonly #records: OutRecords;
+  #records: OutRecords;
   readonly #sink: PlayoutSink;
   readonly #options: PlayoutOptions;
   readonly #pacingErrorMs: HotHistogram;
@@ -100,6 +101,9 @@ export class Playout {
   #bytesSinceMark = 0;
   /** The instant pump() last asked to be called at, NaN when it asked for none: pacing error is against it. */
   #waitingForMs = Number.NaN;
+  /** What `takeRest` tells of. */
+  #sentMark: number | null = null;
+  #wasCut = false;
   #closed = false;
 
   constructor(
@@ -152,6 +156,57 @@ export class Playout {
     return NEVER_MS;
   }
 
+  /**
+   * Empties the ring for another owner of the leg: what is in it and was begun is handed over, what the caller has
+   * heard nothing of is dropped. `echoedMark`: the last of the present epoch's marks that came back.
+   */
+  takeRest(nowMs: number, echoedMark: number | null): PlayoutRest {
+    const records = this.#records;
+    if (records.epoch !== this.#epoch) this.#clear(nowMs);
+    const wasPaused = records.paused;
+    const chunks: Buffer[] = [Buffer.from(this.#pending.subarray(0, this.#pendingBytes))];
+    const marks: { id: number; atBytes: number }[] = [];
+    let bytes = this.#pendingBytes;
+    let hasBegun = this.#cueCount === 0;
+    if (this.#heldMark >= 0) marks.push({ id: this.#heldMark, atBytes: bytes });
+    while (records.read()) {
+      if (records.kind === RecordKind.cue) hasBegun = false;
+      if (records.kind === RecordKind.mark) marks.push({ id: records.u32(), atBytes: bytes });
+      if (records.kind !== RecordKind.audio) continue;
+      chunks.push(Buffer.from(records.payload.subarray(0, records.length)));
+      bytes += records.length;
+    }
+    const isOut = this.#bytesSinceMark > 0 || this.#sentMark !== echoedMark || (hasBegun && marks.length > 0);
+    const rest: PlayoutRest = {
+      audio: new Uint8Array(Buffer.concat(chunks).subarray(0, hasBegun ? (marks.at(-1)?.atBytes ?? 0) : 0)),
+      marks: hasBegun ? marks : [],
+      sentMark: this.#sentMark,
+      echoedMark,
+      isOut,
+      wasCut: this.#wasCut,
+      wasPaused,
+    };
+    this.#forget();
+    return rest;
+  }
+
+  /** Another owner's records from here on. What the carrier has plays on, and the pace is kept. */
+  rebind(records: OutRecords): void {
+    this.#forget();
+    this.#records = records;
+    this.#epoch = records.epoch;
+  }
+
+  /** Of what was read and not sent. */
+  #forget(): void {
+    this.#pendingBytes = 0;
+    this.#heldMark = -1;
+    this.#cueCount = 0;
+    this.#bytesSinceMark = 0;
+    this.#sentMark = null;
+    this.#waitingForMs = Number.NaN;
+  }
+
   /** P6. */
   get #mayPause(): boolean {
     return this.#bytesSinceMark === 0 || this.#bytesSinceMark >= PAUSE_WITHIN_MS * this.#bytesPerMs;
@@ -188,7 +243,8 @@ export class Playout {
             break;
           }
           this.#bytesSinceMark = 0;
-          this.#sink.sendMark(this.#epoch, records.u32());
+          this.#sentMark = records.u32();
+          this.#sink.sendMark(this.#epoch, this.#sentMark);
           if (records.paused) return;
           break;
         case RecordKind.cue:
@@ -219,20 +275,20 @@ export class Playout {
     this.#bytesSinceMark = mark >= 0 ? 0 : this.#bytesSinceMark + lengthBytes;
     this.#pendingBytes = 0;
     this.#heldMark = -1;
+    this.#wasCut = false;
     this.#sink.sendAudio(this.#pending, lengthBytes);
     if (this.#closed) return;
     this.#reportCues(lengthBytes, nowMs);
-    if (mark >= 0) this.#sink.sendMark(this.#epoch, mark);
+    if (mark < 0) return;
+    this.#sentMark = mark;
+    this.#sink.sendMark(this.#epoch, mark);
   }
 
   #clear(nowMs: number): void {
     this.#epoch = this.#records.epoch;
-    this.#pendingBytes = 0;
-    this.#heldMark = -1;
-    this.#bytesSinceMark = 0;
-    this.#cueCount = 0;
+    this.#forget();
+    this.#wasCut = true;
     this.#playedUntilMs = Number.NEGATIVE_INFINITY;
-    this.#waitingForMs = Number.NaN;
     this.#sink.sendClear(this.#epoch, nowMs);
   }
 

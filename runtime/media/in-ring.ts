@@ -20,8 +20,11 @@ import {
   IN_READ,
   IN_RESERVED,
   OUT_EPOCH,
+  RECORD_LENGTH_KIND,
   RECORD_PAYLOAD,
   RECORD_PAYLOAD_BYTES,
+  RECORD_SEQUENCE,
+  RECORD_TIMESTAMP,
   RECORD_WORDS,
   type SharedViews,
 } from "./layout.js";
@@ -39,6 +42,13 @@ const MAX_READ_ATTEMPTS = 8;
  * ring further, else a producer at full speed would overtake it at nearly every record.
  */
 const LEAD_SHIFT = 3;
+
+/** A record of an in-ring, copied: what one owner of a leg leaves to the next. */
+export interface HeldRecord {
+  readonly kind: RecordKind;
+  readonly timestampMs: number;
+  readonly payload: Uint8Array;
+}
 
 export class InRingProducer {
   readonly #views: SharedViews;
@@ -77,6 +87,44 @@ export class InRingProducer {
     const recordWord = this.#begin(kind, 4, timestampMs);
     this.#views.i32[recordWord + RECORD_PAYLOAD] = value;
     this.#publish();
+  }
+
+  /**
+   * What the ring still holds for whoever goes on with the leg, oldest first: audio and keys that the shard has not
+   * read, and audio that it has, as far back as `readSinceMs` and the ring reach. Other events mean something to
+   * their owner alone. Allocates: once per owner, not per frame.
+   */
+  held(readSinceMs: number): HeldRecord[] {
+    const { i32, f64 } = this.#views;
+    const published = i32[this.#slotWord + IN_PUBLISHED]!;
+    const read = Atomics.load(i32, this.#slotWord + IN_READ);
+    const records: HeldRecord[] = [];
+    for (let age = this.#mask + 1; age > 0; age--) {
+      const sequence = (published - age) | 0;
+      const recordWord = this.#recordsWord + (sequence & this.#mask) * RECORD_WORDS;
+      // Never written since the last reset.
+      if (i32[recordWord + RECORD_SEQUENCE] !== sequence) continue;
+      const lengthKind = i32[recordWord + RECORD_LENGTH_KIND]!;
+      const kind = (lengthKind & 0xff) as RecordKind;
+      const timestampMs = f64[(recordWord + RECORD_TIMESTAMP) >>> 1]!;
+      const wasRead = ((sequence - read) | 0) < 0;
+      const isHeld =
+        kind === RecordKind.audio
+          ? !wasRead || timestampMs >= readSinceMs
+          : kind === RecordKind.dtmf && !wasRead;
+      if (!isHeld) continue;
+      const words = i32.slice(recordWord + RECORD_PAYLOAD, recordWord + RECORD_WORDS);
+      records.push({ kind, timestampMs, payload: new Uint8Array(words.buffer, 0, lengthKind >>> 8) });
+    }
+    return records;
+  }
+
+  /** Writes what `held` gave, as it was. */
+  writeHeld(records: readonly HeldRecord[]): void {
+    for (const { kind, timestampMs, payload } of records) {
+      if (kind === RecordKind.audio) this.writeAudio(payload, 0, payload.length, timestampMs);
+      else this.writeByteEvent(kind, timestampMs, payload[0]!);
+    }
   }
 
   /** Reserves the next record, taking it from the oldest if need be, and writes its header. */

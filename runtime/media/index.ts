@@ -47,7 +47,7 @@ export {
 export { FrameClock } from "./frame-clock.js";
 export { FrameGrid } from "./frame-grid.js";
 export { alawSamples, mulawSamples } from "./g711.js";
-export type { InRingConsumer, InRingProducer } from "./in-ring.js";
+export type { HeldRecord, InRingConsumer, InRingProducer } from "./in-ring.js";
 export {
   type ArenaLayout,
   DEFAULT_BYTES_PER_SLOT,
@@ -56,5 +56,6 @@ export {
   RECORD_PAYLOAD_BYTES,
 } from "./layout.js";
 export type { OutRingConsumer, OutRingProducer } from "./out-ring.js";
+export type { PlayoutRest } from "./playout-rest.js";
 export { LegEnd, RecordKind } from "./records.js";
 export { Resampler } from "./resampler.js";
