@@ -6,6 +6,7 @@ import { NodePressureSource } from "./inputs.js";
 const SHARD: ShardStats = {
   shardId: 0,
   state: "ready",
+  role: "serving",
   live: 0,
   free: 10,
   lingering: 0,

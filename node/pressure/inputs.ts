@@ -32,7 +32,7 @@ export class NodePressureSource implements PressureSource {
     let slotCount = 0;
     for (const shard of this.#pool.stats()) {
       takenCount += shard.live;
-      slotCount += shard.live + shard.free;
+      slotCount += shard.live + (shard.role === "serving" ? shard.free : 0); // the others' are not for new calls
       if (shard.load === null) continue;
       eventLoopDelayMs = Math.max(eventLoopDelayMs, shard.load.eventLoopDelayMs);
       providerUsage = Math.max(providerUsage, shard.load.budgetUsage);

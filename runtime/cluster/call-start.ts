@@ -1,5 +1,5 @@
 /** What a shard is told when a call's media socket has opened. Plain data: it crosses threads. */
-import type { AudioFormat } from "#runtime/media";
+import type { AudioFormat, PlayoutRest } from "#runtime/media";
 
 export interface CallStart {
   /** Ours, unique for all time; in every log line and journal of the call. */
@@ -14,12 +14,17 @@ export interface CallStart {
   readonly epoch: number;
   /** The node that owns it. */
   readonly nodeId: string;
+  /** Which of the call's actors on this node it is, from 0: what an earlier one still writes is refused. */
+  readonly tenure: number;
   /** Set when another owner had the call before: go on from its journal. */
   readonly resumed: null | {
     /** From the last sign of the old leg, as far as known, to the webhook that brought the call back. */
     readonly gapMs: number;
     /** Its journal so far, in order; events as actors/journal has them. */
     readonly journal: readonly unknown[];
+    /** What the leg was playing for the owner before; null when it came with a new leg. */
+    readonly playing: PlayoutRest | null;
+    readonly reason: ResumeReason;
   };
   /** Clock.nowMs() when the voice webhook arrived; the call's latency ledger starts here. */
   readonly webhookAtMs: number;
@@ -31,6 +36,15 @@ export interface CallStart {
     readonly to: string;
   };
 }
+
+/** Why another actor goes on with a call. */
+export type ResumeReason =
+  /** Its media socket was lost, or its node: the carrier brought it back. */
+  | "legLost"
+  | "actorCrashed"
+  | "shardLost"
+  /** Its shard is being drained. */
+  | "moved";
 
 /** How a call ended. `kind` is a metric label: add rarely, never rename. */
 export type CallOutcome =
@@ -46,9 +60,9 @@ export type CallOutcome =
   | { readonly kind: "legEvicted" }
   /** A provider failed; the caller heard an apology. `code` is from the error table. */
   | { readonly kind: "providerFailed"; readonly code: string }
-  /** The call actor crashed; the caller heard an apology. */
+  /** The call's actor crashed again and again; the caller heard an apology. */
   | { readonly kind: "actorCrashed"; readonly code: string }
-  /** The shard under it died or hung; the caller heard an apology. */
+  /** The shard under it died or hung, and no other could go on; the caller heard an apology. */
   | { readonly kind: "shardLost" }
   /** The node under it died and nobody went on with it in time. */
   | { readonly kind: "nodeLost" }
@@ -56,6 +70,8 @@ export type CallOutcome =
   | { readonly kind: "operatorHungUp" }
   /** Its lease moved to another owner, who goes on with it: for the caller it is not over. */
   | { readonly kind: "leaseLost" }
+  /** Another actor of this node goes on with it: for the caller it is not over, and its journal is not told. */
+  | { readonly kind: "handedOver" }
   /** A drain's grace ran out, or the process was told twice to stop. */
   | { readonly kind: "drained" }
   /** The webhook was answered but no media socket came before the token expired. */

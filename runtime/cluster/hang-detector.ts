@@ -1,41 +1,73 @@
 /**
- * Tells a shard that hangs from one that is busy, and from a process that was stopped as a whole.
+ * Tells a shard that hangs from one that is busy, from one that gets no processor, and from a process that was
+ * stopped as a whole.
  *
- * A busy shard still beats between two callbacks; a hung one does not beat at all. So what counts is how
- * long a shard has been silent *while we were looking*: each look adds the time since the last one, but no
- * more than two look intervals. When the main thread itself was held up (a stopped process, a suspended
- * machine, a starved container), the shards had no time to beat either, and the gap is not held against
- * them.
+ * A busy shard still gets on between two callbacks: it beats, or turns to another call. So what counts is how long
+ * it has not, *while we were looking*, and what it did in that time:
+ *
+ * ```
+ *   the main thread looked late     it was held up, and the shard perhaps too: of the gap two looks count
+ *   it waited for a processor       starved: that time does not count
+ *   it ran, and got nowhere         a loop: hung after spinningAfterMs, of which it ran spinningCpuMs
+ *   it did not run at all           blocked (a slow disk, a debugger): hung after hungAfterMs
+ * ```
+ *
+ * Running and getting nowhere can be innocent too: a major collection of some hundred megabytes, one huge message.
+ * These take less than spinningCpuMs on any heap that a shard should have, and a false alarm costs its callers a
+ * resume; what must not happen is one after the other under load. So a shard is taken for spinning by this evidence
+ * only once in a while (ShardHost), and by hungAfterMs after that.
  */
+import type { ThreadCpu } from "./thread-cpu.js";
+
 export interface HangDetectorOptions {
   /** How often `look` is called. */
   readonly lookEveryMs: number;
   readonly hungAfterMs: number;
+  /** Silence after which a shard that runs is taken for hung. */
+  readonly spinningAfterMs: number;
+  /** What it must have run in that silence. */
+  readonly spinningCpuMs: number;
 }
 
 export class HangDetector {
   readonly #options: HangDetectorOptions;
-  #lastBeat: number;
+  #lastProgress: number;
   #lookedAtMs: number;
   #silentMs = 0;
+  /** When the silence was first noticed, and at the last look. */
+  #cpuAtFirst: ThreadCpu | null = null;
+  #cpuAtLook: ThreadCpu | null = null;
 
-  constructor(options: HangDetectorOptions, beat: number, nowMs: number) {
+  constructor(options: HangDetectorOptions, progress: number, nowMs: number) {
     this.#options = options;
-    this.#lastBeat = beat;
+    this.#lastProgress = progress;
     this.#lookedAtMs = nowMs;
   }
 
-  /** True once the shard has been silent for hungAfterMs. */
-  look(beat: number, nowMs: number): boolean {
+  /**
+   * True once the shard hangs. `cpu` is asked only of one that is silent; `mayRun`: there is a reason for it to run
+   * long, so that running is no evidence.
+   */
+  look(progress: number, nowMs: number, cpu: () => ThreadCpu | null, mayRun = false): boolean {
+    const { lookEveryMs, hungAfterMs, spinningAfterMs, spinningCpuMs } = this.#options;
     const sinceLookMs = nowMs - this.#lookedAtMs;
     this.#lookedAtMs = nowMs;
-    if (beat !== this.#lastBeat) {
-      this.#lastBeat = beat;
+    if (progress !== this.#lastProgress) {
+      this.#lastProgress = progress;
       this.#silentMs = 0;
+      this.#cpuAtFirst = null;
+      this.#cpuAtLook = null;
       return false;
     }
-    this.#silentMs += Math.min(sinceLookMs, 2 * this.#options.lookEveryMs);
-    return this.#silentMs >= this.#options.hungAfterMs;
+    const present = cpu();
+    const before = this.#cpuAtLook;
+    const starvedMs = present === null || before === null ? 0 : present.waitedMs - before.waitedMs;
+    this.#silentMs += Math.max(0, Math.min(sinceLookMs, 2 * lookEveryMs) - starvedMs);
+    this.#cpuAtFirst ??= present;
+    this.#cpuAtLook = present;
+    if (this.#silentMs >= hungAfterMs) return true;
+    if (mayRun || present === null || this.#cpuAtFirst === null) return false;
+    return this.#silentMs >= spinningAfterMs && present.ranMs - this.#cpuAtFirst.ranMs >= spinningCpuMs;
   }
 
   get silentMs(): number {

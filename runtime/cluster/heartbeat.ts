@@ -1,13 +1,16 @@
 /**
  * The few words a shard and the main thread share beside the arena: the instant of the shard's last
- * heartbeat, how loaded it is, how many of its batches the main thread has yet to read, and the node's rung of
- * backpressure. Shared memory rather than messages, because a shard that hangs, or a main thread that is
+ * heartbeat, how loaded it is, whose code it runs, how many of its batches the main thread has yet to read, and the
+ * node's rung of backpressure. Shared memory rather than messages, because a shard that hangs, or a main thread that is
  * behind, answers none.
  *
  * ```
  * word 0   beatAtMs       i32, Clock.nowMs() rounded down, wraps      written by the shard
  * word 1   loopDelay      i32, microseconds                           written by the shard
  * word 2   budgetUsage    i32, millionths                             written by the shard
+ * word 3   runs           i32, generation of the call whose code runs; 0  written by the shard
+ * word 4   progress       i32, counts stretches of a call's code      written by the shard
+ * word 5   threadId       i32, the operating system's; 0 unknown      written by the shard, once
  * word 32  unreadBatches  i32                                         shard adds, main thread subtracts
  * word 48  pressure       i32                                         written by the main thread
  * ```
@@ -15,6 +18,9 @@
 const BEAT_AT_MS = 0;
 const LOOP_DELAY_US = 1;
 const BUDGET_USAGE_PPM = 2;
+const RUNS = 3;
+const PROGRESS = 4;
+const THREAD_ID = 5;
 /** 128 bytes on: the words are written at different paces by different threads. */
 const UNREAD_BATCHES = 32;
 const PRESSURE = 48;
@@ -65,6 +71,39 @@ export class Heartbeat {
       eventLoopDelayMs: Atomics.load(this.#words, LOOP_DELAY_US) / 1e3,
       budgetUsage: Atomics.load(this.#words, BUDGET_USAGE_PPM) / 1e6,
     };
+  }
+
+  /** By the shard: its thread, as the operating system counts. */
+  tellThread(threadId: number): void {
+    Atomics.store(this.#words, THREAD_ID, threadId);
+  }
+
+  /** 0 until it is known. */
+  threadId(): number {
+    return Atomics.load(this.#words, THREAD_ID);
+  }
+
+  /**
+   * By the shard, whenever it enters a call's code: who is to blame when it does not come back. Plain stores, of a
+   * thread that will stand still if they matter. Left as it is by code that throws.
+   */
+  enter(generation: number): void {
+    this.#words[RUNS] = generation;
+    this.#words[PROGRESS] = (this.#words[PROGRESS]! + 1) | 0;
+  }
+
+  leave(): void {
+    this.#words[RUNS] = 0;
+  }
+
+  /** The generation of the call whose code runs, 0 for none. Right of a thread that stands still or is gone. */
+  runs(): number {
+    return Atomics.load(this.#words, RUNS);
+  }
+
+  /** Differs from the last value when the shard got further: a beat, or another call's turn. */
+  progress(): number {
+    return (Atomics.load(this.#words, PROGRESS) + this.lastBeat()) | 0;
   }
 
   /** By the main thread: the node's rung of backpressure, 0 to 4. */

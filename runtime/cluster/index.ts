@@ -20,10 +20,10 @@
  * await pool.close();
  * ```
  */
-export type { CallOutcome, CallStart } from "./call-start.js";
+export type { CallOutcome, CallStart, ResumeReason } from "./call-start.js";
 export type { ShardLoad } from "./heartbeat.js";
 export type { ShardPoolOptions, WatchdogOptions } from "./options.js";
-export type { ShardState, ShardStats } from "./shard-host.js";
+export type { LastOfShard, ShardState, ShardStats } from "./shard-host.js";
 export type { ShardLossReason } from "./shard-incarnation.js";
 export {
   type ShardAnswer,

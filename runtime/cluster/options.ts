@@ -5,24 +5,37 @@ import { type Clock, type Random, type RestartBudgetOptions, systemRandom } from
 import type { Logger } from "#runtime/telemetry";
 
 export interface WatchdogOptions {
-  /** How often a shard beats and the watchdog looks. @default 100 */
+  /** How often a shard beats. @default 100 */
   readonly heartbeatMs: number;
+  /** How often the watchdog looks. @default 50 */
+  readonly lookEveryMs: number;
   /**
-   * Silence after which a shard is taken for hung, and replaced. @default 2_000
+   * Silence after which a shard is taken for hung whatever it does, and replaced. @default 2_000
    *
-   * Two seconds of a shard that runs no callback at all are two seconds of silence for each of its callers:
-   * its calls are in ruins either way. Load cannot look like that: between the longest things a shard does
-   * (a major collection of a few hundred megabytes, some 200 ms) it comes back to its loop and beats, and
-   * a machine so starved that it does not is seen by the watchdog's own lateness, which is not held against
-   * the shard. Shorter would begin to kill shards that a slow disk or a debugger held up.
+   * Time in which it could have run and got no processor does not count, nor does time in which the main thread
+   * was held up itself.
    */
   readonly hungAfterMs: number;
+  /**
+   * Silence after which a shard that is seen to run is taken for one in a loop. @default 250
+   *
+   * It ran for 60 % of it without finishing one callback, while the callers of all its calls hear nothing new; they
+   * have some 400 ms of audio from before. Between the longest things a shard does (a major collection: 20 ms for
+   * the heap of five hundred calls) it beats every few milliseconds. Where the system does not tell what a thread
+   * runs, `hungAfterMs` alone decides.
+   */
+  readonly spinningAfterMs: number;
 }
 
 export interface ShardPoolOptions {
   readonly shardCount: number;
   /** Calls a shard can carry; its arena is sized by it. */
   readonly slotsPerShard: number;
+  /**
+   * One shard more, with the code loaded and the providers warm, that gets no calls until another dies: then it
+   * takes that one's place at once, and the restarted one is the spare. @default false
+   */
+  readonly spare?: boolean;
   /** The worker's entry file; it calls runShard(). */
   readonly entry: URL;
   /** Handed to each shard as it is; structured-clonable. */
@@ -54,6 +67,7 @@ export interface ShardPoolOptions {
 export interface ResolvedShardPoolOptions {
   readonly shardCount: number;
   readonly slotsPerShard: number;
+  readonly spare: boolean;
   readonly entry: URL;
   readonly workerData: unknown;
   readonly env: NodeJS.ProcessEnv | undefined;
@@ -71,8 +85,12 @@ export interface ResolvedShardPoolOptions {
 
 /** Spawning takes 32 ms, loading the providers' clients some hundred; a cold disk and a busy machine the rest. */
 const DEFAULT_READY_TIMEOUT_MS = 10_000;
-/** Ten beats a second cost nothing; a hang is seen within a twentieth of the time that makes it one. */
+/** Ten beats a second cost nothing; a shard with calls beats with each tick besides. */
 const DEFAULT_HEARTBEAT_MS = 100;
+/** A load of shared memory per shard; a loop is seen within a fifth of the time that makes it one. */
+const DEFAULT_LOOK_EVERY_MS = 50;
+/** See WatchdogOptions.spinningAfterMs. */
+const DEFAULT_SPINNING_AFTER_MS = 250;
 /** See WatchdogOptions.hungAfterMs. */
 const DEFAULT_HUNG_AFTER_MS = 2_000;
 /** Fewer than this many looks per hang, and one late look would be most of the evidence. */
@@ -91,7 +109,9 @@ const DEFAULT_CLOSE_GRACE_MS = 5_000;
 export function resolveShardPoolOptions(options: ShardPoolOptions): ResolvedShardPoolOptions {
   const watchdog = {
     heartbeatMs: options.watchdog?.heartbeatMs ?? DEFAULT_HEARTBEAT_MS,
+    lookEveryMs: options.watchdog?.lookEveryMs ?? DEFAULT_LOOK_EVERY_MS,
     hungAfterMs: options.watchdog?.hungAfterMs ?? DEFAULT_HUNG_AFTER_MS,
+    spinningAfterMs: options.watchdog?.spinningAfterMs ?? DEFAULT_SPINNING_AFTER_MS,
   };
   assert(Number.isInteger(options.shardCount) && options.shardCount >= 1, "shardCount must be at least 1");
   assert(
@@ -101,6 +121,7 @@ export function resolveShardPoolOptions(options: ShardPoolOptions): ResolvedShar
   return {
     shardCount: options.shardCount,
     slotsPerShard: options.slotsPerShard,
+    spare: options.spare ?? false,
     entry: options.entry,
     workerData: options.workerData,
     env: options.env,

@@ -110,6 +110,7 @@ export function callStart(callId = "call-1"): CallStart {
     tenantId: "tenant-1",
     epoch: 1,
     nodeId: "node-1",
+    tenure: 0,
     resumed: null,
     format: MULAW_8K,
     webhookAtMs: 0,

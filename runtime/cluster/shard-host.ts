@@ -27,6 +27,7 @@ import type { ResolvedShardPoolOptions } from "./options.js";
 import { ShardIncarnation, type ShardLoss, type ShardLossReason } from "./shard-incarnation.js";
 import type { SlotLease } from "./slot-lease.js";
 import { SlotTable } from "./slot-table.js";
+import { type ThreadCpu, threadCpu } from "./thread-cpu.js";
 
 /** The second restart in a row waits this long, the next twice that, and so on. The first does not wait. */
 const FIRST_BACKOFF_MS = 100;
@@ -34,6 +35,15 @@ const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 /** A node has a handful of shards that fail together when a cause is common; spread their restarts. */
 const BACKOFF_JITTER = 0.2;
+
+/** Loading a shard's code takes a core for half a second, which those who took over its calls need first. */
+const UNHURRIED_MS = 1_000;
+/** Of the silence in which a shard is taken for spinning, how much it must have run: see HangDetector. */
+const SPINNING_CPU_SHARE = 0.6;
+/** One false alarm is a resume, one after the other would be an outage. */
+const SPINNING_AGAIN_MS = 60_000;
+/** A snapshot of thousands of tenants is read in one callback. */
+const CONFIGURING_MS = 5_000;
 
 export type ShardState = "idle" | "starting" | "ready" | "backoff" | "failed" | "closing" | "closed";
 
@@ -52,16 +62,28 @@ type State =
   | { readonly kind: "closing"; readonly incarnation: ShardIncarnation; readonly timer: TimerHandle }
   | { readonly kind: "closed" };
 
+/** What is known of a shard's end. */
+export interface LastOfShard {
+  /** Of the leases that died with it, the one whose call's code ran at the end; null when none did. */
+  readonly culprit: SlotLease | null;
+  /** How long it had done nothing when it was taken for dead. */
+  readonly silentMs: number;
+}
+
 export interface ShardHostEvents {
   onReady(shardId: number): void;
   onWake(shardId: number): void;
   onItem(shardId: number, item: ShardItem): void;
-  onLost(shardId: number, leases: readonly SlotLease[], reason: ShardLossReason): void;
+  onLost(shardId: number, leases: readonly SlotLease[], reason: ShardLossReason, last: LastOfShard): void;
+  /** Whether others can take this shard's calls, so that its restart need not hurry. */
+  hasStandIn(shardId: number): boolean;
 }
 
 export interface ShardStats {
   readonly shardId: number;
   readonly state: ShardState;
+  /** What it is there for: new calls, another's death, or to be emptied. */
+  readonly role: "serving" | "spare" | "draining";
   /** Slots taken: reserved, open, or waiting for one side to finish. */
   readonly live: number;
   readonly free: number;
@@ -91,6 +113,10 @@ export class ShardHost {
   #drainDeadlineAtMs: number | null = null;
   /** The node's, for this thread and those after it. */
   #pressure = 0;
+  /** When one of its threads was last ended for spinning; see HangDetector. */
+  #spunAtMs = Number.NEGATIVE_INFINITY;
+  #configuredAtMs = Number.NEGATIVE_INFINITY;
+  #recycling = false;
   /** Set until the first incarnation is ready or dead. */
   #started: { resolve: () => void; reject: (error: Error) => void } | null = null;
 
@@ -128,6 +154,7 @@ export class ShardHost {
 
   configure(config: unknown): void {
     this.#config = { value: config };
+    this.#configuredAtMs = this.#clock.nowMs();
     this.#incarnation?.post({ kind: "configure", config });
   }
 
@@ -178,8 +205,24 @@ export class ShardHost {
   look(): void {
     if (this.#state.kind !== "ready") return;
     const { incarnation, hang } = this.#state;
-    if (!hang.look(incarnation.heartbeat.lastBeat(), this.#clock.nowMs())) return;
+    const { heartbeat } = incarnation;
+    const nowMs = this.#clock.nowMs();
+    const mayRun =
+      incarnation.slots.liveCount === 0 ||
+      nowMs - this.#configuredAtMs < CONFIGURING_MS ||
+      nowMs - this.#spunAtMs < SPINNING_AGAIN_MS;
+    const cpu = (): ThreadCpu | null => threadCpu(heartbeat.threadId());
+    if (!hang.look(heartbeat.progress(), nowMs, cpu, mayRun)) return;
+    if (hang.silentMs < this.#options.watchdog.hungAfterMs) this.#spunAtMs = nowMs;
     incarnation.kill("hung", `sent no heartbeat for ${Math.round(hang.silentMs)} ms`);
+  }
+
+  /** A fresh thread in place of this one, whose calls are gone. False: it does not serve, or has calls. */
+  recycle(): boolean {
+    if (this.#state.kind !== "ready" || this.#state.incarnation.slots.liveCount > 0) return false;
+    this.#recycling = true;
+    void this.close();
+    return true;
   }
 
   beginDrain(deadlineAtMs: number): void {
@@ -212,11 +255,12 @@ export class ShardHost {
     await Promise.all(this.#exits);
   }
 
-  stats(): ShardStats {
+  stats(role: ShardStats["role"]): ShardStats {
     const incarnation = this.#incarnation;
     return {
       shardId: this.shardId,
       state: this.#state.kind,
+      role,
       live: incarnation?.slots.liveCount ?? 0,
       free: this.readySlots?.freeCount ?? 0,
       lingering: incarnation?.slots.lingeringCount ?? 0,
@@ -278,10 +322,10 @@ export class ShardHost {
   #onReady(incarnation: ShardIncarnation): void {
     if (this.#state.kind !== "starting") return;
     this.#state.timer.cancel();
-    const { heartbeatMs, hungAfterMs } = this.#options.watchdog;
+    const { spinningAfterMs } = this.#options.watchdog;
     const hang = new HangDetector(
-      { lookEveryMs: heartbeatMs, hungAfterMs },
-      incarnation.heartbeat.lastBeat(),
+      { ...this.#options.watchdog, spinningCpuMs: SPINNING_CPU_SHARE * spinningAfterMs },
+      incarnation.heartbeat.progress(),
       this.#clock.nowMs(),
     );
     this.#state = { kind: "ready", incarnation, hang };
@@ -294,10 +338,19 @@ export class ShardHost {
 
   #onGone(incarnation: ShardIncarnation, loss: ShardLoss): void {
     if (this.#state.kind === "starting" || this.#state.kind === "closing") this.#state.timer.cancel();
-    this.#noteDeath(loss, incarnation.slots.loseAll());
+    const { slots, heartbeat } = incarnation;
+    const silentMs = loss.reason === "hung" ? heartbeat.ageMs(this.#clock.nowMs()) : 0;
+    const leases = slots.loseAll();
+    const runs = heartbeat.runs();
+    const culprit = leases.find(({ generation }) => generation === runs) ?? null;
+    this.#noteDeath(loss, leases, { culprit, silentMs });
   }
 
-  #noteDeath({ reason, what, cause }: ShardLoss, leases: readonly SlotLease[]): void {
+  #noteDeath(
+    { reason, what, cause }: ShardLoss,
+    leases: readonly SlotLease[],
+    last: LastOfShard = { culprit: null, silentMs: 0 },
+  ): void {
     const before = this.#state.kind;
     this.#state = this.#afterDeath(before);
     const line = { reason, what, lostCalls: leases.length, state: this.#state.kind, err: cause };
@@ -308,10 +361,14 @@ export class ShardHost {
     );
     this.#started = null;
     const told = before === "closing" ? "closed" : reason;
-    if (before === "ready" || leases.length > 0) this.#events.onLost(this.shardId, leases, told);
+    if (before === "ready" || leases.length > 0) this.#events.onLost(this.shardId, leases, told, last);
   }
 
   #afterDeath(before: ShardState): State {
+    if (before === "closing" && this.#recycling && this.#drainDeadlineAtMs === null) {
+      this.#recycling = false;
+      return { kind: "backoff", timer: this.#clock.setTimer(0, () => this.#spawn()) };
+    }
     // During a drain nothing new comes to this shard; a first start that failed is the caller's to repeat.
     if (before === "closing" || this.#drainDeadlineAtMs !== null || this.#started !== null) {
       return { kind: "closed" };
@@ -319,7 +376,11 @@ export class ShardHost {
     const nowMs = this.#clock.nowMs();
     if (!this.#budget.tryTake(nowMs)) return { kind: "failed" };
     this.#restarts++;
-    const timer = this.#clock.setTimer(this.#backoffMs(this.#budget.usedAt(nowMs)), () => this.#spawn());
+    const delayMs = Math.max(
+      this.#backoffMs(this.#budget.usedAt(nowMs)),
+      this.#events.hasStandIn(this.shardId) ? UNHURRIED_MS : 0,
+    );
+    const timer = this.#clock.setTimer(delayMs, () => this.#spawn());
     return { kind: "backoff", timer };
   }
 

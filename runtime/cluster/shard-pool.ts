@@ -5,6 +5,8 @@
  * P2 each lease that was not closed when its shard died is reported by onShardLost exactly once, whatever
  *    it was raced by: reserve, open, release or close.
  * P3 no delegate's error keeps another message from being handled.
+ * P4 the spare and a shard that is drained get no new calls; calls that lost their shard may go to the spare. When a
+ *    shard dies the spare serves in its place before anybody hears of the death, and the restarted one is the spare.
  */
 import assert from "node:assert/strict";
 import type { TimerHandle } from "#runtime/actor";
@@ -12,7 +14,7 @@ import { fromWire } from "#runtime/errors";
 import type { CallOutcome, CallStart } from "./call-start.js";
 import type { ShardItem } from "./messages.js";
 import { type ResolvedShardPoolOptions, type ShardPoolOptions, resolveShardPoolOptions } from "./options.js";
-import { ShardHost, type ShardStats } from "./shard-host.js";
+import { type LastOfShard, ShardHost, type ShardStats } from "./shard-host.js";
 import type { ShardLossReason } from "./shard-incarnation.js";
 import type { SlotLease } from "./slot-lease.js";
 import { SlotTable } from "./slot-table.js";
@@ -28,7 +30,12 @@ export interface ShardPoolDelegate {
   /** The shard has finished with the call. Once per lease that was opened, unless the shard is lost. */
   onCallClosed(lease: SlotLease, outcome: CallOutcome): void;
   /** The shard is dead; these leases, reserved or open, died with it. May be none. */
-  onShardLost(shardId: number, leases: readonly SlotLease[], reason: ShardLossReason): void;
+  onShardLost(
+    shardId: number,
+    leases: readonly SlotLease[],
+    reason: ShardLossReason,
+    last: LastOfShard,
+  ): void;
   /** The shard can serve, for the first time or again. */
   onShardReady(shardId: number): void;
 }
@@ -53,6 +60,9 @@ export class ShardPool {
   #closed = false;
   /** Where the search for the least loaded begins: equals take turns. */
   #nextShard = 0;
+  /** P4 */
+  #spare: ShardHost | null;
+  readonly #drained = new Set<ShardHost>();
 
   constructor(options: ShardPoolOptions, delegate: ShardPoolDelegate) {
     this.#options = resolveShardPoolOptions(options);
@@ -61,13 +71,18 @@ export class ShardPool {
       onReady: (shardId: number) => this.#tell(() => this.#delegate.onShardReady(shardId)),
       onWake: (shardId: number) => this.#tell(() => this.#delegate.onWake(shardId)),
       onItem: (shardId: number, item: ShardItem) => this.#tell(() => this.#handleItem(shardId, item)),
-      onLost: (shardId: number, leases: readonly SlotLease[], reason: ShardLossReason) =>
-        this.#tell(() => this.#delegate.onShardLost(shardId, leases, reason)),
+      onLost: (shardId: number, leases: readonly SlotLease[], reason: ShardLossReason, last: LastOfShard) => {
+        this.#standIn(this.#host(shardId));
+        this.#tell(() => this.#delegate.onShardLost(shardId, leases, reason, last));
+      },
+      hasStandIn: (shardId: number) =>
+        this.#hosts.some((host) => host.shardId !== shardId && host.readySlots),
     };
     this.#hosts = Array.from(
-      { length: this.#options.shardCount },
+      { length: this.#options.shardCount + (this.#options.spare ? 1 : 0) },
       (_, shardId) => new ShardHost(shardId, this.#options, events),
     );
+    this.#spare = this.#options.spare ? this.#hosts.at(-1)! : null;
   }
 
   /**
@@ -76,7 +91,10 @@ export class ShardPool {
    */
   async start(): Promise<void> {
     try {
-      await Promise.all(this.#hosts.map((host) => host.start()));
+      const spare = this.#spare;
+      await Promise.all(this.#hosts.filter((host) => host !== spare).map((host) => host.start()));
+      // Calls need not wait for it.
+      spare?.start().catch((error: unknown) => this.#options.log.error({ err: error }, "there is no spare"));
     } catch (error) {
       await this.close();
       throw error;
@@ -99,11 +117,57 @@ export class ShardPool {
   /** A slot for one call; null when there is none, or when draining. */
   reserve(): SlotLease | null {
     if (this.#draining) return null;
+    return this.#leastLoaded((host) => host !== this.#spare);
+  }
+
+  /**
+   * A slot for a call that lost its actor, also while the pool drains: in `shardId` where it was, unless that one is
+   * drained or gone; then wherever there is room, the spare included. Null when there is none.
+   */
+  reserveAgain(shardId: number): SlotLease | null {
+    const home = this.#host(shardId);
+    const here = (): SlotLease | null => home.readySlots?.reserve() ?? null;
+    return (
+      (this.#drained.has(home) ? null : here()) ??
+      this.#leastLoaded((host) => host !== this.#spare) ??
+      this.#leastLoaded(() => true) ??
+      here()
+    );
+  }
+
+  /** Whether some shard serves, or will. */
+  get hasProspect(): boolean {
+    return this.#hosts.some(({ state }) => state === "ready" || state === "starting" || state === "backoff");
+  }
+
+  /** No more calls come to this shard. False: it does not serve. */
+  drainShard(shardId: number): boolean {
+    const host = this.#host(shardId);
+    if (host.readySlots === null) return false;
+    this.#drained.add(host);
+    this.#standIn(host);
+    return true;
+  }
+
+  /** A shard that was drained starts afresh when it is empty, else it just serves again. */
+  endShardDrain(shardId: number): boolean {
+    const host = this.#host(shardId);
+    this.#drained.delete(host);
+    return host.recycle();
+  }
+
+  /** P4 */
+  #standIn(host: ShardHost): void {
+    if (this.#spare !== null && this.#spare !== host && this.#spare.readySlots !== null) this.#spare = host;
+  }
+
+  #leastLoaded(may: (host: ShardHost) => boolean): SlotLease | null {
     let best: ShardHost | null = null;
     let bestLive = Number.POSITIVE_INFINITY;
     for (let i = 0; i < this.#hosts.length; i++) {
       const host = this.#hosts[(this.#nextShard + i) % this.#hosts.length]!;
       const slots = host.readySlots;
+      if (!may(host) || this.#drained.has(host)) continue;
       if (slots === null || slots.freeCount === 0 || slots.liveCount >= bestLive) continue;
       best = host;
       bestLive = slots.liveCount;
@@ -122,8 +186,8 @@ export class ShardPool {
   }
 
   /**
-   * Asks the shard to end one call: after a goodbye, or at once and without a word when the outcome is
-   * `leaseLost`. onCallClosed tells when it is over. False when it is not open (any more): reserved, closed
+   * Asks the shard to end one call: after a goodbye, at once and without a word when the outcome is `leaseLost`, or
+   * for another actor to go on when it is `handedOver`. onCallClosed tells when it is over. False when it is not open (any more): reserved, closed
    * or lost; nothing happens then.
    */
   endCall(lease: SlotLease, outcome: CallOutcome): boolean {
@@ -195,7 +259,9 @@ export class ShardPool {
   }
 
   stats(): readonly ShardStats[] {
-    return this.#hosts.map((host) => host.stats());
+    return this.#hosts.map((host) =>
+      host.stats(this.#drained.has(host) ? "draining" : host === this.#spare ? "spare" : "serving"),
+    );
   }
 
   #host(shardId: number): ShardHost {
@@ -205,7 +271,7 @@ export class ShardPool {
   }
 
   #scheduleLook(): void {
-    this.#watchdog = this.#options.clock.setTimer(this.#options.watchdog.heartbeatMs, () => {
+    this.#watchdog = this.#options.clock.setTimer(this.#options.watchdog.lookEveryMs, () => {
       this.#scheduleLook();
       for (const host of this.#hosts) host.look();
     });

@@ -20,6 +20,7 @@ import type { CallOutcome, CallStart } from "./call-start.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { Ask, FromShard, OpenCall, ShardBoot, ToShard } from "./messages.js";
 import { ShardOutbox } from "./shard-outbox.js";
+import { ownThreadId } from "./thread-cpu.js";
 
 /** What the node samples, once a second. */
 const LOAD_INTERVAL_MS = 1_000;
@@ -44,6 +45,12 @@ export interface ShardContext {
   hangUp(slot: number): void;
   /** The node's rung of backpressure, 0 to 4: a load of shared memory. */
   pressure(): number;
+  /**
+   * The code of this slot's call begins, or goes back to the loop: who is to blame when it does not, and a sign that
+   * the shard gets on. Per message and callback: two stores.
+   */
+  enter(slot: number): void;
+  leave(): void;
   /** There is something in the slot's out-ring. Wakes the edge, unless it is about to look anyhow. */
   wakeEdge(slot: number): void;
 }
@@ -64,8 +71,8 @@ export interface ShardHandler {
   /** A call begins. Throwing refuses it. */
   openCall(slot: number, leg: ShardSlot, start: CallStart): void;
   /**
-   * The node wants this call over, with this outcome: `leaseLost` at once and without a word, whatever else
-   * after a goodbye. Told by callClosed like any end.
+   * The node wants this call over, with this outcome: `leaseLost` at once and without a word, `handedOver` at the next
+   * instant at which another actor can go on unnoticed, whatever else after a goodbye. Told by callClosed like any end.
    */
   endCall(slot: number, outcome: CallOutcome): void;
   /** The slot's in-ring has something, probably. Per frame: no allocation, no logging. */
@@ -127,7 +134,11 @@ class ShardRuntime implements ShardContext {
     this.#heartbeat = new Heartbeat(boot.heartbeatBuffer);
     this.#outbox = new ShardOutbox(port, this.#heartbeat);
     this.#generations = new Float64Array(this.arena.slotCount);
+    this.#heartbeat.tellThread(ownThreadId());
     port.on("message", (message: ToShard) => this.#receive(message));
+    // What the tick had to say when the thread is ended from inside: the calls' journals stand in it.
+    process.once("uncaughtExceptionMonitor", () => this.#outbox.flush());
+    process.once("exit", () => this.#outbox.flush());
     setInterval(() => this.#beat(), boot.heartbeatMs);
   }
 
@@ -168,6 +179,14 @@ class ShardRuntime implements ShardContext {
 
   pressure(): number {
     return this.#heartbeat.pressure();
+  }
+
+  enter(slot: number): void {
+    this.#heartbeat.enter(this.#generations[slot] ?? 0);
+  }
+
+  leave(): void {
+    this.#heartbeat.leave();
   }
 
   wakeEdge(slot: number): void {
