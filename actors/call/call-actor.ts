@@ -1,7 +1,8 @@
 /**
  * The actor that owns a call: a thin loop that hands each message to the call's stages. Its supervision is
- * here too: a call that crashes is stopped, and ends with an outcome; the edge then apologises from cached
- * audio. (Restarting it from its journal is what the journal is for, and comes with resume.)
+ * here too: a call that crashes is stopped, gives up what it holds and leaves rings and journal as they are. The node
+ * has the journal, and lets another actor go on from it (node/recovery.ts); restarted in here, it would have nothing
+ * but a state that is not to be trusted.
  */
 import { Actor, type ActorContext, type ActorProps, type StopReason } from "#runtime/actor";
 import type { CallOutcome } from "#runtime/cluster";
@@ -15,6 +16,8 @@ export type CallMessage =
   | { readonly kind: "endSoon"; readonly outcome: CallOutcome }
   /** Another owner has the call: go without a word, on the line or in the journal. */
   | { readonly kind: "abandon"; readonly outcome: CallOutcome }
+  /** Another actor of this node goes on: find the moment for it. */
+  | { readonly kind: "handOver" }
   /** A stage's callback threw: it is thrown again where the supervisor sees it. */
   | { readonly kind: "crashed"; readonly error: unknown };
 
@@ -48,6 +51,7 @@ class CallActor extends Actor<CallMessage> {
   }
 
   override preStart(context: ActorContext<CallMessage>): void {
+    this.#deps.enter();
     this.#call = new Call({
       ...this.#deps,
       clock: context.clock,
@@ -62,9 +66,19 @@ class CallActor extends Actor<CallMessage> {
     });
     this.#deps.onCall?.(this.#deps.start.callId, this.#call);
     this.#call.begin();
+    this.#deps.leave();
   }
 
   receive(message: CallMessage): void {
+    this.#deps.enter();
+    try {
+      this.#handle(message);
+    } finally {
+      this.#deps.leave();
+    }
+  }
+
+  #handle(message: CallMessage): void {
     switch (message.kind) {
       case "ringsReady":
         return this.#call?.onRingsReady();
@@ -72,6 +86,8 @@ class CallActor extends Actor<CallMessage> {
         return this.#call?.endSoon(message.outcome);
       case "abandon":
         return this.#call?.abandon(message.outcome);
+      case "handOver":
+        return this.#call?.handOver();
       case "crashed":
         throw message.error;
     }
@@ -83,6 +99,7 @@ class CallActor extends Actor<CallMessage> {
     const outcome: CallOutcome = reason.kind === "failed" ? crashOutcome(reason.error) : { kind: "drained" };
     // It may have crashed while it was built: then there is nothing to release but its slot.
     if (this.#call === null) this.#deps.onEnded(outcome);
+    else if (reason.kind === "failed") this.#call.relinquish(outcome);
     else this.#call.end(outcome);
   }
 }

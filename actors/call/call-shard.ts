@@ -57,7 +57,7 @@ export interface CallShardConfig {
 
 /** What a shard tells the node besides how calls end. */
 export type CallShardEvent =
-  | { readonly kind: "journal"; readonly event: JournalEvent }
+  | { readonly kind: "journal"; readonly tenure: number; readonly event: JournalEvent }
   /** The audio the edge plays to the tenant's callers when this shard is gone; µ-law, 8 kHz. */
   | { readonly kind: "apology"; readonly tenantId: string; readonly audio: Uint8Array }
   /** The tenant's overflow message, which the edge has carriers play to callers it refuses; µ-law, 8 kHz. */
@@ -169,7 +169,10 @@ class CallShard implements ShardHandler {
       tools: this.#tools,
       cache: this.#cache,
       counters: this.#counters,
-      emit: (event) => this.#context.emit({ kind: "journal", event } satisfies CallShardEvent),
+      emit: (event) =>
+        this.#context.emit({ kind: "journal", tenure: start.tenure, event } satisfies CallShardEvent),
+      enter: () => this.#context.enter(slot),
+      leave: () => this.#context.leave(),
       wakeEdge: () => this.#context.wakeEdge(slot),
       maySpeculate: () => this.#context.pressure() < NO_SPECULATION_RUNG,
       hangUp: () => this.#context.hangUp(slot),
@@ -184,7 +187,9 @@ class CallShard implements ShardHandler {
   }
 
   endCall(slot: number, outcome: CallOutcome): void {
-    this.#calls.get(slot)?.tell({ kind: outcome.kind === "leaseLost" ? "abandon" : "endSoon", outcome });
+    const call = this.#calls.get(slot);
+    if (outcome.kind === "handedOver") call?.tell({ kind: "handOver" });
+    else call?.tell({ kind: outcome.kind === "leaseLost" ? "abandon" : "endSoon", outcome });
   }
 
   ringsReady(slot: number): void {

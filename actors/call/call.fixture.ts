@@ -4,9 +4,9 @@
  * test can act at the exact instant.
  */
 import { type Clock, VirtualClock } from "#runtime/actor";
-import type { CallOutcome } from "#runtime/cluster";
+import type { CallOutcome, ResumeReason } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
-import { Arena, FRAME_MS, LegEnd, MULAW_8K, RecordKind } from "#runtime/media";
+import { Arena, FRAME_MS, LegEnd, MULAW_8K, type PlayoutRest, RecordKind } from "#runtime/media";
 import { createMetrics, silentLogger } from "#runtime/telemetry";
 import type {
   LlmEvents,
@@ -59,7 +59,13 @@ export interface CallFixtureOptions {
   /** @default TEST_TENANT's */
   readonly greeting?: string;
   /** Another owner had the call before, under epoch 1. */
-  readonly resumed?: { readonly gapMs: number; readonly journal: readonly JournalEvent[] };
+  readonly resumed?: {
+    readonly gapMs: number;
+    readonly journal: readonly JournalEvent[];
+    /** @default null, and `legLost` */
+    readonly playing?: PlayoutRest;
+    readonly reason?: ResumeReason;
+  };
   /** @default 1; resumed: 2 */
   readonly epoch?: number;
   /** The former owner's, so that time goes on. */
@@ -135,7 +141,8 @@ export class CallFixture {
         tenantId: "test",
         epoch: options.epoch ?? (options.resumed ? 2 : 1),
         nodeId: options.resumed ? "node-2" : "node-1",
-        resumed: options.resumed ?? null,
+        tenure: 0,
+        resumed: options.resumed ? { playing: null, reason: "legLost", ...options.resumed } : null,
         format: MULAW_8K,
         webhookAtMs: clock.nowMs(),
         openedAtMs: clock.nowMs(),
@@ -150,6 +157,8 @@ export class CallFixture {
       cache: this.cache,
       counters: new CallCounters(this.#metrics),
       emit: (event) => this.journal.push(event),
+      enter: () => {},
+      leave: () => {},
       wakeEdge: options.wakeEdge ?? (() => {}),
       maySpeculate: () => this.maySpeculate,
       hangUp: () => {

@@ -49,6 +49,12 @@ import type { VoiceCache } from "./voice-cache.js";
 export const HANG_UP_GRACE_MS = 2_000;
 
 /**
+ * A handover waits this long for an instant at which nobody speaks and nothing is being prepared, and half of it before
+ * the midst of a reply will do. Longer than nearly every reply; a drain of a shard should not take minutes.
+ */
+export const HAND_OVER_WITHIN_MS = 10_000;
+
+/**
  * Bridges the pauses inside what somebody says, so that a barge-in is measured as one stretch of speech.
  * Endpointing reads silence itself and does not wait for this.
  */
@@ -67,6 +73,9 @@ export interface CallDeps {
   readonly cache: VoiceCache;
   readonly counters: CallCounters;
   readonly emit: (event: JournalEvent) => void;
+  /** This call's code begins to run, or ends: see ShardContext.enter(). */
+  readonly enter: () => void;
+  readonly leave: () => void;
   readonly wakeEdge: () => void;
   /** Whether replies may be begun before their turn is over; asked anew for each. */
   readonly maySpeculate: () => boolean;
@@ -104,6 +113,8 @@ export class Call {
   /** Set once we want the call to end: what it will be recorded as. */
   #leaving: CallOutcome | null = null;
   #ended = false;
+  /** Another actor is to go on; until this instant the moment for it is waited for. */
+  #handOverDueAtMs: number | null = null;
 
   constructor(deps: CallDeps) {
     this.#deps = deps;
@@ -120,7 +131,10 @@ export class Call {
     };
     const journal = start.resumed?.journal as readonly JournalEvent[] | undefined;
     this.#history = new History(systemPrompt(tenant, clock.unixMs()));
-    this.#replayed = journal === undefined ? null : replayJournal(journal, this.#history, tenant);
+    const playing = start.resumed?.playing ?? null;
+    const stillPlaying = playing === null ? null : { playing, format };
+    this.#replayed =
+      journal === undefined ? null : replayJournal(journal, this.#history, tenant, stillPlaying);
     this.#silence = new SilencePolicy(this.#replayed?.silencePrompts);
     const nextSequence = this.#replayed?.nextSequence ?? 0;
     this.#journal = new JournalWriter(callId, start.epoch, nextSequence, clock, deps.emit);
@@ -176,7 +190,7 @@ export class Call {
     this.#timers.maxDuration = this.#after(leftMs, () =>
       this.#leave(phrasesFor(tenant.language).callTooLong, "legEnded", { kind: "maxDuration" }),
     );
-    if (replayed !== null && resumed !== null) return this.#goOn(replayed, resumed.gapMs);
+    if (replayed !== null && resumed !== null) return this.#goOn(replayed, resumed);
     this.#turns.sayPhrase(greetingText(tenant), "greeting", (atMs) =>
       counters.greetingStarted(start.webhookAtMs, atMs),
     );
@@ -192,6 +206,7 @@ export class Call {
     if (this.#ended) return;
     this.#inbound.drain();
     if (!this.#ended) this.#turns.consider();
+    if (this.#handOverDueAtMs !== null) this.#considerHandOver(this.#handOverDueAtMs);
   }
 
   /** Words, then the end: for a drain whose grace ran out. */
@@ -203,6 +218,36 @@ export class Call {
   abandon(outcome: CallOutcome): void {
     this.#journal.close();
     this.end(outcome);
+  }
+
+  /** Another actor of this node goes on, from the next instant at which nobody notices: then the call ends here. */
+  handOver(): void {
+    this.#handOverDueAtMs ??= this.#deps.clock.nowMs() + HAND_OVER_WITHIN_MS;
+    this.#considerHandOver(this.#handOverDueAtMs);
+  }
+
+  /**
+   * C1 for an actor whose state cannot be trusted, or that hands over: everything of it is released, and the rings are
+   * left as they are for whoever goes on. Must not throw: each step is worth more than the next.
+   */
+  relinquish(outcome: CallOutcome): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const steps = [
+      () => this.#turns.handOver(),
+      () => this.#playout.close(), // a cut that waits is settled, and recorded
+      () => this.#journal.close(),
+      () => this.#stt.close(),
+      ...Object.values(this.#timers).map((timer) => () => timer?.cancel()),
+    ];
+    for (const step of steps) {
+      try {
+        step();
+      } catch (error) {
+        this.#deps.log.warn({ err: error }, "a step of giving up the call threw");
+      }
+    }
+    this.#deps.onEnded(outcome);
   }
 
   /** C1. Idempotent. */
@@ -222,21 +267,32 @@ export class Call {
     this.#deps.onEnded(outcome);
   }
 
-  #goOn({ turn, agentText, digits, open, point }: Replayed, gapMs: number): void {
-    const { start, tenant, clock, log, counters } = this.#deps;
-    this.#journal.record({ kind: "callResumed", nodeId: start.nodeId, gapMs });
+  #goOn(replayed: Replayed, { gapMs, reason }: NonNullable<CallStart["resumed"]>): void {
+    const { turn, agentText, digits, open, point, queuedWords, mustClear } = replayed;
+    const { start, leg, tenant, clock, log, counters, wakeEdge } = this.#deps;
+    this.#journal.record({ kind: "callResumed", nodeId: start.nodeId, gapMs, reason });
     if (open !== null) {
-      const { source, intended, heard } = open;
+      const { source, intended, heard, cut } = open;
       const ledger = new Ledger().snapshot();
       const pii = { intended, heard };
-      this.#journal.record({ kind: "agentTurn", turn: open.turn, source, cut: "legEnded", ledger, pii });
+      this.#journal.record({ kind: "agentTurn", turn: open.turn, source, cut, ledger, pii });
     }
-    this.#turns.takeUp(turn, agentText, (atMs) => counters.resumed(start.webhookAtMs, atMs));
+    leg.out.setPaused(false); // as the owner before may have left it
+    if (mustClear) {
+      leg.out.bumpEpoch();
+      wakeEdge();
+    }
+    this.#playout.takeUp(agentText);
     const plan = planResume(point, gapMs, tenant);
-    log.info({ point: point.kind, turn, gapMs: Math.round(gapMs) }, "call resumed");
+    const lostAtMs = reason === "legLost" ? start.webhookAtMs : clock.nowMs() - gapMs;
+    this.#turns.takeUp(turn, agentText, queuedWords, (atMs) => {
+      // What it says once the caller has spoken tells nothing of the gap.
+      if (plan.kind !== "listen") counters.resumed(reason, lostAtMs, atMs);
+    });
+    log.info({ point: point.kind, turn, gapMs: Math.round(gapMs), reason }, "call resumed");
     switch (plan.kind) {
       case "say":
-        this.#turns.sayRest(plan.texts, plan.source, plan.endsCall);
+        this.#turns.sayRest(plan.phrases, plan.source, plan.endsCall);
         break;
       case "answer":
         this.#turns.answer(plan.said, plan);
@@ -340,7 +396,8 @@ export class Call {
       },
       events,
     );
-    if (aid?.lead) generation.lead(cached(aid.lead) ?? aid.lead);
+    if (typeof aid?.lead === "string") generation.lead(cached(aid.lead) ?? aid.lead);
+    else if (aid?.lead) generation.lead(aid.lead);
     return generation;
   }
 
@@ -397,6 +454,21 @@ export class Call {
     if (digits !== "") this.#turns.onDigits(typedText(digits));
   }
 
+  #considerHandOver(dueAtMs: number): void {
+    if (this.#ended || this.#leaving !== null) return; // it is about to be over
+    const nowMs = this.#deps.clock.nowMs();
+    const isSilent = !this.#vad.isSpeech && !this.#playout.isCutPending && this.#dtmf.dueAtMs === null;
+    const isBetween = isSilent && this.#turns.isQuiet;
+    // In the midst of a reply whose text is known nothing is lost either; but why, when it may soon be over.
+    const isWithinReply =
+      isSilent &&
+      this.#turns.state === "speaking" &&
+      this.#speaker.isWhole &&
+      !this.#playout.isPaused &&
+      nowMs >= dueAtMs - HAND_OVER_WITHIN_MS / 2;
+    if (isBetween || isWithinReply || nowMs >= dueAtMs) this.relinquish({ kind: "handedOver" });
+  }
+
   #onLegEnded(end: LegEnd): void {
     this.end(this.#leaving ?? OUTCOME_OF_LEG_END[end]);
   }
@@ -437,11 +509,14 @@ export class Call {
 
   readonly #guard = (body: () => void): void => {
     if (this.#ended) return;
+    const { enter, leave, onCrash } = this.#deps;
+    enter();
     try {
       body();
     } catch (error) {
-      this.#deps.onCrash(error);
+      onCrash(error);
     }
+    leave();
   };
 }
 

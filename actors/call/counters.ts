@@ -1,6 +1,7 @@
 /**
  * What a call tells the metrics: a few times per turn, never per frame. One per shard, shared by its calls.
  */
+import type { ResumeReason } from "#runtime/cluster";
 import type { Metrics } from "#runtime/telemetry";
 import type { TurnLedger } from "#actors/journal";
 
@@ -25,9 +26,9 @@ export class CallCounters {
     this.#stage("webhookToGreeting", webhookAtMs, atMs);
   }
 
-  /** The first byte that a resumed call sent. */
-  resumed(webhookAtMs: number, atMs: number): void {
-    this.#stage("webhookToResumed", webhookAtMs, atMs);
+  /** The first byte that a resumed call sent; since the webhook that brought it back, or since its owner was lost. */
+  resumed(reason: ResumeReason, sinceMs: number, atMs: number): void {
+    this.#stage(reason === "legLost" ? "webhookToResumed" : "faultToResumed", sinceMs, atMs);
   }
 
   /** `clearSentAtMs` null: the leg was gone before the carrier could be told. */

@@ -21,6 +21,7 @@ import type { Clock, TimerHandle } from "#runtime/actor";
 import { type AudioFormat, type OutRingProducer, RecordKind, bytesPerMs } from "#runtime/media";
 import type { TtsWord } from "#actors/providers";
 import { AudioLevels, type EchoGuard, HeardText } from "#actors/speech";
+import { markNumber } from "./reply-marks.js";
 import type { SegmentSink } from "./segment.js";
 
 /** How far ahead of the position the ring is filled: rides out a busy shard, and bounds what a cut must skip. */
@@ -31,6 +32,11 @@ export const TOP_UP_MS = 200;
 export const MARK_GRACE_MS = 2_000;
 /** The edge answers a cut within milliseconds; a leg that is gone never does. */
 export const CLEAR_GRACE_MS = 250;
+
+/** A position at which not even words that end with the first byte have been heard. */
+const BEFORE_FIRST_MS = -1;
+/** What the carrier still plays of another owner's is taken to be as loud as this: nobody here has seen it. */
+const QUEUED_LEVEL_DB = -15;
 
 export interface PlayoutEvents {
   /** The first byte of the reply left for the carrier. */
@@ -66,6 +72,7 @@ export class Playout implements SegmentSink {
   readonly #levels: AudioLevels;
   #heard = new HeardText();
   #nextId = 1;
+  #turn = 0;
   #cueId = 0;
   #writeAt = { chunk: 0, offset: 0 };
   #noteAt = { chunk: 0, offset: 0 };
@@ -103,18 +110,34 @@ export class Playout implements SegmentSink {
     return this.#cut !== null;
   }
 
+  /** What another owner said last: its echo may still come. Before anything is said here. */
+  takeUp(spoken: string): void {
+    this.#heard.addText(spoken);
+  }
+
   /** Words of the present (or, in silence, the last) reply, heard or not: what an echo could repeat. */
   get spokenWords(): readonly string[] {
     return this.#heard.text.split(" ");
   }
 
-  /** Starts a reply. The one before must be finished or cut. */
-  begin(events: PlayoutEvents): void {
+  /**
+   * Starts a reply to `turn`. The one before must be finished or cut. `queuedWords`: the carrier is still playing
+   * what another owner sent, these words, with which the reply begins: a mark before its first byte tells when they
+   * were heard. Null: it plays nothing.
+   */
+  begin(events: PlayoutEvents, turn: number, queuedWords: number | null = null): void {
+    const { ring, clock } = this.#deps;
     this.#settleCut(null);
     this.#reset();
     this.#events = events;
+    this.#turn = turn;
     this.#cueId = this.#nextId++;
-    this.#deps.ring.tryWriteU32(RecordKind.cue, this.#cueId, this.#deps.clock.nowMs());
+    const nowMs = clock.nowMs();
+    if (queuedWords !== null) {
+      this.#anchorMs = BEFORE_FIRST_MS;
+      this.#writeMark(nowMs, queuedWords);
+    }
+    ring.tryWriteU32(RecordKind.cue, this.#cueId, nowMs);
   }
 
   text(piece: string): void {
@@ -214,7 +237,7 @@ export class Playout implements SegmentSink {
 
   /** How much of the reply the caller has heard at `atMs`. */
   positionMs(atMs: number): number {
-    if (this.#anchorAtMs === null) return 0;
+    if (this.#anchorAtMs === null) return this.#anchorMs;
     const byClock = this.#anchorMs + (this.#paused ? 0 : Math.max(0, atMs - this.#anchorAtMs));
     // P2; a hair before the mark, as the word that ends there has not been confirmed
     const bound = Math.min(
@@ -253,9 +276,10 @@ export class Playout implements SegmentSink {
    * audio up, as nothing plays sooner. After a cut until the edge has told the carrier.
    */
   #noteMaybe(atMs: number): void {
+    if (this.#anchorMs < 0) this.#deps.echoGuard.noteMaybe(QUEUED_LEVEL_DB, atMs);
     if (this.#startedAtMs === null || (this.#events === null && this.#cut === null)) return;
     const untilMs = Math.min(atMs - this.#startedAtMs, this.#writtenBytes / this.#bytesPerMs);
-    this.#deps.echoGuard.noteMaybe(this.#levels.loudest(this.#anchorMs, untilMs), atMs);
+    this.#deps.echoGuard.noteMaybe(this.#levels.loudest(Math.max(0, this.#anchorMs), untilMs), atMs);
   }
 
   /** The call is over: no timer stays behind. A cut that waits is settled with what is known now. */
@@ -293,13 +317,19 @@ export class Playout implements SegmentSink {
   }
 
   /** A word's mark that finds the ring full is left out: the clock covers for it. The last one is tried again. */
-  #writeMark(nowMs: number): boolean {
-    const mark = { id: this.#nextId, positionMs: this.#writtenBytes / this.#bytesPerMs };
+  #writeMark(nowMs: number, wordCount = this.#wordCount()): boolean {
+    const id = markNumber(this.#nextId, this.#turn, wordCount);
+    const mark = { id, positionMs: this.#writtenBytes / this.#bytesPerMs };
     if (!this.#deps.ring.tryWriteU32(RecordKind.mark, mark.id, nowMs)) return false;
     this.#nextId += 1;
     this.#lastMarkMs = mark.positionMs;
     this.#marks.push(mark);
     return true;
+  }
+
+  /** Words that end with what was written; a byte more, since positions are rounded to whole ones. */
+  #wordCount(): number {
+    return this.#heard.heardCount((this.#writtenBytes + 1) / this.#bytesPerMs);
   }
 
   #armTimers(): void {

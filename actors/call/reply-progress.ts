@@ -39,6 +39,7 @@ export function restOfReply(intended: string, heard: string): string {
   return words.slice(from).join(" ");
 }
 
-function wordsOf(text: string): string[] {
+/** As the voice is given them, and marks count them. */
+export function wordsOf(text: string): string[] {
   return text.split(/\s+/).filter(Boolean);
 }

@@ -5,6 +5,7 @@ import { phrasesFor } from "#actors/speech";
 import type { TenantConfig } from "#actors/tenants";
 import { greetingText } from "./prompt.js";
 import type { ResumePoint } from "./resume.js";
+import type { CachedSpeech } from "./voice-cache.js";
 
 /** A shorter silence is taken for a pause of the agent's; a longer one needs a word. */
 export const CUT_OFF_AFTER_MS = 2_000;
@@ -15,7 +16,7 @@ export type ResumePlan =
   /** Then the caller has the floor, or the call ends. */
   | {
       readonly kind: "say";
-      readonly texts: readonly string[];
+      readonly phrases: readonly (string | CachedSpeech)[];
       readonly source: Source;
       readonly endsCall: boolean;
     }
@@ -24,7 +25,7 @@ export type ResumePlan =
       readonly kind: "answer";
       readonly said: string;
       /** Said while the model thinks. */
-      readonly lead: string | null;
+      readonly lead: string | CachedSpeech | null;
       /** For the model. */
       readonly note: string | null;
     }
@@ -37,18 +38,19 @@ export function planResume(point: ResumePoint, gapMs: number, tenant: TenantConf
   const wasLong = gapMs > CUT_OFF_AFTER_MS;
   switch (point.kind) {
     case "greet":
-      return { kind: "say", texts: [greetingText(tenant)], source: "greeting", endsCall: false };
+      return { kind: "say", phrases: [greetingText(tenant)], source: "greeting", endsCall: false };
     case "speak": {
-      const { text, source, endsCall } = point;
-      const texts = wasLong ? [cutOff, text] : [text];
-      return { kind: "say", texts, source, endsCall };
+      const { text, source, endsCall, carried } = point;
+      const rest = text === "" ? [] : [text];
+      const phrases = carried !== null ? [carried, ...rest] : wasLong ? [cutOff, ...rest] : rest;
+      return { kind: "say", phrases, source, endsCall };
     }
     case "answer":
       return {
         kind: "answer",
         said: point.said,
-        lead: wasLong ? cutOff : null,
-        note: point.heard === "" ? null : goOnNote(point.heard),
+        lead: point.carried ?? (wasLong ? cutOff : null),
+        note: heardOf(point) === "" ? null : goOnNote(heardOf(point)),
       };
     case "leave":
       return { kind: "leave", text: point.text, outcome: point.outcome };
@@ -56,8 +58,13 @@ export function planResume(point: ResumePoint, gapMs: number, tenant: TenantConf
       break;
   }
   return wasLong
-    ? { kind: "say", texts: [cutOff, goOn], source: "prompt", endsCall: false }
+    ? { kind: "say", phrases: [cutOff, goOn], source: "prompt", endsCall: false }
     : { kind: "listen" };
+}
+
+/** What will have been heard when the model's words begin. */
+function heardOf({ heard, carried }: Extract<ResumePoint, { kind: "answer" }>): string {
+  return [heard, carried?.text ?? ""].filter(Boolean).join(" ");
 }
 
 function goOnNote(heard: string): string {

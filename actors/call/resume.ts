@@ -13,9 +13,12 @@ import type { CallOutcome } from "#runtime/cluster";
 import type { JournalEvent, JournalFact } from "#actors/journal";
 import { isBackchannel, phrasesFor } from "#actors/speech";
 import type { TenantConfig } from "#actors/tenants";
+import { type AudioFormat, MULAW_8K, type PlayoutRest } from "#runtime/media";
+import { type CarriedSpeech, carriedSpeech } from "./carried-speech.js";
 import type { History, ToolAnswer } from "./history.js";
-import { restOfReply } from "./reply-progress.js";
+import { restOfReply, wordsOf } from "./reply-progress.js";
 import { quickReplyText } from "./tenant-phrases.js";
+import type { CachedSpeech } from "./voice-cache.js";
 
 /**
  * Of a longer journal the oldest are passed over, but for the first: a four-hour call with a turn every five
@@ -31,12 +34,24 @@ export type ResumePoint =
   /** Nobody has been greeted. */
   | { readonly kind: "greet" }
   /** The agent was speaking; `text` was not heard. */
-  | { readonly kind: "speak"; readonly source: Source; readonly text: string; readonly endsCall: boolean }
+  | {
+      readonly kind: "speak";
+      readonly source: Source;
+      readonly text: string;
+      readonly endsCall: boolean;
+      /** Said before `text`: audio that the leg still has. */
+      readonly carried: CachedSpeech | null;
+    }
   /**
    * The caller's turn has no answer, or one whose rest nobody knows. `said` is what no `callerTurn` has told
    * yet; `heard` what he heard of the answer.
    */
-  | { readonly kind: "answer"; readonly said: string; readonly heard: string }
+  | {
+      readonly kind: "answer";
+      readonly said: string;
+      readonly heard: string;
+      readonly carried: CachedSpeech | null;
+    }
   /** Last words were being said; `text` is empty when they were heard. */
   | { readonly kind: "leave"; readonly text: string; readonly outcome: CallOutcome }
   /** It is the caller's turn to speak. */
@@ -71,7 +86,17 @@ export interface Replayed {
   /** Keys that were pressed and belong to no turn yet. */
   readonly digits: string;
   /** Whose `agentTurn` the new owner must write; it is in the history already. */
-  readonly open: OpenReply | null;
+  readonly open: (OpenReply & { readonly cut: "legEnded" | "bargeIn" }) | null;
+  /** Words of `carried` that the carrier has already; null: it plays nothing that is gone on with. */
+  readonly queuedWords: number | null;
+  /** The carrier is in the midst of something that nobody knows: it must be told to forget it. */
+  readonly mustClear: boolean;
+}
+
+/** What the leg tells, when it is still the one of the owner before. */
+export interface StillPlaying {
+  readonly playing: PlayoutRest;
+  readonly format: AudioFormat;
 }
 
 /** Fills `history`, which must be empty. */
@@ -79,13 +104,14 @@ export function replayJournal(
   events: readonly JournalEvent[],
   history: History,
   tenant: TenantConfig,
+  leg: StillPlaying | null = null,
 ): Replayed {
   const replay = new Replay(history, tenant);
   const first = events[0];
   const recent = events.slice(-REPLAY_EVENTS_MAX);
   if (first !== undefined && first !== recent[0]) replay.apply(first);
   for (const event of recent) replay.apply(event);
-  return replay.finish();
+  return replay.finish(leg);
 }
 
 interface Said {
@@ -98,6 +124,8 @@ interface Said {
 /** What is left of a reply that was broken off. */
 interface Owed extends OpenReply {
   readonly whole: boolean;
+  /** What of it the leg still has: it is gone on with word by word, not clause by clause. */
+  readonly carried: CarriedSpeech | null;
 }
 
 class Replay {
@@ -148,7 +176,7 @@ class Replay {
       case "agentTurn": {
         const whole = event.cut === null || event.source !== "model" || this.#isWhole(event);
         this.#open = null;
-        return this.#onAgentTurn({ ...event, ...event.pii, whole }, event.cut);
+        return this.#onAgentTurn({ ...event, ...event.pii, whole, carried: null }, event.cut);
       }
       case "toolCalled":
         return this.#onTool(event);
@@ -178,12 +206,20 @@ class Replay {
     }
   }
 
-  finish(): Replayed {
-    const open = this.#open;
-    // Its owner died with it: what is certain of it was heard, and then the line was cut.
-    if (open !== null) this.#onAgentTurn(open, "legEnded");
+  finish(leg: StillPlaying | null): Replayed {
+    let open = this.#open;
+    const carried = carriedSpeech(leg?.playing ?? null, open, leg?.format ?? MULAW_8K);
+    const cut = carried.kind === "cut" ? "bargeIn" : "legEnded";
+    const goesOn = carried.kind === "goesOn" ? carried : null;
+    if (open !== null) {
+      if (goesOn !== null) open = { ...open, heard: heardBy(open, goesOn), carried: goesOn };
+      // Its owner died with it: what is certain of it was heard, and then the line was cut.
+      this.#onAgentTurn(open, cut);
+    }
     this.#closeRound();
     return {
+      queuedWords: goesOn?.queuedCount ?? null,
+      mustClear: carried.kind === "unknown" && carried.isOut,
       point: this.#point(),
       nextSequence: this.#nextSequence,
       turn: this.#turn,
@@ -191,7 +227,7 @@ class Replay {
       agentText: this.#agentText,
       silencePrompts: this.#silenceCount,
       digits: this.#digits,
-      open,
+      open: open === null ? null : { ...open, cut },
     };
   }
 
@@ -202,19 +238,25 @@ class Replay {
     if (this.#unanswered !== null && !this.#isOverheard(this.#unanswered.said)) {
       if (endsCall) return { kind: "leave", text: this.#goodbye, outcome: { kind: "agentHungUp" } };
       const { said, isRecorded } = this.#unanswered;
-      return { kind: "answer", said: isRecorded ? "" : said, heard: "" }; // R3
+      return { kind: "answer", said: isRecorded ? "" : said, heard: "", carried: null }; // R3
     }
     if (owed !== null) {
-      if (!owed.whole && !endsCall) return { kind: "answer", said: "", heard: owed.heard };
+      const { source, heard } = owed;
+      const carried = owed.carried?.speech.text ? owed.carried.speech : null;
+      if (!owed.whole && !endsCall) return { kind: "answer", said: "", heard, carried };
       const text = this.#restOf(owed);
-      if (text !== "") return { kind: "speak", source: owed.source, text, endsCall };
+      if (text !== "" || carried !== null) return { kind: "speak", source, text, endsCall, carried };
       if (endsCall) return { kind: "leave", text: "", outcome: { kind: "agentHungUp" } };
     }
     return this.#hasGreeted || this.#turn > 0 ? { kind: "listen" } : { kind: "greet" };
   }
 
   /** Without the word about an earlier gap: a new one comes before it, or none is needed. */
-  #restOf({ intended, heard }: OpenReply): string {
+  #restOf({ intended, heard, carried }: Owed): string {
+    if (carried !== null)
+      return wordsOf(intended)
+        .slice(carried.heardCount + carriedCount(carried))
+        .join(" ");
     const { cutOff } = phrasesFor(this.#tenant.language);
     if (!intended.startsWith(cutOff)) return restOfReply(intended, heard);
     const heardOfRest = heard.split(" ").slice(cutOff.split(" ").length).join(" ");
@@ -244,7 +286,7 @@ class Replay {
   }
 
   #onProgress({ turn, source, whole, pii }: Fact<"agentProgress">): void {
-    const begun = { turn, source, whole, ...pii };
+    const begun = { turn, source, whole, carried: null, ...pii };
     const open = this.#open;
     // Another reply has begun, and the end of this one was never written.
     if (open !== null && (open.turn !== turn || open.source !== source)) this.#onAgentTurn(open, "legEnded");
@@ -329,4 +371,13 @@ class Replay {
     if (this.#round !== null) this.#history.addToolRound(this.#round.answers);
     this.#round = null;
   }
+}
+
+/** At least what the journal told; a mark that came back may tell more. */
+function heardBy(open: OpenReply, { heardCount }: CarriedSpeech): string {
+  return wordsOf(open.intended).slice(0, heardCount).join(" ");
+}
+
+function carriedCount({ speech }: CarriedSpeech): number {
+  return wordsOf(speech.text).length;
 }

@@ -11,10 +11,10 @@ import type { History } from "./history.js";
 import type { JournalFact } from "#actors/journal";
 import type { JournalWriter } from "./journal-writer.js";
 import type { Ledger } from "./ledger.js";
-import type { Playout } from "./playout.js";
+import type { Playout, PlayoutEvents } from "./playout.js";
 import { ReplyProgress } from "./reply-progress.js";
 import { Segment, type SwitchNote } from "./segment.js";
-import type { VoiceCache } from "./voice-cache.js";
+import type { CachedSpeech, VoiceCache } from "./voice-cache.js";
 
 type AgentTurn = Extract<JournalFact, { kind: "agentTurn" }>;
 
@@ -22,6 +22,8 @@ export interface ReplyPlan {
   readonly source: AgentTurn["source"];
   readonly turn: number;
   readonly ledger: Ledger;
+  /** See Playout.begin(). @default null */
+  readonly queuedWords?: number | null;
   /** The first byte left for the carrier. */
   onStarted?(atMs: number): void;
   /** All of it was heard. Not called for a reply that was cut. */
@@ -66,8 +68,9 @@ export class Speaker {
     return this.#active !== null;
   }
 
-  /** Phrases, one after the other: cached audio, or the voice live where there is none. */
-  say(texts: readonly string[], plan: ReplyPlan): void {
+  /** Phrases, one after the other: audio there is or that is cached, or the voice live where there is none. */
+  say(phrases: readonly (string | CachedSpeech)[], plan: ReplyPlan): void {
+    const texts = phrases.map((phrase) => (typeof phrase === "string" ? phrase : phrase.text));
     const { playout } = this.#deps;
     const pump = (): void => {
       for (let head = waiting[0]; head !== undefined; head = waiting[0]) {
@@ -77,7 +80,9 @@ export class Speaker {
       }
       playout.end();
     };
-    const segments = texts.map((text) => this.#segmentOf(text, plan, pump));
+    const segments = phrases.map((phrase) =>
+      typeof phrase === "string" ? this.#segmentOf(phrase, plan, pump) : Segment.cached(phrase),
+    );
     const waiting = segments.slice();
     this.#begin({
       plan,
@@ -116,6 +121,20 @@ export class Speaker {
     });
   }
 
+  /** What there is to tell of the reply, for another owner; nothing of it is recorded or cut. */
+  handOver(): void {
+    const active = this.#active;
+    if (active === null) return;
+    this.#tellProgress(active);
+    this.#active = null;
+    active.cancel();
+  }
+
+  /** Whether all of what is being said is known. */
+  get isWhole(): boolean {
+    return this.#active?.isWhole() ?? true;
+  }
+
   #segmentOf(text: string, plan: ReplyPlan, onProgress: () => void): Segment {
     const { cache, tts, ttsRequest, guard } = this.#deps;
     const cached = cache.get({ ...ttsRequest, provider: tts.name }, text);
@@ -134,7 +153,7 @@ export class Speaker {
     const reply: ActiveReply = { ...begun, progress: new ReplyProgress(), hasStarted: false };
     const { playout } = this.#deps;
     this.#active = reply;
-    playout.begin({
+    const events: PlayoutEvents = {
       onStarted: (atMs) => {
         reply.plan.ledger.firstByteSentAtMs = atMs;
         reply.hasStarted = true;
@@ -152,7 +171,8 @@ export class Speaker {
         this.#record(reply, reply.intended().trim(), null);
         reply.plan.onFinished();
       },
-    });
+    };
+    playout.begin(events, reply.plan.turn, reply.plan.queuedWords ?? null);
     return reply;
   }
 

@@ -42,6 +42,7 @@ import type { Listener } from "./listener.js";
 import { whoseWords } from "./overlap.js";
 import type { Playout } from "./playout.js";
 import type { ReplyPlan, Speaker } from "./speaker.js";
+import type { CachedSpeech } from "./voice-cache.js";
 import { Wordless } from "./wordless.js";
 
 /** T2. Two additions are a caller collecting his thoughts; the third would be a loop. */
@@ -67,7 +68,7 @@ export type TurnState =
 /** What a reply in a resumed call needs besides the history. */
 export interface ReplyAid {
   /** Said before the model's words. */
-  readonly lead: string | null;
+  readonly lead: string | CachedSpeech | null;
   /** For the model alone. */
   readonly note: string | null;
 }
@@ -112,6 +113,8 @@ export class Turns {
   /** What kept the reply being played from its end: told once it was heard. */
   #shortfall: Shortfall | null = null;
   #agentText = "";
+  /** Of the next reply: what of it the carrier is playing already. */
+  #queuedWords: number | null = null;
   #onFirstAudio: ((atMs: number) => void) | null = null;
   /** Position in the caller's audio when we fell silent. */
   #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
@@ -144,17 +147,24 @@ export class Turns {
   }
 
   /** Another owner's conversation: its last turn, and what the caller may be answering. Before anything is said. */
-  takeUp(turn: number, agentText: string, onFirstAudio: (atMs: number) => void): void {
+  takeUp(
+    turn: number,
+    agentText: string,
+    queuedWords: number | null,
+    onFirstAudio: (atMs: number) => void,
+  ): void {
     this.#turn = turn;
     this.#agentText = agentText;
+    this.#queuedWords = queuedWords;
     this.#onFirstAudio = onFirstAudio;
   }
 
   /** What another owner left to be said: then the caller has the floor, or the call ends. */
-  sayRest(texts: readonly string[], source: ReplyPlan["source"], endsCall: boolean): void {
+  sayRest(phrases: readonly (string | CachedSpeech)[], source: ReplyPlan["source"], endsCall: boolean): void {
+    const texts = phrases.map((phrase) => (typeof phrase === "string" ? phrase : phrase.text));
     if (source !== "prompt") this.#agentText = texts.join(" ");
     const after = endsCall ? this.#deps.onAgentEnds : () => this.#listen("played out");
-    this.#speak((plan) => this.#deps.speaker.say(texts, plan), source, new Ledger(), after);
+    this.#speak((plan) => this.#deps.speaker.say(phrases, plan), source, new Ledger(), after);
   }
 
   /** What another owner left to be answered; `said` is what of it is not in the history yet. */
@@ -240,6 +250,20 @@ export class Turns {
     this.#recordCallerTurn(said.filter(Boolean).join(" "));
     this.#deps.speaker.cut(cut);
     this.#move({ kind: "closing" }, cut);
+  }
+
+  /** Another owner goes on: nothing is said, cut or recorded but how far the present reply has come. */
+  handOver(): void {
+    const state = this.#state;
+    this.#move({ kind: "closing" }, "handed over");
+    this.#deps.speaker.handOver();
+    if (state.kind === "preparing") state.generation.discard();
+    this.#eager.discard();
+  }
+
+  /** Nothing is under way that would have to be begun again. */
+  get isQuiet(): boolean {
+    return this.#state.kind === "listening" && this.#deps.listener.isEmpty && this.#carried === "";
   }
 
   // ---- listening
@@ -404,6 +428,7 @@ export class Turns {
   /** T2: what was said goes on; the reply to its first half is not wanted any more. */
   #restart(generation: Generation, said: string): void {
     generation.discard();
+    this.#queuedWords = null;
     this.#restarts += 1;
     this.#deps.counters.replyRestarted();
     this.#carried = this.#isTurnRecorded ? "" : said;
@@ -446,6 +471,7 @@ export class Turns {
       source,
       turn: this.#turn,
       ledger,
+      queuedWords: this.#takeQueued(),
       onStarted: (atMs) => {
         this.#deps.counters.replyStarted(ledger.snapshot());
         this.#onFirstAudio?.(atMs);
@@ -457,6 +483,12 @@ export class Turns {
       },
       onFailed: (error, provider) => this.#deps.onProviderFailed(error, provider),
     });
+  }
+
+  #takeQueued(): number | null {
+    const queued = this.#queuedWords;
+    this.#queuedWords = null;
+    return queued;
   }
 
   #considerBargeIn(state: TurnState & { kind: "speaking" }): void {

@@ -46,7 +46,7 @@ export function describeJournalEvent(event: JournalEvent): string {
     case "legLost":
       return "the media leg was lost";
     case "callResumed":
-      return `${event.nodeId} goes on with the call after ${Math.round(event.gapMs)} ms`;
+      return `${event.nodeId} goes on with the call after ${Math.round(event.gapMs)} ms (${event.reason})`;
     default: {
       // callEnded: with any other kind left the next line would not compile.
       const code = "code" in event.outcome ? ` ${event.outcome.code}` : "";

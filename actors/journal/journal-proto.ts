@@ -15,6 +15,7 @@ import type {
   Duration__Output,
   JournalEvent as EventMessage,
   JournalEvent__Output as EventMessage__Output,
+  ResumeReason as ResumeReasonMessage,
   Timestamp,
   TurnLedger as LedgerMessage,
   TurnLedger__Output as LedgerMessage__Output,
@@ -74,6 +75,13 @@ const REJECTIONS = {
   echo: "BARGE_IN_REJECTION_ECHO",
   tooShort: "BARGE_IN_REJECTION_TOO_SHORT",
 } as const satisfies Record<Fact<"bargeInRejected">["reason"], BargeInRejection>;
+
+const RESUME_REASONS = {
+  legLost: "RESUME_REASON_LEG_LOST",
+  actorCrashed: "RESUME_REASON_ACTOR_CRASHED",
+  shardLost: "RESUME_REASON_SHARD_LOST",
+  moved: "RESUME_REASON_MOVED",
+} as const satisfies Record<Fact<"callResumed">["reason"], ResumeReasonMessage>;
 
 const codecs: Codecs = {
   callStarted: {
@@ -188,8 +196,20 @@ const codecs: Codecs = {
   },
   legLost: { toProto: () => ({}), fromProto: () => ({}) },
   callResumed: {
-    toProto: ({ nodeId, gapMs }) => ({ nodeId, gap: toDuration(gapMs) }),
-    fromProto: ({ nodeId, gap }) => ({ nodeId, gapMs: fromDuration(gap, "call_resumed.gap") }),
+    toProto: ({ nodeId, gapMs, reason }) => ({
+      nodeId,
+      gap: toDuration(gapMs),
+      reason: RESUME_REASONS[reason],
+    }),
+    fromProto: ({ nodeId, gap, reason }) => ({
+      nodeId,
+      gapMs: fromDuration(gap, "call_resumed.gap"),
+      // Written before there were others.
+      reason:
+        reason === "RESUME_REASON_UNSPECIFIED"
+          ? "legLost"
+          : named(RESUME_REASONS, reason, "call_resumed.reason"),
+    }),
   },
   callEnded: {
     toProto: ({ outcome, durationMs }) => ({

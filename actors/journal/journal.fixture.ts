@@ -85,7 +85,12 @@ const makers: { readonly [K in Kind]: (random: Random) => Extract<JournalFact, {
     pii: { transcript: text(random) },
   }),
   legLost: () => ({ kind: "legLost" }),
-  callResumed: (random) => ({ kind: "callResumed", nodeId: "node-2", gapMs: duration(random) }),
+  callResumed: (random) => ({
+    kind: "callResumed",
+    nodeId: "node-2",
+    gapMs: duration(random),
+    reason: pick(random, ["legLost", "actorCrashed", "shardLost", "moved"] as const),
+  }),
   callEnded: (random) => ({
     kind: "callEnded",
     outcome: pick(random, OUTCOMES),

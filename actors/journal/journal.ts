@@ -8,7 +8,7 @@
  *    its last event is `legLost` until `callResumed` or `callEnded` follows.
  * J3 `agentTurn.pii.heard` holds the words whose audio reached the carrier's playout, and no others.
  */
-import type { CallOutcome } from "#runtime/cluster";
+import type { CallOutcome, ResumeReason } from "#runtime/cluster";
 
 /** Where each part of a turn's delay went. All instants are Clock.nowMs(); null when it did not happen. */
 export interface TurnLedger {
@@ -112,7 +112,12 @@ export type JournalFact =
   /** The media leg was lost without a hang-up; the carrier will ask what comes next. */
   | { readonly kind: "legLost" }
   /** Another owner goes on; `epoch` of the event is its lease's. */
-  | { readonly kind: "callResumed"; readonly nodeId: string; readonly gapMs: number }
+  | {
+      readonly kind: "callResumed";
+      readonly nodeId: string;
+      readonly gapMs: number;
+      readonly reason: ResumeReason;
+    }
   | { readonly kind: "callEnded"; readonly outcome: CallOutcome; readonly durationMs: number };
 
 export type JournalEvent = JournalFact & {

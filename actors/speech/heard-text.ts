@@ -92,10 +92,14 @@ export class HeardText {
 
   /** The words heard when playout stands at `positionMs`. H1 */
   heardWords(positionMs: number): string {
-    const ends = this.#ends();
-    const firstUnheard = ends.findIndex((endMs) => endMs > positionMs);
-    const heard = firstUnheard === -1 ? this.#words : this.#words.slice(0, firstUnheard);
+    const heard = this.#words.slice(0, this.heardCount(positionMs));
     return heard.map((word) => word.text).join(" ");
+  }
+
+  /** How many words that is. */
+  heardCount(positionMs: number): number {
+    const firstUnheard = this.#ends().findIndex((endMs) => endMs > positionMs);
+    return firstUnheard === -1 ? this.#words.length : firstUnheard;
   }
 
   /**

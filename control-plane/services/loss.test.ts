@@ -52,7 +52,8 @@ for (const kind of ["memory", "redis"] as const) {
       const resumed = await b.confirm(callId, moved.epoch);
       resumed.nextSequence = 1;
       t.equal(
-        (await b.append(resumed, { kind: "callResumed", nodeId: "node-b", gapMs: 2_500 })).errorCode,
+        (await b.append(resumed, { kind: "callResumed", nodeId: "node-b", gapMs: 2_500, reason: "legLost" }))
+          .errorCode,
         "",
       );
 

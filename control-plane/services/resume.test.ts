@@ -37,7 +37,11 @@ void t.test("a resumed call moves, its old owner is told and can write nothing m
   t.same([events.length, more], [2, false]);
   const resumed = await b.confirm(call.callId, moved.epoch);
   resumed.nextSequence = events.length;
-  t.equal((await b.append(resumed, { kind: "callResumed", nodeId: "node-b", gapMs: 800 })).errorCode, "");
+  t.equal(
+    (await b.append(resumed, { kind: "callResumed", nodeId: "node-b", gapMs: 800, reason: "legLost" }))
+      .errorCode,
+    "",
+  );
   t.equal((await a.append(call, said(2))).errorCode, "CALL_LEASE_LOST");
   t.equal((await b.append(resumed, HUNG_UP)).errorCode, "");
   t.match((await operator.call("CallService", "GetCall", { callId: call.callId })).call, {

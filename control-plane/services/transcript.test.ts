@@ -31,7 +31,7 @@ const progress = (turn: number, heard: string): JournalFact => ({
   whole: false,
   pii: { intended: `${heard} and more`, heard },
 });
-const resumed: JournalFact = { kind: "callResumed", nodeId: "b", gapMs: 900 };
+const resumed: JournalFact = { kind: "callResumed", nodeId: "b", gapMs: 900, reason: "legLost" };
 
 function turnsOf(...facts: JournalFact[]): string[] {
   const transcript = new Transcript();

@@ -64,7 +64,7 @@ void t.test("a call's journal: in order, once, under one lease after the other",
     kind: "stored",
     call: { state: "suspended" },
   });
-  const resumed: JournalFact = { kind: "callResumed", nodeId: "node-2", gapMs: 900 };
+  const resumed: JournalFact = { kind: "callResumed", nodeId: "node-2", gapMs: 900, reason: "legLost" };
   t.match(await append(6, "node-2", journal("c1", [resumed], 6, 3)), {
     kind: "stored",
     call: { state: "live", nodeId: "node-2", resumes: 1 },
