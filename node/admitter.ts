@@ -52,6 +52,8 @@ export interface AdmitterDeps {
   readonly pool: () => Pick<ShardPool, "reserve">;
   /** Whether the node's pressure lets new calls in, where nobody else has looked at it. */
   readonly mayTakeCalls: () => boolean;
+  /** Its calls crash what carries them: see Quarantine. */
+  readonly isQuarantined: (tenantId: string) => boolean;
   /** The tenant's overflow message as audio; null until there is some. */
   readonly overflowAudioUrl: (tenantId: string, text: string) => string | null;
   /** A suspended call that nobody can go on with: it has ended. */
@@ -84,6 +86,7 @@ export class Admitter {
     const overflow = this.#overflow(tenant);
     if (this.#draining && !placement.canPlaceElsewhere) return this.#refuse("draining", overflow, call);
     if (tenants.isSuspended?.(tenant.id) === true) return this.#refuse("suspended", overflow, call);
+    if (this.#deps.isQuarantined(tenant.id)) return this.#refuse("quarantined", overflow, call);
     const again = calls.byCarrierId(call.carrierCallId);
     // The carrier repeats a webhook whose answer it did not get: the same call, not another one.
     if (again?.state === "reserved") return admission(again);
@@ -264,6 +267,7 @@ export class Admitter {
       carrierCallId: call.carrierCallId,
       tenantId,
       lease,
+      tenure: 0,
       webhookAtMs: call.receivedAtMs,
       startedAtUnixMs: resumed?.journal[0]?.atUnixMs ?? clock.unixMs(),
       pii: call.pii,

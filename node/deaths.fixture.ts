@@ -1,8 +1,14 @@
-/** How a shard of dying-shard.fixture.ts can be taken down, each by calls from its own number. */
+/** What a call of dying-shard.fixture.ts does to what carries it when the caller presses a key. */
 export const DEATHS = {
-  exits: "+15550100901",
-  throws: "+15550100902",
-  hangs: "+15550100903",
+  exits: "1",
+  throws: "2",
+  hangs: "3",
+  /** The thread's heap: see DYING_HEAP_MIB. */
+  exhausts: "4",
+  /** The call's actor alone. */
+  crashes: "5",
 } as const;
+
+export type Death = keyof typeof DEATHS;
 
 export const DYING_SHARD_ENTRY = new URL("./dying-shard.fixture.js", import.meta.url);

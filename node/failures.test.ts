@@ -1,47 +1,8 @@
 import t from "tap";
-import { DEATHS, DYING_SHARD_ENTRY } from "./deaths.fixture.js";
 import { factsOf, startTestNode } from "./node.fixture.js";
 
 // Each test has a node of its own; they run side by side.
 t.jobs = 2;
-
-for (const [death, from] of Object.entries(DEATHS)) {
-  void t.test(
-    `a shard that ${death}: its callers hear an apology, the others notice nothing`,
-    { buffered: true },
-    async (t) => {
-      const server = await startTestNode(t, {
-        shardEntry: DYING_SHARD_ENTRY,
-        environment: { LUMENTRA_SHARDS: "2" },
-      });
-      // Placed on the less loaded shard each: the two are on different ones.
-      const doomed = await server.call({ from });
-      const other = await server.call({ from: "+15550100001" });
-      const result = await doomed.ended;
-      t.equal(result.outcome.kind, "agentHungUp", "the node closed the leg, not the line");
-      t.match(doomed.heardText(), /something went wrong on our side/);
-      const journal = await server.journal(doomed);
-      t.match(journal.at(-1), { kind: "callEnded", outcome: { kind: "shardLost" } });
-      t.same(
-        journal.map((event) => event.sequence),
-        journal.map((_, index) => index),
-      );
-
-      await other.waitForReply(0);
-      const said = await other.say("Is there parking?");
-      await other.waitForReply(said.endedAtMs);
-      t.match(other.heardText(said.endedAtMs), /free parking/);
-      other.hangUp();
-      t.match((await server.journal(other)).at(-1), { outcome: { kind: "callerHungUp" } });
-
-      // The shard was replaced: a new call is answered by it.
-      const next = await server.call({ from: "+15550100002" });
-      await next.waitForReply(0);
-      next.hangUp();
-      t.match((await server.admin("/metrics")).text, /lumentra_shard_restarts_total\{reason="\w+"\} 1/);
-    },
-  );
-}
 
 void t.test(
   "an outage of each provider ends in a spoken apology and a recorded outcome",

@@ -69,6 +69,12 @@ export class JournalStore {
     return this.#live.get(callId) ?? this.#ended.get(callId) ?? null;
   }
 
+  /** All of a live call's journal, or null: some of it was not kept, or did not come. */
+  whole(callId: string): readonly JournalEvent[] | null {
+    const events = this.#live.get(callId) ?? [];
+    return events.length === this.nextSequence(callId) ? events : null;
+  }
+
   /** Whether its end is written. */
   isComplete(callId: string): boolean {
     return this.get(callId)?.at(-1)?.kind === "callEnded";

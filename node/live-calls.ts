@@ -3,7 +3,8 @@
  *
  *   admit        media socket opens        actor says closed / leg ends, in either order
  *   reserved ──────────> open ──────────────> leaving ──────────────> gone
- *       │                  └── leg lost ──> suspended (SuspendedCalls), its slot given back
+ *       │                  │ └── leg lost ──> suspended (SuspendedCalls), its slot given back
+ *       │                  └── actor or shard lost ──> recovering ──> open (Recovery), with another slot
  *       └── token ran out ─────────────────────────────────────────────^
  */
 import type { SlotLease } from "#runtime/cluster";
@@ -17,7 +18,9 @@ export interface LiveCall {
   readonly carrier: string;
   readonly carrierCallId: string;
   readonly tenantId: string;
-  readonly lease: SlotLease;
+  lease: SlotLease;
+  /** Counts the actors it had on this node before; see CallStart.tenure. */
+  tenure: number;
   readonly webhookAtMs: number;
   readonly startedAtUnixMs: number;
   readonly pii: { readonly from: string; readonly to: string };
@@ -25,7 +28,7 @@ export interface LiveCall {
   readonly resumed: null | { readonly gapMs: number; readonly journal: readonly JournalEvent[] };
   /** What the leg carries; null until its media socket has opened. */
   format: AudioFormat | null;
-  state: "reserved" | "open" | "leaving";
+  state: "reserved" | "open" | "recovering" | "leaving";
 }
 
 export class LiveCalls {
@@ -53,6 +56,13 @@ export class LiveCalls {
 
   byLease(lease: SlotLease): LiveCall | undefined {
     return this.#byLease.get(lease);
+  }
+
+  /** Its slot is another one from here on. */
+  move(call: LiveCall, lease: SlotLease): void {
+    this.#byLease.delete(call.lease);
+    call.lease = lease;
+    this.#byLease.set(lease, call);
   }
 
   /** Idempotent. */

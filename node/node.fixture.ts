@@ -60,6 +60,8 @@ export async function startTestNode(t: Test, options: TestNodeOptions = {}): Pro
       LUMENTRA_EDGE_HOST: "127.0.0.1",
       LUMENTRA_ADMIN_PORT: "0",
       LUMENTRA_SHARDS: "1",
+      // One more thread per node costs a second of a core: for those that lose a shard.
+      LUMENTRA_SPARE_SHARD: "false",
       LUMENTRA_TENANTS_FILE: tenantsFile,
       LUMENTRA_DATA_DIR: directory,
       LUMENTRA_LOG_LEVEL: "silent",

@@ -90,6 +90,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     {
       shardCount: settings.LUMENTRA_SHARDS,
       slotsPerShard: settings.LUMENTRA_CALLS_PER_SHARD,
+      spare: settings.LUMENTRA_SPARE_SHARD,
       entry: shardEntry,
       workerData: shardData,
       readyTimeoutMs: SHARD_READY_TIMEOUT_MS,

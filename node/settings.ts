@@ -8,6 +8,7 @@ import { MAX_SLOT_COUNT } from "#runtime/media";
 import {
   type Environment,
   type ResolveOptions,
+  flag,
   meta,
   resolveSettings as resolve,
   sharedSettings,
@@ -89,6 +90,9 @@ export const settingsSchema = z.object({
   LUMENTRA_SHARDS: meta(whole(1, 256).default(defaultShards), {
     help: "Worker threads that own calls.",
     shownDefault: "cores − 1, at least 1",
+  }),
+  LUMENTRA_SPARE_SHARD: meta(flag().default(true), {
+    help: "One more worker thread, warm and without calls, takes over when another dies; some 60 MiB.",
   }),
   LUMENTRA_CALLS_PER_SHARD: meta(whole(1, MAX_SLOT_COUNT).default(500), {
     help: "Slots of a shard's arena, 1 to 4,096; memory for their rings is set aside at start.",

@@ -38,7 +38,11 @@ function rig(t: Test) {
     clock,
     log: silentLogger,
     metrics,
-    tenants: { byNumber: () => tenant, byId: () => tenant } as unknown as TenantDirectory,
+    tenants: {
+      byNumber: () => tenant,
+      byId: () => tenant,
+      onChange: () => () => {},
+    } as unknown as TenantDirectory,
     journals,
     apologies,
     accounts: {},
@@ -57,11 +61,15 @@ function rig(t: Test) {
         slot: leases.length,
         side: {},
         ringShard: () => {},
+        state: "lost",
       } as unknown as SlotLease;
       leases.push(lease);
       return lease;
     },
     open: () => true,
+    // A shard that died takes all slots with it, and no other is to come.
+    reserveAgain: () => null,
+    hasProspect: false,
     release: () => {},
   } as unknown as ShardPool;
   const edge = {
@@ -89,7 +97,7 @@ function rig(t: Test) {
   /** The shard writes it. */
   const writes = (callId: string, fields: object) => {
     const event = { callId, atMs: clock.nowMs(), atUnixMs: clock.unixMs(), ...fields };
-    switchboard.onEvent(0, { kind: "journal", event });
+    switchboard.onEvent(0, { kind: "journal", tenure: 0, event });
   };
   return { switchboard, journals, apologies, apologised, open, writes };
 }
@@ -147,7 +155,8 @@ void t.test("the apology comes in the format of the leg", async (t) => {
   apologies.set("test", audio);
   const narrow = open();
   const wide = open(L16);
-  switchboard.onShardLost(0, [narrow.lease, wide.lease], "hung");
+  switchboard.onShardLost(0, [narrow.lease, wide.lease], "hung", { culprit: null, silentMs: 300 });
+  await new Promise(setImmediate);
   t.equal(apologised[0], audio);
   const wideMs = apologised[1]!.length / 32;
   t.ok(wideMs >= 100 && wideMs <= 103, `${wideMs} ms of 16-bit audio at 16 kHz`);

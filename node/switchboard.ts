@@ -5,12 +5,13 @@
  * Invariants
  * S1 a slot goes back when the edge has let go of the leg and the shard has closed the call (or is lost).
  * S2 a live call counts against its tenant from its webhook on, until it has ended or nobody resumed it in time.
- * S3 whoever loses a shard hears an apology: the socket stays open for it.
- * S4 what an owner writes after its lease was lost goes nowhere: not into the journal here, not to the control plane.
+ * S3 whoever loses actor or shard goes on with another (Recovery), or hears an apology: the socket stays open for it.
+ * S4 what an owner writes after its lease was lost goes nowhere: not into the journal here, not to the control plane. Nor
+ *    does what a call's earlier actors on this node write.
  */
 import { LRUCache } from "lru-cache";
 import type { Clock } from "#runtime/actor";
-import type { CallOutcome, ShardPool, ShardPoolDelegate, SlotLease } from "#runtime/cluster";
+import type { CallOutcome, LastOfShard, ShardPool, ShardPoolDelegate, SlotLease } from "#runtime/cluster";
 import type {
   Admission,
   AfterMedia,
@@ -33,6 +34,8 @@ import { type LiveCall, LiveCalls } from "./live-calls.js";
 import { mulawTo } from "./mulaw-to.js";
 import type { Pressure } from "./pressure/index.js";
 import { ProviderBoard } from "./provider-board.js";
+import { Quarantine } from "./quarantine.js";
+import { Recovery } from "./recovery.js";
 import { SuspendedCalls } from "./suspended-calls.js";
 
 /** A shard that cannot answer a scrape in this time is busy; its last figures stand in for it. */
@@ -74,6 +77,10 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   readonly #legEnds = new LRUCache<string, LegEnd>({ max: LEG_ENDS_KEPT_MAX });
   /** S4: by call, the epoch from which on writing is allowed again. */
   readonly #fences = new LRUCache<string, number>({ max: GONE_KEPT_MAX });
+  /** S4: by call that had several actors here, the tenure of the last. */
+  readonly #tenures = new LRUCache<string, number>({ max: GONE_KEPT_MAX });
+  readonly #quarantine: Quarantine;
+  readonly #recovery: Recovery;
   #pool!: ShardPool;
   #edge!: Edge;
   #pressure!: Pressure;
@@ -85,8 +92,24 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#deps = deps;
     this.#providers = new ProviderBoard(deps.clock, deps.log);
     this.#suspended = new SuspendedCalls(deps.clock, deps.resumeGraceMs, ({ call }) => this.#lost(call));
+    this.#quarantine = new Quarantine({
+      ...deps,
+      tenantOf: (tenantId) => deps.tenants.byId(tenantId),
+      onCount: (count) => deps.metrics.tenantsQuarantined.set(count),
+    });
+    deps.tenants.onChange(() => this.#quarantine.reconsider());
+    this.#recovery = new Recovery({
+      ...deps,
+      calls: this.#calls,
+      quarantine: this.#quarantine,
+      pool: () => this.#pool,
+      edge: () => this.#edge,
+      onTakenOver: ({ callId, tenure }) => this.#tenures.set(callId, tenure),
+      onGivenUp: (call, outcome) => this.#giveUp(call, outcome),
+    });
     this.#admitter = new Admitter({
       ...deps,
+      isQuarantined: (tenantId) => this.#quarantine.isQuarantined(tenantId),
       calls: this.#calls,
       suspended: this.#suspended,
       pool: () => this.#pool,
@@ -123,6 +146,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   /** No timer is left. */
   close(): void {
     this.#suspended.close();
+    this.#recovery.close();
   }
 
   // ---- what the control plane asks
@@ -194,7 +218,8 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     if (call === undefined) return this.#edge.hangUp(callId);
     call.state = "open";
     call.format = format;
-    const { carrier, carrierCallId, tenantId, epoch, webhookAtMs, resumed, pii } = call;
+    const { carrier, carrierCallId, tenantId, epoch, tenure, webhookAtMs, pii } = call;
+    const resumed = call.resumed && { ...call.resumed, playing: null, reason: "legLost" as const };
     this.#deps.placement.confirm(callId, epoch);
     const opened = this.#pool.open(call.lease, {
       callId,
@@ -202,6 +227,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       carrier,
       tenantId,
       epoch,
+      tenure,
       nodeId: this.#deps.nodeId,
       resumed,
       format,
@@ -209,7 +235,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       openedAtMs,
       pii,
     });
-    if (!opened) this.#loseShard(call); // it died between the webhook and the media socket
+    if (!opened) this.#recovery.shardLost([call], 0, null); // it died between the webhook and the media socket
   }
 
   mediaExpired(callId: string): void {
@@ -227,14 +253,18 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#legEnds.set(callId, end);
     const call = this.#calls.get(callId);
     if (call === undefined) return;
+    const hadNobody = this.#recovery.forget(call);
     this.#closing.set(call.lease, call);
     this.#forget(call);
-    if (end === LegEnd.socketLost && call.state === "open") {
+    if (end === LegEnd.socketLost && (call.state === "open" || hadNobody)) {
       const { clock, log } = this.#deps;
       const silentMs = clock.nowMs() - lastHeardAtMs;
       log.info({ callId, silentMs }, "leg lost: the call waits to be resumed");
-      return this.#suspended.add(call, clock.unixMs() - silentMs);
+      this.#suspended.add(call, clock.unixMs() - silentMs);
+      if (hadNobody) this.#suspended.closed(callId);
+      return;
     }
+    if (hadNobody) this.#complete(call, OUTCOME_OF_LEG_END[end]);
     this.#deps.journals.release(callId);
     this.#release(call);
   }
@@ -259,8 +289,13 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const pressure = this.#pressure.current();
     // A provider that is down does not make the node unready: others stand behind it, and none is better elsewhere.
     const providers = this.#providers.states();
+    const quarantined = this.#quarantine.list();
     const shards = this.#pool.stats();
-    return { ready, detail: { reason, liveCalls, suspendedCalls, pressure, providers, shards } };
+    return { ready, detail: { reason, liveCalls, suspendedCalls, pressure, providers, quarantined, shards } };
+  }
+
+  drainShard(shardId: number): { readonly callCount: number } | null {
+    return this.#recovery.drainShard(shardId);
   }
 
   liveCalls(): readonly unknown[] {
@@ -302,7 +337,8 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       case "provider":
         return this.#providers.note(this.#pool, shardId, told.notice);
       case "journal":
-        return this.#write(told.event);
+        if (told.tenure >= (this.#tenures.get(told.event.callId) ?? 0)) return this.#write(told.event);
+        return this.#deps.metrics.journalEvents.inc({ result: "fenced" }); // S4
       case "apology":
         return this.#deps.apologies.set(told.tenantId, told.audio);
       case "overflow":
@@ -317,34 +353,46 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   onCallClosed(lease: SlotLease, outcome: CallOutcome): void {
     const call = this.#calls.byLease(lease);
+    if (call?.state === "open") {
+      if (outcome.kind === "handedOver") return this.#recovery.handedOver(call);
+      if (outcome.kind === "actorCrashed") return this.#recovery.crashed(call, outcome.code);
+    }
     const ended = call ?? this.#closing.get(lease);
     if (ended !== undefined) this.#closed(ended, outcome);
     if (call === undefined || call.state === "leaving") return;
     call.state = "leaving";
-    if (outcome.kind === "actorCrashed") this.#apologise(call);
-    else this.#edge.hangUp(call.callId);
+    this.#edge.hangUp(call.callId);
   }
 
-  onShardLost(shardId: number, leases: readonly SlotLease[], reason: string): void {
+  onShardLost(
+    shardId: number,
+    leases: readonly SlotLease[],
+    reason: string,
+    { culprit, silentMs }: LastOfShard,
+  ): void {
     const { metrics, log } = this.#deps;
     log.error({ shardId, reason, calls: leases.length }, "shard lost");
     if (reason !== "closed") metrics.shardRestarts.inc({ reason });
     this.#merge.retire(`shard-${shardId}`); // its totals stay; its successor counts from zero
-    for (const lease of leases) {
-      const call = this.#calls.byLease(lease);
-      // A reserved one has nobody listening yet: it is told when its media socket opens.
-      if (call?.state === "open") this.#loseShard(call);
-    }
+    // A reserved one has nobody listening yet: it gets another slot when its media socket opens.
+    const open = leases.map((lease) => this.#calls.byLease(lease)).filter((call) => call?.state === "open");
+    const lost = open.filter((call) => call !== undefined);
+    const culprits = culprit === null ? undefined : this.#calls.byLease(culprit);
+    this.#recovery.shardLost(lost, silentMs, lost.find((call) => call === culprits) ?? null);
   }
 
   onShardReady(shardId: number): void {
     this.#deps.log.info({ shardId }, "shard ready");
     this.#providers.welcome(this.#pool, shardId);
+    this.#recovery.onShardReady();
   }
 
   /** The shard has written its last of this leg. */
-  #closed(call: LiveCall, outcome: CallOutcome): void {
+  #closed(call: LiveCall, told: CallOutcome): void {
     const { callId } = call;
+    // It let go for another actor just as the leg ended: as that says.
+    const end = this.#legEnds.get(callId);
+    const outcome = told.kind === "handedOver" && end !== undefined ? OUTCOME_OF_LEG_END[end] : told;
     const isSuspended = this.#suspended.get(callId)?.call === call;
     const isSucceeded = (this.#calls.get(callId) ?? call) !== call;
     if (outcome.kind === "leaseLost" || isSucceeded) return;
@@ -364,17 +412,22 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   /** A call without a leg ends. */
   #finish(call: LiveCall, outcome: CallOutcome): void {
-    this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
-    this.#completeJournal(call, outcome);
+    this.#complete(call, outcome);
     this.#release(call);
   }
 
-  #loseShard(call: LiveCall): void {
-    const outcome = { kind: "shardLost" } as const;
+  /** S3 */
+  #giveUp(call: LiveCall, outcome: CallOutcome): void {
     call.state = "leaving";
+    this.#complete(call, outcome);
+    this.#apologise(call);
+  }
+
+  /** No actor is there to write its end. */
+  #complete(call: LiveCall, outcome: CallOutcome): void {
+    if (this.#deps.journals.isComplete(call.callId)) return;
     this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
     this.#completeJournal(call, outcome);
-    this.#apologise(call);
   }
 
   /** S4 */
@@ -431,11 +484,18 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   #collect(): void {
     const { metrics } = this.#deps;
-    const counts = { reserved: 0, open: 0, leaving: 0, suspended: this.#suspended.size };
+    const counts = { reserved: 0, open: 0, recovering: 0, leaving: 0, suspended: this.#suspended.size };
     for (const call of this.#calls) counts[call.state] += 1;
     for (const [state, count] of Object.entries(counts)) metrics.calls.set({ state }, count);
   }
 }
+
+const OUTCOME_OF_LEG_END = {
+  [LegEnd.stopped]: { kind: "callerHungUp" },
+  [LegEnd.socketLost]: { kind: "legLost" },
+  [LegEnd.evicted]: { kind: "legEvicted" },
+  [LegEnd.hungUp]: { kind: "agentHungUp" },
+} as const satisfies Record<LegEnd, CallOutcome>;
 
 function heldCall({ callId, epoch, tenantId, carrier, carrierCallId }: LiveCall, live: boolean): HeldCall {
   return { callId, epoch, tenantId, carrier, carrierCallId, live };

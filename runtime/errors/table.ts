@@ -45,6 +45,11 @@ export const errorTable = {
     meaning:
       "A tenant chose a provider for which this node has no key or address; the message names what to set.",
   },
+  TENANT_QUARANTINED: {
+    retryable: true,
+    grpcStatus: "UNAVAILABLE",
+    meaning: "The tenant's calls crashed what carries them: new ones get the overflow for a while.",
+  },
 
   // runtime/media
   ARENA_HEADER_INVALID: {

@@ -77,6 +77,14 @@ export function createMetrics(options: MetricsOptions) {
     callResumes: counter("call_resumes_total", "Calls whose leg was lost, by what became of them.", [
       "result",
     ]),
+    /** `reason`: actorCrashed, shardLost, moved. */
+    callTakeovers: counter("call_takeovers_total", "Calls that another actor of this node went on with.", [
+      "reason",
+    ]),
+    tenantsQuarantined: gauge(
+      "tenants_quarantined",
+      "Tenants whose new calls get the overflow for crashing.",
+    ),
     leaseLosses: counter("lease_losses_total", "Calls that another owner went on with while they were ours."),
 
     // journals on their way to the control plane
@@ -121,7 +129,8 @@ export function createMetrics(options: MetricsOptions) {
     shardRestarts: counter("shard_restarts_total", "Shards respawned, by what ended them.", ["reason"]),
 
     // turns
-    /** `stage`: sttFinal, llmFirstToken, ttsFirstAudio, firstByteSent, voiceToVoice, webhookToGreeting, bargeInToClear. */
+    /** `stage`: sttFinal, llmFirstToken, ttsFirstAudio, firstByteSent, voiceToVoice, webhookToGreeting,
+     * webhookToResumed, faultToResumed, bargeInToClear. */
     stageLatencyMs: new Histogram({
       name: "lumentra_stage_latency_ms",
       help: "Latency of one stage of a turn; voiceToVoice is speech end to first byte sent.",

@@ -1,0 +1,285 @@
+/**
+ * Calls whose actor is gone while their leg is not: finds each another slot and lets an actor go on there from the
+ * journal, over the same media socket.
+ *
+ *   open ──actor crashed, shard lost──▶ recovering ──there is a slot──▶ open, one tenure later
+ *     └──moved (its shard is drained)──────────────────────────────────▶ │
+ *                                            └──none came in time, or too many crashes──▶ given up: words, the end
+ *
+ * Invariants
+ * V1 one owner: the tenure grows before the new actor hears of the call, and what an earlier tenure writes is refused.
+ * V2 a call is gone on with from the whole of its journal, or not at all.
+ * V3 until another slot is there the leg goes on with the old rings: what we had to say plays on, what the caller says
+ *    stays in them, as much as they hold.
+ * V4 taking over many calls leaves the main thread free for the others' audio in between.
+ */
+import { type Clock, RestartBudget, type RestartBudgetOptions, type TimerHandle } from "#runtime/actor";
+import type { CallOutcome, CallStart, ResumeReason, ShardPool, SlotLease } from "#runtime/cluster";
+import type { Edge } from "#runtime/edge";
+import type { Logger, Metrics } from "#runtime/telemetry";
+import type { JournalEvent } from "#actors/journal";
+import type { JournalStore } from "./journal-store.js";
+import type { LiveCall, LiveCalls } from "./live-calls.js";
+import type { Quarantine } from "./quarantine.js";
+
+/** The third crash within the minute is the last. A crash that took the shard with it counts as two. */
+const CRASHES: RestartBudgetOptions = { maxRestarts: 2, withinMs: 60_000 };
+/** A shard is back in two or three seconds where there is no spare; a caller hears nothing from us meanwhile. */
+const WAIT_FOR_SHARD_MS = 5_000;
+/** V4. Less than a piece of audio may be late. */
+const SLICE_MS = 2;
+/** What cut our reply was said before the cut was decided. */
+const CUT_BY_MS = 800;
+/** A shard that is drained is looked at so often, and given up after this: a handover waits ten seconds at most. */
+const DRAIN_LOOK_MS = 100;
+const DRAIN_WITHIN_MS = 60_000;
+
+export interface RecoveryDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly nodeId: string;
+  readonly calls: LiveCalls;
+  readonly journals: JournalStore;
+  readonly quarantine: Quarantine;
+  readonly pool: () => ShardPool;
+  readonly edge: () => Edge;
+  /** V1: what earlier tenures write from here on is refused. */
+  readonly onTakenOver: (call: LiveCall) => void;
+  /** Nobody goes on with it, and its leg is open. */
+  readonly onGivenUp: (call: LiveCall, outcome: CallOutcome) => void;
+}
+
+interface Waiting {
+  readonly call: LiveCall;
+  readonly reason: ResumeReason;
+  /** Clock.nowMs() when its actor stopped. */
+  readonly lostAtMs: number;
+  /** What it is recorded as when it is given up. */
+  readonly outcome: CallOutcome;
+  timer: TimerHandle | null;
+}
+
+export class Recovery {
+  readonly #deps: RecoveryDeps;
+  /** Bounded by the slots: each is a live call's. In the order they came. */
+  readonly #waiting = new Map<LiveCall, Waiting>();
+  readonly #crashes = new WeakMap<LiveCall, RestartBudget>();
+  readonly #drains = new Map<number, TimerHandle>();
+  #isScheduled = false;
+
+  constructor(deps: RecoveryDeps) {
+    this.#deps = deps;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
+  /** A stage of it threw. */
+  crashed(call: LiveCall, code: string): void {
+    const { clock, quarantine } = this.#deps;
+    quarantine.noteCrash(call.tenantId, call.callId);
+    const outcome = { kind: "actorCrashed", code } as const;
+    if (!this.#mayGoOn(call, 1)) return this.#giveUp(call, outcome);
+    this.#add(call, "actorCrashed", clock.nowMs(), outcome);
+  }
+
+  /** Its shard is gone. */
+  shardLost(calls: readonly LiveCall[], silentMs: number, culprit: LiveCall | null): void {
+    const { clock, quarantine } = this.#deps;
+    const lostAtMs = clock.nowMs() - silentMs;
+    for (const call of calls)
+      if (call !== culprit) this.#add(call, "shardLost", lostAtMs, { kind: "shardLost" });
+    if (culprit === null) return;
+    quarantine.noteKill(culprit.tenantId, culprit.callId);
+    if (this.#mayGoOn(culprit, 2)) this.#add(culprit, "shardLost", lostAtMs, { kind: "shardLost" });
+    else this.#giveUp(culprit, { kind: "shardLost" });
+  }
+
+  /** Its actor has let go of it for another one. */
+  handedOver(call: LiveCall): void {
+    this.#add(call, "moved", this.#deps.clock.nowMs(), { kind: "shardLost" });
+  }
+
+  /** A slot may be had now. */
+  onShardReady(): void {
+    this.#schedule();
+  }
+
+  /** Its leg is gone: true when nobody owned the call, so that nobody else writes of it. */
+  forget(call: LiveCall): boolean {
+    this.#waiting.get(call)?.timer?.cancel();
+    return this.#waiting.delete(call);
+  }
+
+  /** Moves the shard's calls to others, each when nobody notices; then it starts afresh. Null: it does not serve. */
+  drainShard(shardId: number): { readonly callCount: number } | null {
+    const { clock, log } = this.#deps;
+    const pool = this.#deps.pool();
+    const isShard = pool.stats().some((shard) => shard.shardId === shardId && shard.role !== "draining");
+    if (!isShard || !pool.drainShard(shardId)) return null;
+    const deadlineAtMs = clock.nowMs() + DRAIN_WITHIN_MS;
+    let callCount = 0;
+    const asked = new WeakSet<SlotLease>();
+    const look = (): number => {
+      let left = 0;
+      for (const call of this.#deps.calls) {
+        if (call.lease.shardId !== shardId) continue;
+        left += 1;
+        // One that is still waiting for its media socket is asked when it has come.
+        if (call.state !== "open" || asked.has(call.lease)) continue;
+        asked.add(call.lease);
+        pool.endCall(call.lease, { kind: "handedOver" });
+      }
+      return left;
+    };
+    const again = (): void => {
+      const left = look();
+      const isOver = clock.nowMs() >= deadlineAtMs;
+      if ((left === 0 && pool.endShardDrain(shardId)) || isOver) {
+        this.#drains.delete(shardId);
+        if (isOver) pool.endShardDrain(shardId);
+        return log.info({ shardId, left }, "shard drained");
+      }
+      this.#drains.set(shardId, clock.setTimer(DRAIN_LOOK_MS, again));
+    };
+    callCount = look();
+    this.#drains.set(shardId, clock.setTimer(DRAIN_LOOK_MS, again));
+    log.info({ shardId, callCount }, "shard drains");
+    return { callCount };
+  }
+
+  /** No timer is left. */
+  close(): void {
+    for (const call of this.#waiting.keys()) this.forget(call);
+    for (const timer of this.#drains.values()) timer.cancel();
+    this.#drains.clear();
+  }
+
+  #mayGoOn(call: LiveCall, cost: number): boolean {
+    let budget = this.#crashes.get(call);
+    if (budget === undefined) this.#crashes.set(call, (budget = new RestartBudget(CRASHES)));
+    const nowMs = this.#deps.clock.nowMs();
+    let granted = true;
+    for (let taken = 0; taken < cost; taken += 1) granted = budget.tryTake(nowMs) && granted;
+    return granted;
+  }
+
+  #add(call: LiveCall, reason: ResumeReason, lostAtMs: number, outcome: CallOutcome): void {
+    call.state = "recovering";
+    const waiting: Waiting = { call, reason, lostAtMs, outcome, timer: null };
+    this.#waiting.set(call, waiting);
+    // One that waits for nothing goes at once; the rest of many in slices.
+    if (this.#isScheduled || !this.#takeOver(waiting)) this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.size === 0) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#runSlice();
+    });
+  }
+
+  /** V4 */
+  #runSlice(): void {
+    const { clock, log } = this.#deps;
+    const untilMs = clock.nowMs() + SLICE_MS;
+    for (const waiting of this.#waiting.values()) {
+      if (clock.nowMs() >= untilMs) return this.#schedule();
+      try {
+        if (!this.#takeOver(waiting)) return this.#waitForShard();
+      } catch (error) {
+        log.error({ err: error, callId: waiting.call.callId }, "taking over a call threw");
+        this.#giveUp(waiting.call, waiting.outcome);
+      }
+    }
+  }
+
+  /** There is no slot for the first in line, and so for none. */
+  #waitForShard(): void {
+    const { clock } = this.#deps;
+    const isHopeless = !this.#deps.pool().hasProspect;
+    for (const waiting of this.#waiting.values()) {
+      if (isHopeless) this.#giveUp(waiting.call, waiting.outcome);
+      else
+        waiting.timer ??= clock.setTimer(WAIT_FOR_SHARD_MS, () =>
+          this.#giveUp(waiting.call, waiting.outcome),
+        );
+    }
+  }
+
+  /** False: there is no slot now. */
+  #takeOver(waiting: Waiting): boolean {
+    const { call, reason, lostAtMs } = waiting;
+    const { clock, journals, calls, log, metrics, nodeId } = this.#deps;
+    const pool = this.#deps.pool();
+    const edge = this.#deps.edge();
+    const journal = journals.whole(call.callId);
+    if (journal === null || call.format === null) {
+      log.error({ callId: call.callId }, "a call without its whole journal cannot be gone on with"); // V2
+      this.#giveUp(call, waiting.outcome);
+      return true;
+    }
+    // A slot of its own shard is free only once this one is given back; one of another must be had before.
+    const isShardGone = call.lease.state === "lost";
+    const elsewhere = isShardGone ? pool.reserveAgain(call.lease.shardId) : null;
+    if (isShardGone && elsewhere === null) return false;
+    const rest = edge.takeRest(call.callId, readSinceMs(journal));
+    if (rest === null) {
+      if (elsewhere !== null) pool.release(elsewhere);
+      this.forget(call); // the leg is ending: legEnded tells
+      return true;
+    }
+    const { shardId } = call.lease;
+    pool.release(call.lease);
+    const lease = elsewhere ?? pool.reserveAgain(shardId);
+    if (lease === null) {
+      this.#giveUp(call, waiting.outcome); // its rings are taken apart already
+      return true;
+    }
+    this.forget(call);
+    calls.move(call, lease);
+    call.tenure += 1;
+    this.#deps.onTakenOver(call); // V1
+    edge.rebind(call.callId, lease.side, () => lease.ringShard(), rest);
+    const nowMs = clock.nowMs();
+    const { callId, carrier, carrierCallId, tenantId, epoch, tenure, webhookAtMs, format, pii } = call;
+    const gapMs = Math.max(0, nowMs - lostAtMs);
+    const { held: _held, ...playing } = rest;
+    const resumed: CallStart["resumed"] = { gapMs, journal: [...journal], playing, reason };
+    const about = { callId, carrier, carrierCallId, tenantId, epoch, tenure, nodeId, pii };
+    call.state = "open";
+    pool.open(lease, { ...about, format, webhookAtMs, openedAtMs: nowMs, resumed });
+    metrics.callTakeovers.inc({ reason });
+    log.info({ callId, tenure, reason, shardId: lease.shardId, gapMs }, "call goes on with another actor");
+    return true;
+  }
+
+  #giveUp(call: LiveCall, outcome: CallOutcome): void {
+    this.forget(call);
+    this.#deps.onGivenUp(call, outcome);
+  }
+}
+
+/**
+ * From when on the caller's audio is not told by the journal. While the agent spoke it may hold our own echo, of which
+ * a new actor knows nothing: then only what nobody has read.
+ */
+function readSinceMs(journal: readonly JournalEvent[]): number {
+  const last = journal.findLast(({ kind }) => SAYS_WHERE.has(kind));
+  if (last === undefined || last.kind === "agentProgress") return Number.POSITIVE_INFINITY;
+  const wasCut = last.kind === "bargeIn" || (last.kind === "agentTurn" && last.cut === "bargeIn");
+  return wasCut ? last.atMs - CUT_BY_MS : last.atMs;
+}
+
+const SAYS_WHERE: ReadonlySet<JournalEvent["kind"]> = new Set([
+  "agentProgress",
+  "agentTurn",
+  "bargeIn",
+  "callerTurn",
+  "callerProgress",
+  "callResumed",
+]);
