@@ -60,6 +60,7 @@ for (const death of ["crashes", "throws", "exits", "hangs"] as const satisfies r
     async (t) => {
       const server = await startDyingNode(t);
       const phone = await server.call();
+      await phone.waitForHeard(endsWith("help you"));
       await phone.waitForReply(0);
       const greetingWords = phone.heard.length;
       await phone.say("Which tables do you have?");
