@@ -31,6 +31,13 @@ export const PROVIDER_ACCOUNTS = {
     needs: "key",
     schemes: [...WS, ...HTTP],
   },
+  assemblyai: {
+    title: "AssemblyAI (speech to text)",
+    key: "ASSEMBLYAI_API_KEY",
+    url: "ASSEMBLYAI_URL",
+    needs: "key",
+    schemes: [...WS, ...HTTP],
+  },
   groq: {
     title: "Groq (language model)",
     key: "GROQ_API_KEY",

@@ -18,9 +18,10 @@ import { openAiCompatible } from "./llm/openai-compatible.js";
 import type { LlmProvider } from "./llm/provider.js";
 import type { Network } from "./network.js";
 import type { ProviderSettings } from "./settings.js";
+import { assemblyStt } from "./stt/assemblyai.js";
 import { deepgramV1 } from "./stt/deepgram.js";
 import { deepgramFlux } from "./stt/deepgram-flux.js";
-import { DeepgramProvider } from "./stt/deepgram-provider.js";
+import { deepgramStt } from "./stt/deepgram-stt.js";
 import type { SttProvider } from "./stt/provider.js";
 import { CartesiaProvider } from "./tts/cartesia.js";
 import { ElevenLabsProvider } from "./tts/elevenlabs.js";
@@ -52,11 +53,9 @@ interface Entry<Provider> {
 type Registry<Name extends string, Provider> = Readonly<Record<Name, Entry<Provider>>>;
 
 const STT: Registry<SttName, SttProvider> = {
-  deepgram: entry("deepgram", (settings, parts) => new DeepgramProvider(deepgramV1, { settings, ...parts })),
-  "deepgram-flux": entry(
-    "deepgram",
-    (settings, parts) => new DeepgramProvider(deepgramFlux, { settings, ...parts }),
-  ),
+  deepgram: entry("deepgram", (settings, parts) => deepgramStt(deepgramV1, { settings, ...parts })),
+  "deepgram-flux": entry("deepgram", (settings, parts) => deepgramStt(deepgramFlux, { settings, ...parts })),
+  assemblyai: entry("assemblyai", (settings, parts) => assemblyStt({ settings, ...parts })),
 };
 
 const LLM: Registry<LlmName, LlmProvider> = {

@@ -30,6 +30,25 @@ export interface DeepgramSettings {
   readonly warmMax: number;
 }
 
+export interface AssemblySettings {
+  readonly apiKey: string;
+  /** Origin; `http` and `https` are taken for `ws` and `wss`. */
+  readonly url: string;
+  /** To the socket, and once more to the session's `Begin`. */
+  readonly connectTimeoutMs: number;
+  readonly speechTimeoutMs: number;
+  readonly silenceTimeoutMs: number;
+  /** Punctuation and case: the end of a turn is told twice then, the second time formatted. */
+  readonly formatTurns: boolean;
+  /** Confidence that ends a turn after `minTurnSilenceMs`. */
+  readonly endOfTurnConfidence: number;
+  readonly minTurnSilenceMs: number;
+  /** Silence that ends a turn whatever the confidence. */
+  readonly maxTurnSilenceMs: number;
+  readonly warmPerKind: number;
+  readonly warmMax: number;
+}
+
 /** Of any language model. */
 export interface LlmSettings {
   /** Empty: the server wants none. */
@@ -83,6 +102,7 @@ export interface ElevenLabsSettings {
 
 export interface ProviderSettings {
   readonly deepgram?: DeepgramSettings;
+  readonly assemblyai?: AssemblySettings;
   readonly groq?: LlmSettings;
   readonly cerebras?: LlmSettings;
   readonly together?: LlmSettings;
@@ -126,6 +146,23 @@ export const providerDefaults = {
     warmPerKind: 2,
     // They count against the account's concurrency (50 by default), which the calls themselves need.
     warmMax: 8,
+  },
+  assemblyai: {
+    url: "wss://streaming.assemblyai.com",
+    connectTimeoutMs: 3_000,
+    // It says nothing about noise, which our voice activity may take for speech: longer than a lorry passes.
+    speechTimeoutMs: 15_000,
+    // Nothing is said in silence; the socket's pings tell whether it lives.
+    silenceTimeoutMs: Number.POSITIVE_INFINITY,
+    // The unformatted end comes first and a reply is prepared on it, so the text costs no time.
+    formatTurns: true,
+    // AssemblyAI's own; its 400 ms of silence are a third of what a caller waits for an answer.
+    endOfTurnConfidence: 0.4,
+    minTurnSilenceMs: 160,
+    maxTurnSilenceMs: 1_280,
+    // Sessions are paid for by time: one covers most calls' first words.
+    warmPerKind: 1,
+    warmMax: 4,
   },
   groq: { ...LLM_DEFAULTS, url: "https://api.groq.com" },
   cerebras: { ...LLM_DEFAULTS, url: "https://api.cerebras.ai" },

@@ -95,6 +95,7 @@ const armed = { count: z.int().min(1).default(1), callId: z.string().optional() 
 /** `POST /control/faults` */
 export const armSchema = z.discriminatedUnion("target", [
   z.strictObject({ target: z.literal("deepgram"), fault: deepgramFault, ...armed }),
+  z.strictObject({ target: z.literal("assemblyai"), fault: deepgramFault, ...armed }),
   z.strictObject({ target: z.literal("groq"), fault: groqFault, ...armed }),
   z.strictObject({ target: z.literal("cartesiaSocket"), fault: voiceSocketFault, ...armed }),
   z.strictObject({ target: z.literal("cartesiaContext"), fault: speechFault, ...armed }),
@@ -115,6 +116,7 @@ export const injectSchema = z.discriminatedUnion("target", [
     fault: z.strictObject({ kind: z.enum(["cut", "stall", "resume"]) }),
     callId: z.string().optional(),
   }),
+  z.strictObject({ target: z.literal("assemblyai"), fault: deepgramStreamFault }),
   z.strictObject({ target: z.literal("cartesia"), fault: voiceLiveFault }),
   z.strictObject({ target: z.literal("elevenlabs"), fault: voiceLiveFault }),
 ]);
@@ -186,6 +188,8 @@ export type RatesCommand = z.input<typeof ratesSchema>;
 /** `PATCH /control/limits` */
 export const limitsSchema = z.strictObject({
   deepgramStreams: z.int().min(0).optional(),
+  assemblyaiSessions: z.int().min(0).optional(),
+  assemblyaiSessionsPerMinute: z.int().min(0).optional(),
   cartesiaContexts: z.int().min(0).optional(),
   elevenLabsContexts: z.int().min(0).optional(),
   elevenLabsContextsPerSocket: z.int().min(0).optional(),

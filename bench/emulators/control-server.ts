@@ -122,7 +122,7 @@ export class ControlServer {
   }
 
   #info(): object {
-    const { urls, latency, deepgram, groq, cartesia, elevenlabs } = this.#emulators;
+    const { urls, latency, deepgram, assemblyai, groq, cartesia, elevenlabs } = this.#emulators;
     return {
       urls,
       env: this.#emulators.env(),
@@ -131,6 +131,11 @@ export class ControlServer {
         live: deepgram.live.length,
         openedCount: deepgram.openedCount,
         refusedCount: deepgram.refusedCount,
+      },
+      assemblyai: {
+        live: assemblyai.live.length,
+        openedCount: assemblyai.openedCount,
+        refusedCount: assemblyai.refusedCount,
       },
       groq: {
         live: groq.live.length,
@@ -152,13 +157,16 @@ export class ControlServer {
 
   #arm(body: unknown): void {
     const command = armSchema.parse(body);
-    const { deepgram, groq, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, groq, cartesia, elevenlabs } = this.#emulators;
     const { count, callId } = command;
     const when = (info: { readonly callId: string | null }): boolean =>
       callId === undefined || info.callId === callId;
     switch (command.target) {
       case "deepgram":
         deepgram.faults.arm(command.fault, { count, when });
+        return;
+      case "assemblyai":
+        assemblyai.faults.arm(command.fault, { count });
         return;
       case "groq":
         groq.faults.arm(command.fault, { count, when });
@@ -179,8 +187,9 @@ export class ControlServer {
   }
 
   #disarmAll(): void {
-    const { deepgram, groq, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, groq, cartesia, elevenlabs } = this.#emulators;
     deepgram.faults.clear();
+    assemblyai.faults.clear();
     groq.faults.clear();
     cartesia.socketFaults.clear();
     cartesia.contextFaults.clear();
@@ -191,11 +200,15 @@ export class ControlServer {
   /** How many live things it befell. */
   #inject(body: unknown): object {
     const command = injectSchema.parse(body);
-    const { deepgram, groq, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, groq, cartesia, elevenlabs } = this.#emulators;
     if (command.target === "cartesia" || command.target === "elevenlabs") {
       const { live } = command.target === "cartesia" ? cartesia : elevenlabs;
       for (const socket of live) socket.inject(command.fault);
       return { count: live.length };
+    }
+    if (command.target === "assemblyai") {
+      for (const session of assemblyai.live) session.inject(command.fault);
+      return { count: assemblyai.live.length };
     }
     const mine = (live: { readonly callId: string | null }): boolean =>
       command.callId === undefined || live.callId === command.callId;

@@ -1,4 +1,5 @@
 /** All servers together: started, pointed at, closed. */
+import { type AssemblyControl, AssemblyServer } from "./assemblyai/server.js";
 import { type CartesiaControl, CartesiaServer } from "./cartesia/server.js";
 import { type ElevenLabsControl, ElevenLabsServer } from "./elevenlabs/server.js";
 import { type DeepgramControl, DeepgramServer } from "./deepgram/server.js";
@@ -17,6 +18,8 @@ import {
 export interface EmulatorUrls {
   /** `ws://127.0.0.1:port` */
   readonly deepgram: string;
+  /** `ws://127.0.0.1:port` */
+  readonly assemblyai: string;
   /** `http://127.0.0.1:port` */
   readonly groq: string;
   /** `ws://127.0.0.1:port` */
@@ -30,6 +33,7 @@ export interface Emulators {
   /** What to set for a node so that it uses them. */
   env(): Record<string, string>;
   readonly deepgram: DeepgramControl;
+  readonly assemblyai: AssemblyControl;
   readonly groq: GroqControl;
   readonly cartesia: CartesiaControl;
   readonly elevenlabs: ElevenLabsControl;
@@ -48,10 +52,11 @@ export interface Emulators {
 export async function startEmulators(options: EmulatorOptions = {}): Promise<Emulators> {
   const settings = resolveEmulatorOptions(options);
   const deepgram = new DeepgramServer(settings);
+  const assemblyai = new AssemblyServer(settings);
   const groq = new GroqServer(settings);
   const cartesia = new CartesiaServer(settings);
   const elevenlabs = new ElevenLabsServer(settings);
-  const servers = { deepgram, groq, cartesia, elevenlabs };
+  const servers = { deepgram, assemblyai, groq, cartesia, elevenlabs };
   const close = async (): Promise<void> => {
     await Promise.all(Object.values(servers).map(async (server) => server.close()));
     settings.clock.cancelAll();
@@ -72,12 +77,15 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
     groq: origin("http", "groq"),
     cartesia: origin("ws", "cartesia"),
     elevenlabs: origin("ws", "elevenlabs"),
+    assemblyai: origin("ws", "assemblyai"),
   };
   return {
     urls,
     env: () => ({
       DEEPGRAM_URL: urls.deepgram,
       DEEPGRAM_API_KEY: settings.apiKey,
+      ASSEMBLYAI_URL: urls.assemblyai,
+      ASSEMBLYAI_API_KEY: settings.apiKey,
       GROQ_URL: urls.groq,
       GROQ_API_KEY: settings.apiKey,
       CARTESIA_URL: urls.cartesia,
@@ -86,6 +94,7 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
       ELEVENLABS_API_KEY: settings.apiKey,
     }),
     deepgram,
+    assemblyai,
     groq,
     cartesia,
     elevenlabs,

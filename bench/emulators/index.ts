@@ -13,6 +13,8 @@
  * await emulators.close();
  * ```
  */
+export type { AssemblyFault, AssemblyStreamFault } from "./assemblyai/server.js";
+export type { AssemblyControl, LiveAssemblySession } from "./assemblyai/server.js";
 export type {
   CartesiaContextFault,
   CartesiaContextInfo,

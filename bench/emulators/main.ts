@@ -15,7 +15,7 @@ import type { EmulatorOptions } from "./options.js";
 
 const USAGE = `usage: node dist/bench/emulators/main.js [options]   (or EMULATOR_<OPTION> in the environment)
   --host HOST            where the servers listen (127.0.0.1)
-  --deepgram-port PORT   0 picks a free one (0); also --groq-port, --cartesia-port,
+  --deepgram-port PORT   0 picks a free one (0); also --assemblyai-port, --groq-port, --cartesia-port,
                          --elevenlabs-port, --control-port
   --seed N               of the drawn latencies (1)
   --voice tones|spoken   how the voices speak (tones)
@@ -31,6 +31,7 @@ const PARENT_POLL_MS = 1_000;
 const OPTIONS = [
   "host",
   "deepgram-port",
+  "assemblyai-port",
   "groq-port",
   "cartesia-port",
   "elevenlabs-port",
@@ -69,6 +70,7 @@ async function resolveOptions(given: Partial<Record<OptionName, string>>): Promi
     host: given.host ?? "127.0.0.1",
     ports: {
       deepgram: port("deepgram-port"),
+      assemblyai: port("assemblyai-port"),
       groq: port("groq-port"),
       cartesia: port("cartesia-port"),
       elevenlabs: port("elevenlabs-port"),

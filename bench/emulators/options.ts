@@ -26,6 +26,10 @@ export interface EmulatorLatency {
 export interface EmulatorLimits {
   /** Deepgram: open streams, both versions together. @default 4096 */
   readonly deepgramStreams: number;
+  /** AssemblyAI: open sessions. @default 4096 */
+  readonly assemblyaiSessions: number;
+  /** AssemblyAI: sessions opened in a minute. @default 1000000 */
+  readonly assemblyaiSessionsPerMinute: number;
   /** Cartesia: contexts with audio still to come, over all sockets. @default 4096 */
   readonly cartesiaContexts: number;
   /** ElevenLabs: contexts that are not over, over all sockets. @default 4096 */
@@ -50,6 +54,7 @@ export interface EmulatorRates {
 
 export interface EmulatorPorts {
   readonly deepgram: number;
+  readonly assemblyai: number;
   readonly groq: number;
   readonly cartesia: number;
   readonly elevenlabs: number;
@@ -110,6 +115,8 @@ export const DEFAULT_RATES: EmulatorRates = {
 
 export const DEFAULT_LIMITS: EmulatorLimits = {
   deepgramStreams: 4_096,
+  assemblyaiSessions: 4_096,
+  assemblyaiSessionsPerMinute: 1_000_000,
   cartesiaContexts: 4_096,
   elevenLabsContexts: 4_096,
   elevenLabsContextsPerSocket: 5,
@@ -121,7 +128,7 @@ export function resolveEmulatorOptions(options: EmulatorOptions): EmulatorSettin
   const clock = new OwnedClock(options.clock ?? new SystemClock());
   return {
     host: options.host ?? "127.0.0.1",
-    ports: { deepgram: 0, groq: 0, cartesia: 0, elevenlabs: 0, ...options.ports },
+    ports: { deepgram: 0, assemblyai: 0, groq: 0, cartesia: 0, elevenlabs: 0, ...options.ports },
     voice: options.voice ?? toneVoice,
     latency: { ...DEFAULT_LATENCY, ...options.latency },
     rates: checkRates({

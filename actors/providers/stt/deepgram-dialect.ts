@@ -1,14 +1,11 @@
 /**
- * What differs between Deepgram's two streaming APIs, v1 and Flux, as seen by the parts they share
- * (session, pool, stream): how to open one, how to steer it, and what its messages mean.
+ * What differs between Deepgram's two streaming APIs, v1 and Flux, beside what differs between all
+ * vendors (stt-dialect.ts): how to open one with the SDK, and how to steer it.
  */
 import type { DeepgramClient } from "@deepgram/sdk";
-import type { Failure } from "../failures.js";
 import type { DeepgramSettings } from "../settings.js";
-import type { SttRequest, SttWord } from "./provider.js";
-
-/** What a connection is opened for; the call is not known yet when it is opened ahead. */
-export type SessionRequest = Omit<SttRequest, "callId"> & { readonly callId: string | null };
+import type { SttWord } from "./provider.js";
+import { type SessionRequest, type SttDialect, textOf } from "./stt-dialect.js";
 
 export interface DeepgramControls {
   /** Dials. */
@@ -22,39 +19,13 @@ export interface DeepgramControls {
   detach(): void;
 }
 
-/** Times are milliseconds of Deepgram's, from its stream's start; the stream makes them the call's. */
-export interface TranscriptSink {
-  interim(text: string, words: readonly SttWord[], startMs: number, endMs: number): void;
-  final(text: string, words: readonly SttWord[], startMs: number, endMs: number, endOfSpeech: boolean): void;
-  speechStarted(atMs: number): void;
-  eagerEndOfTurn(text: string, words: readonly SttWord[], startMs: number, endMs: number): void;
-  turnResumed(): void;
-  failed(failure: Failure): void;
-}
-
-/** Reads the messages of one stream, in order; holds what they mean together. */
-export interface DeepgramReader {
-  read(message: Readonly<Record<string, unknown>>, sink: TranscriptSink): void;
-}
-
-export interface DeepgramDialect {
-  readonly name: string;
-  /** Audio sent to a socket that waits for a caller, every LEAD_IN_INTERVAL_MS; 0 sends only the first. */
-  readonly leadInRepeats: boolean;
-  /** Milliseconds of audio in one binary message while nobody speaks, and while somebody does. */
-  readonly idleBatchMs: number;
-  readonly speechBatchMs: number;
+export interface DeepgramDialect extends SttDialect {
   open(
     client: DeepgramClient,
     request: SessionRequest,
     settings: DeepgramSettings,
     sdkConnectTimeoutS: number,
   ): Promise<DeepgramControls>;
-  createReader(): DeepgramReader;
-}
-
-export function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }
 
 /** Seconds to milliseconds; NaN when it is not a number. */

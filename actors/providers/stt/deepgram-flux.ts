@@ -11,14 +11,8 @@
 import type { DeepgramClient } from "@deepgram/sdk";
 import { DEEPGRAM_ENCODING } from "./deepgram.js";
 import { SdkControls } from "./deepgram-controls.js";
-import {
-  type DeepgramDialect,
-  type DeepgramReader,
-  type TranscriptSink,
-  msOf,
-  textOf,
-  wordsOf,
-} from "./deepgram-dialect.js";
+import { type DeepgramDialect, msOf, wordsOf } from "./deepgram-dialect.js";
+import { type SttReader, type TranscriptSink, textOf } from "./stt-dialect.js";
 
 type Connection = Awaited<ReturnType<DeepgramClient["listen"]["v2"]["connect"]>>;
 type ConnectArgs = Parameters<DeepgramClient["listen"]["v2"]["connect"]>[0];
@@ -30,6 +24,9 @@ export const deepgramFlux: DeepgramDialect = {
   // Deepgram recommends 80 ms; smaller pieces were measured to delay its end of turn.
   idleBatchMs: 80,
   speechBatchMs: 80,
+  messageMinMs: 0,
+  // What waited for its socket comes at once, and is worked through a little faster than it is spoken.
+  aheadMaxMs: Number.POSITIVE_INFINITY,
 
   async open(client, request, settings, sdkConnectTimeoutS) {
     const options: ConnectArgs = {
@@ -68,7 +65,7 @@ class FluxControls extends SdkControls<Connection> {
   }
 }
 
-class FluxReader implements DeepgramReader {
+class FluxReader implements SttReader {
   /** The turn's last text sent on: updates come four times a second whether or not it changed. */
   #lastText = "";
 

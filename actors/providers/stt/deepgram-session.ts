@@ -20,19 +20,13 @@ import type { Failure } from "../failures.js";
 import type { Network } from "../network.js";
 import { type DeepgramSettings, webSocketOrigin } from "../settings.js";
 import { WireSocket, type WireSocketOptions } from "../wire-socket.js";
-import type { DeepgramControls, DeepgramDialect, SessionRequest } from "./deepgram-dialect.js";
+import type { DeepgramControls, DeepgramDialect } from "./deepgram-dialect.js";
+import type { SessionOwner, SessionRequest, SttSession } from "./stt-dialect.js";
 
 /** The longest message is a final with hundreds of words, some 100 KB. */
 const MESSAGE_MAX_BYTES = 1024 * 1024;
 /** The SDK arms a timer of its own for the handshake; ours (connectTimeoutMs) is shorter and clears it. */
 const SDK_CONNECT_TIMEOUT_S = 3_600;
-
-export interface SessionOwner {
-  onReady(): void;
-  /** Parsed JSON; undefined when it was not JSON. */
-  onMessage(message: unknown): void;
-  onEnd(failure: Failure): void;
-}
 
 export interface SessionDeps {
   readonly settings: DeepgramSettings;
@@ -40,7 +34,7 @@ export interface SessionDeps {
   readonly sweep: DueSweep;
   readonly network?: Network | undefined;
   /** Its socket is gone, or never was; after `onEnd` or some time after `release()`. */
-  readonly onGone: (session: DeepgramSession) => void;
+  readonly onGone: (session: SttSession) => void;
 }
 
 type DeepgramTransport = ReturnType<
@@ -49,11 +43,11 @@ type DeepgramTransport = ReturnType<
 
 const noOwner: SessionOwner = { onReady() {}, onMessage() {}, onEnd() {} };
 
-export class DeepgramSession {
+export class DeepgramSession implements SttSession {
   readonly openedAtMs: number;
   readonly #clock: Clock;
   readonly #settings: DeepgramSettings;
-  readonly #onGone: (session: DeepgramSession) => void;
+  readonly #onGone: (session: SttSession) => void;
   #owner: SessionOwner;
   #wire: WireSocket | null = null;
   #controls: DeepgramControls | null = null;
@@ -202,7 +196,9 @@ export class DeepgramSession {
     this.#controls?.detach();
     const owner = this.#owner;
     this.#owner = noOwner;
-    owner.onEnd(failure);
+    // 1008 (DATA-0000): it cannot decode what we send, so sending it again would not help.
+    const refused = failure.reason === "STREAM_BROKEN" && failure.detail?.closeCode === 1008;
+    owner.onEnd(refused ? { ...failure, reason: "REJECTED" } : failure);
   }
 }
 

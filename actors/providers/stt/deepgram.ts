@@ -8,15 +8,8 @@ import type { DeepgramClient } from "@deepgram/sdk";
 import type { AudioEncoding } from "#runtime/media";
 import type { DeepgramSettings } from "../settings.js";
 import { SdkControls } from "./deepgram-controls.js";
-import {
-  type DeepgramDialect,
-  type DeepgramReader,
-  type SessionRequest,
-  type TranscriptSink,
-  msOf,
-  textOf,
-  wordsOf,
-} from "./deepgram-dialect.js";
+import { type DeepgramDialect, msOf, wordsOf } from "./deepgram-dialect.js";
+import { type SttReader, type SessionRequest, type TranscriptSink, textOf } from "./stt-dialect.js";
 
 type Connection = Awaited<ReturnType<DeepgramClient["listen"]["v1"]["connect"]>>;
 type ConnectArgs = Parameters<DeepgramClient["listen"]["v1"]["connect"]>[0];
@@ -39,6 +32,9 @@ export const deepgramV1: DeepgramDialect = {
   // At 40 the last frame of an utterance waited for the silent one after it, every other time: 20 ms of
   // silence on the line, for 25 messages a second saved while the caller speaks.
   speechBatchMs: 20,
+  messageMinMs: 0,
+  // What waited for its socket comes at once, and is worked through a little faster than it is spoken.
+  aheadMaxMs: Number.POSITIVE_INFINITY,
 
   async open(client, request, settings, sdkConnectTimeoutS) {
     const options: ConnectArgs = {
@@ -87,7 +83,7 @@ class V1Controls extends SdkControls<Connection> {
   }
 }
 
-class V1Reader implements DeepgramReader {
+class V1Reader implements SttReader {
   /** Finals came since the caller was last reported to pause: an UtteranceEnd is news. */
   #pauseUnreported = false;
 

@@ -18,7 +18,7 @@ const emulators = await startEmulators({
   latency: { sttInterimMs: exactly(2), sttFinalMs: exactly(5), sttFinalizeMs: exactly(2) },
 });
 t.teardown(() => emulators.close());
-const { deepgram } = emulators;
+const { deepgram, assemblyai } = emulators;
 
 /** Words twice running, and again later: what a careless dedupe would swallow. */
 const FIRST = "No no, nine nine one";
@@ -39,23 +39,33 @@ function spoken(text: string): Uint8Array {
   return audio;
 }
 
+type SttName = "deepgram" | "deepgram-flux" | "assemblyai";
+const MODELS = {
+  deepgram: "nova-3",
+  "deepgram-flux": "flux-general-en",
+  assemblyai: "universal-streaming-english",
+} as const satisfies Record<SttName, string>;
+
 interface Rig {
   readonly stt: ReplayingStt;
   readonly clock: VirtualClock;
   readonly outcomes: string[];
 }
 
-function rig(t: Test, names: readonly ("deepgram" | "deepgram-flux")[] = ["deepgram"]): Rig {
+function rig(t: Test, names: readonly SttName[] = ["deepgram"]): Rig {
   const clock = new VirtualClock();
   const random = seededRandom(1);
   const log = new KeptLog();
   const url = emulators.urls.deepgram;
-  const unused = { apiKey: "unused" };
   const providers = createProviders(
     {
       deepgram: { ...providerDefaults.deepgram, apiKey: PLANTED_KEY, url, warmPerKind: 0 },
-      groq: { ...providerDefaults.groq, ...unused },
-      cartesia: { ...providerDefaults.cartesia, ...unused },
+      assemblyai: {
+        ...providerDefaults.assemblyai,
+        apiKey: PLANTED_KEY,
+        url: emulators.urls.assemblyai,
+        warmPerKind: 0,
+      },
     },
     { clock, random, log },
   );
@@ -63,7 +73,7 @@ function rig(t: Test, names: readonly ("deepgram" | "deepgram-flux")[] = ["deepg
   const stt = new ReplayingStt({
     choices: names.map((name) => ({
       provider: providers.stt(name),
-      model: name === "deepgram" ? "nova-3" : "flux-general-en",
+      model: MODELS[name],
     })),
     onOutcome: (index, error) => void outcomes.push(`${index} ${error?.code ?? "works"}`),
     clock,
@@ -72,6 +82,7 @@ function rig(t: Test, names: readonly ("deepgram" | "deepgram-flux")[] = ["deepg
   });
   t.teardown(async () => {
     deepgram.faults.clear();
+    assemblyai.faults.clear();
     await stt.close();
     await providers.close();
   });
@@ -153,7 +164,8 @@ void t.test("ends of other kinds, and one break upon another", async (t) => {
 
 void t.test("on to the next recogniser, whose words end where they please", async (t) => {
   for (let afterAudioMs = 100; afterAudioMs < AUDIO.length / 8; afterAudioMs += 400) {
-    const two = rig(t, ["deepgram", "deepgram-flux"]);
+    const next = afterAudioMs % 800 === 100 ? "deepgram-flux" : "assemblyai";
+    const two = rig(t, ["deepgram", next]);
     arm({ kind: "drop", afterAudioMs });
     deepgram.faults.arm(
       { kind: "refuse", status: 503 },
@@ -165,6 +177,16 @@ void t.test("on to the next recogniser, whose words end where they please", asyn
       two.outcomes.filter((outcome) => outcome !== "0 works"),
       ["0 STT_STREAM_BROKEN", "0 STT_CONNECT_FAILED", "1 works"],
     );
+  }
+});
+
+void t.test("a recogniser whose finals come once a turn: drops within it", async (t) => {
+  for (let afterAudioMs = 100; afterAudioMs < AUDIO.length / 8; afterAudioMs += 400) {
+    const one = rig(t, ["assemblyai"]);
+    assemblyai.faults.arm({ kind: "drop", afterAudioMs });
+    const call = await hear(one, "length");
+    check(t, call, `dropped after ${afterAudioMs} ms`);
+    t.ok(one.outcomes.includes("0 STT_STREAM_BROKEN"), "it did");
   }
 });
 

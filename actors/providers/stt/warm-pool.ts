@@ -21,7 +21,7 @@ import type { Logger } from "#runtime/telemetry";
 import { backoffMs } from "../backoff.js";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import type { Failure, Failures } from "../failures.js";
-import type { DeepgramSession, SessionOwner } from "./deepgram-session.js";
+import type { SessionOwner, SttSession } from "./stt-dialect.js";
 import type { SttRequest } from "./provider.js";
 
 export type WarmRequest = Omit<SttRequest, "callId">;
@@ -41,7 +41,7 @@ export interface WarmPoolOptions {
   readonly warmPerKind: number;
   readonly warmMax: number;
   readonly leadInRepeats: boolean;
-  readonly open: (request: WarmRequest, owner: SessionOwner) => DeepgramSession;
+  readonly open: (request: WarmRequest, owner: SessionOwner) => SttSession;
   readonly failures: Failures;
   readonly clock: Clock;
   readonly random: Random;
@@ -68,7 +68,7 @@ export class WarmPool implements Due {
   }
 
   /** A session ready for audio, or null when there is none: open one for the call then. */
-  take(request: WarmRequest): DeepgramSession | null {
+  take(request: WarmRequest): SttSession | null {
     const session = this.#use(request)?.take() ?? null;
     this.#trim();
     return session;
@@ -135,8 +135,8 @@ class WarmKind {
   readonly #request: WarmRequest;
   readonly #options: WarmPoolOptions;
   readonly #silence: Buffer;
-  readonly #ready: DeepgramSession[] = [];
-  readonly #opening = new Set<DeepgramSession>();
+  readonly #ready: SttSession[] = [];
+  readonly #opening = new Set<SttSession>();
   readonly #waiters: (() => void)[] = [];
   #refillTimer: TimerHandle | null = null;
   #failureCount = 0;
@@ -153,7 +153,7 @@ class WarmKind {
     return this.#ready.length;
   }
 
-  take(): DeepgramSession | null {
+  take(): SttSession | null {
     // The youngest: the older ones are nearer to their end.
     const session = this.#ready.pop() ?? null; // P2
     if (session !== null) this.#refillAfter(this.#options.random.next() * REFILL_SPREAD_MS);
@@ -211,7 +211,7 @@ class WarmKind {
     this.#opening.add(session);
   }
 
-  #onEnd(session: DeepgramSession, failure: Failure): void {
+  #onEnd(session: SttSession, failure: Failure): void {
     this.#opening.delete(session);
     const index = this.#ready.indexOf(session);
     if (index >= 0) this.#ready.splice(index, 1);

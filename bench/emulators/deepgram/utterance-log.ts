@@ -12,10 +12,10 @@ export interface StreamIdentity {
 export class UtteranceLog {
   readonly #log: EmulatorLog;
   readonly #identity: StreamIdentity;
-  readonly #flavour: "v1" | "flux";
+  readonly #flavour: SttUtteranceEntry["flavour"];
   #entry: SttUtteranceEntry | null = null;
 
-  constructor(log: EmulatorLog, identity: StreamIdentity, flavour: "v1" | "flux") {
+  constructor(log: EmulatorLog, identity: StreamIdentity, flavour: SttUtteranceEntry["flavour"]) {
     this.#log = log;
     this.#identity = identity;
     this.#flavour = flavour;

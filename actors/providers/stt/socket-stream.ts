@@ -1,5 +1,5 @@
 /**
- * One call's recogniser stream on one Deepgram session: batches audio, maps Deepgram's time to the call's,
+ * One call's recogniser stream on one session: batches audio, maps the vendor's time to the call's,
  * watches for a recogniser gone quiet, and ends once.
  *
  *   write() -> batch (100 ms, 20 ms in speech) -> session, or `waiting` until the session is open
@@ -18,14 +18,21 @@ import type { Logger } from "#runtime/telemetry";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import type { Failure, Failures } from "../failures.js";
 import { logThrown } from "../handler-fault.js";
-import type { DeepgramSettings } from "../settings.js";
-import type { DeepgramDialect, DeepgramReader, TranscriptSink } from "./deepgram-dialect.js";
-import type { DeepgramSession, SessionOwner } from "./deepgram-session.js";
 import type { SttEvents, SttRequest, SttStream, SttWord } from "./provider.js";
+import type {
+  SessionOwner,
+  SocketSettings,
+  SttDialect,
+  SttReader,
+  SttSession,
+  TranscriptSink,
+} from "./stt-dialect.js";
 import { KEEP_ALIVE_INTERVAL_MS } from "./warm-pool.js";
 
 /** Audio that may wait for a socket: longer than its connect timeout, so that one ends the wait, not this. */
 const WAITING_MAX_MS = 5_000;
+/** Audio that a recogniser which takes no more than real time may be behind with: a replay of half a minute. */
+const BEHIND_MAX_MS = 32_000;
 /** Audio the kernel has not taken from an open socket: 5 s behind, the transcripts are of no use any more. */
 const UNSENT_MAX_MS = 5_000;
 /** Speech sent without an answer before `speechTimeoutMs` counts: a door that slams is no speech. */
@@ -33,40 +40,44 @@ const SPEECH_OWES_ANSWER_MS = 1_000;
 /** Between looks at the deadlines; they are seconds long. */
 const WATCH_INTERVAL_MS = 500;
 
-export interface DeepgramStreamDeps {
-  readonly settings: DeepgramSettings;
+export interface SocketStreamDeps {
+  readonly settings: SocketSettings;
   readonly failures: Failures;
   readonly clock: Clock;
   readonly sweep: DueSweep;
   readonly log: Logger;
   /** Told once, when the stream has ended. */
-  readonly onEnded: (stream: DeepgramStream) => void;
+  readonly onEnded: (stream: SocketStream) => void;
 }
 
-export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, Due {
+export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Due {
   dueAtMs: number;
-  readonly #deps: DeepgramStreamDeps;
-  readonly #dialect: DeepgramDialect;
+  readonly #deps: SocketStreamDeps;
+  readonly #dialect: SttDialect;
   readonly #callId: string;
   readonly #events: SttEvents;
-  readonly #reader: DeepgramReader;
+  readonly #reader: SttReader;
   readonly #swapsBytes: boolean;
   readonly #bytesPerMs: number;
   readonly #batch: Buffer;
   #batchBytes = 0;
-  #session: DeepgramSession | null = null;
-  /** Whole batches that came before the socket was open. */
+  /** A flush found less than a message. */
+  #flushWaits = false;
+  #session: SttSession | null = null;
+  /** Whole batches that came before the socket was open, or further ahead of time than it takes them. */
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #finalizeWaits = false;
   #ended = false;
   #offsetMs = 0;
+  #openAtMs = 0;
+  #sentBytes = 0;
   #lastSentAtMs: number;
-  /** When the oldest audio since Deepgram's last message was sent; NEVER when none was. */
+  /** When the oldest audio since the vendor's last message was sent; NEVER when none was. */
   #unansweredSinceMs = NEVER;
   #unansweredSpeechMs = 0;
 
-  constructor(dialect: DeepgramDialect, request: SttRequest, events: SttEvents, deps: DeepgramStreamDeps) {
+  constructor(dialect: SttDialect, request: SttRequest, events: SttEvents, deps: SocketStreamDeps) {
     this.#dialect = dialect;
     this.#deps = deps;
     this.#callId = request.callId;
@@ -81,7 +92,7 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
   }
 
   /** Starts on a session: ready from the pool, or still opening. */
-  attach(session: DeepgramSession): void {
+  attach(session: SttSession): void {
     this.#session = session;
     session.adopt(this);
     if (!session.isReady) return;
@@ -94,8 +105,9 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
 
   write(audio: Uint8Array, speech?: boolean): void {
     if (this.#ended) return;
-    const { speechBatchMs, idleBatchMs } = this.#dialect;
-    const pieceBytes = (speech === false ? idleBatchMs : speechBatchMs) * this.#bytesPerMs;
+    const { speechBatchMs, idleBatchMs, messageMinMs } = this.#dialect;
+    const pieceMs = this.#flushWaits ? messageMinMs : speech === false ? idleBatchMs : speechBatchMs;
+    const pieceBytes = pieceMs * this.#bytesPerMs;
     let offset = 0;
     while (offset < audio.length) {
       const room = Math.min(this.#batch.length - this.#batchBytes, audio.length - offset);
@@ -109,14 +121,16 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
   }
 
   flush(): void {
-    if (!this.#ended) this.#sendBatch();
+    if (this.#ended || this.#batchBytes === 0) return;
+    if (this.#batchBytes >= this.#dialect.messageMinMs * this.#bytesPerMs) this.#sendBatch();
+    else this.#flushWaits = true; // the next frame or two make it a message
   }
 
   finalize(): void {
     if (this.#ended) return;
-    this.#sendBatch();
-    if (this.#session?.isReady === true) this.#session.finalize();
-    else this.#finalizeWaits = true;
+    this.flush();
+    this.#finalizeWaits = true;
+    this.#finalizeIfSent();
   }
 
   close(): void {
@@ -151,9 +165,7 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
   }
 
   onEnd(failure: Failure): void {
-    // 1008 (DATA-0000): it cannot decode what we send, so sending it again would not help.
-    const refused = failure.reason === "STREAM_BROKEN" && failure.detail?.closeCode === 1008;
-    this.#end(this.#deps.failures.error(refused ? { ...failure, reason: "REJECTED" } : failure));
+    this.#end(this.#deps.failures.error(failure));
   }
 
   // TranscriptSink
@@ -187,6 +199,7 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
   onDue(nowMs: number): void {
     this.dueAtMs = nowMs + WATCH_INTERVAL_MS;
     if (this.#session?.isReady !== true) return; // the socket's own connect deadline counts
+    this.#sendWaiting(this.#session);
     const quietMs = nowMs - this.#unansweredSinceMs;
     const { speechTimeoutMs, silenceTimeoutMs } = this.#deps.settings;
     const owesAnswer = this.#unansweredSpeechMs >= SPEECH_OWES_ANSWER_MS;
@@ -200,14 +213,11 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
     this.#session.keepAlive();
   }
 
-  #begin(session: DeepgramSession): void {
+  #begin(session: SttSession): void {
     this.#offsetMs = -session.leadInMs;
-    for (const audio of this.#waiting) session.sendAudio(audio);
-    if (this.#waiting.length > 0) this.#noteSent();
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    if (this.#finalizeWaits) session.finalize();
-    this.#finalizeWaits = false;
+    this.#openAtMs = this.#deps.clock.nowMs();
+    this.#sendWaiting(session);
+    this.#finalizeIfSent();
   }
 
   #tellReady(): void {
@@ -221,14 +231,20 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
 
   #sendBatch(): void {
     const bytes = this.#batchBytes;
-    // Never an empty message: Deepgram takes it for the end of the stream.
+    // Never an empty message: some take it for the end of the stream.
     if (bytes === 0) return;
     this.#batchBytes = 0;
+    this.#flushWaits = false;
     const audio = bytes === this.#batch.length ? this.#batch : this.#batch.subarray(0, bytes);
     if (this.#swapsBytes) audio.swap16();
     const session = this.#session;
     if (session === null || !session.isReady) {
-      this.#keep(audio);
+      this.#keep(audio, WAITING_MAX_MS, "has no open connection for the audio that waits");
+      return;
+    }
+    this.#sendWaiting(session);
+    if (this.#waiting.length > 0 || !this.#mayFollow(bytes)) {
+      this.#keep(audio, BEHIND_MAX_MS, "is too far behind with what was said");
       return;
     }
     if (session.bufferedBytes > UNSENT_MAX_MS * this.#bytesPerMs) {
@@ -236,13 +252,41 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
       return;
     }
     session.sendAudio(audio);
-    this.#noteSent();
+    this.#noteSent(bytes);
+    this.#finalizeIfSent();
+  }
+
+  /** D1: first what came first, as far as it is taken. */
+  #sendWaiting(session: SttSession): void {
+    let sent = 0;
+    while (sent < this.#waiting.length && this.#mayFollow(this.#waiting[sent]!.length)) {
+      const audio = this.#waiting[sent]!;
+      session.sendAudio(audio);
+      this.#noteSent(audio.length);
+      this.#waitingBytes -= audio.length;
+      sent += 1;
+    }
+    if (sent > 0) this.#waiting.splice(0, sent);
+    if (sent > 0) this.#finalizeIfSent();
+  }
+
+  #mayFollow(bytes: number): boolean {
+    const { aheadMaxMs } = this.#dialect;
+    const afterMs = (this.#sentBytes + bytes) / this.#bytesPerMs;
+    return afterMs <= this.#deps.clock.nowMs() - this.#openAtMs + aheadMaxMs;
+  }
+
+  #finalizeIfSent(): void {
+    if (!this.#finalizeWaits || this.#session?.isReady !== true) return;
+    if (this.#flushWaits || this.#waiting.length > 0) return;
+    this.#finalizeWaits = false;
+    this.#session.finalize();
   }
 
   /** D1. */
-  #keep(audio: Buffer): void {
-    if (this.#waitingBytes + audio.length > WAITING_MAX_MS * this.#bytesPerMs) {
-      this.#overflow("has no open connection for the audio that waits");
+  #keep(audio: Buffer, maxMs: number, what: string): void {
+    if (this.#waitingBytes + audio.length > maxMs * this.#bytesPerMs) {
+      this.#overflow(what);
       return;
     }
     this.#waiting.push(Buffer.from(audio));
@@ -256,7 +300,8 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
     queueMicrotask(() => this.#reportError(error));
   }
 
-  #noteSent(): void {
+  #noteSent(bytes: number): void {
+    this.#sentBytes += bytes;
     this.#lastSentAtMs = this.#deps.clock.nowMs();
     if (this.#unansweredSinceMs === NEVER) this.#unansweredSinceMs = this.#lastSentAtMs;
   }
@@ -271,8 +316,8 @@ export class DeepgramStream implements SttStream, SessionOwner, TranscriptSink, 
     return { text, words: mapped, startMs: this.#callMs(startMs), endMs: this.#callMs(endMs) };
   }
 
-  #callMs(deepgramMs: number): number {
-    return Math.max(0, deepgramMs + this.#offsetMs);
+  #callMs(vendorMs: number): number {
+    return Math.max(0, vendorMs + this.#offsetMs);
   }
 
   /** D2: the one way out. */

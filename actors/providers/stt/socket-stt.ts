@@ -1,48 +1,38 @@
-/** Speech to text by Deepgram, v1 or Flux: streams on sessions opened ahead, or opened now when none is. */
-import type { Clock, Random } from "#runtime/actor";
-import type { Logger } from "#runtime/telemetry";
-import type { DueSweep } from "../due-sweep.js";
-import type { Failures } from "../failures.js";
-import type { Network } from "../network.js";
-import type { DeepgramSettings } from "../settings.js";
-import type { DeepgramDialect, SessionRequest } from "./deepgram-dialect.js";
-import { DeepgramSession, type SessionDeps, type SessionOwner } from "./deepgram-session.js";
-import { DeepgramStream, type DeepgramStreamDeps } from "./deepgram-stream.js";
+/** Speech to text over WebSockets: streams on sessions opened ahead, or opened now when none is. */
 import type { SttEvents, SttProvider, SttRequest, SttStream } from "./provider.js";
+import { SocketStream, type SocketStreamDeps } from "./socket-stream.js";
+import type { SessionOwner, SessionRequest, SocketSttDeps, SttDialect, SttSession } from "./stt-dialect.js";
 import { WarmPool, type WarmRequest } from "./warm-pool.js";
 
-/** Deepgram takes no more. */
-const KEYTERMS_MAX = 100;
+/** Opens a session for `request`; `onGone` is told once its socket is gone, or never was. */
+export type OpenSession = (
+  request: SessionRequest,
+  owner: SessionOwner,
+  onGone: (session: SttSession) => void,
+) => SttSession;
 
-export interface DeepgramDeps {
-  readonly settings: DeepgramSettings;
-  readonly failures: Failures;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly sweep: DueSweep;
-  readonly log: Logger;
-  readonly network?: Network | undefined;
-}
+/** Neither Deepgram nor AssemblyAI takes more. */
+const KEYTERMS_MAX = 100;
 
 const unowned: SessionOwner = { onReady() {}, onMessage() {}, onEnd() {} };
 
-export class DeepgramProvider implements SttProvider {
+export class SocketStt implements SttProvider {
   readonly name: string;
-  readonly #dialect: DeepgramDialect;
-  readonly #streamDeps: DeepgramStreamDeps;
+  readonly #dialect: SttDialect;
+  readonly #streamDeps: SocketStreamDeps;
   readonly #pool: WarmPool;
-  readonly #streams = new Set<DeepgramStream>();
+  readonly #streams = new Set<SocketStream>();
   /** Every session whose socket may still be there. */
-  readonly #sessions = new Set<DeepgramSession>();
-  readonly #sessionDeps: SessionDeps;
+  readonly #sessions = new Set<SttSession>();
+  readonly #openNew: OpenSession;
   #whenGone: (() => void) | null = null;
   #closed = false;
 
-  constructor(dialect: DeepgramDialect, deps: DeepgramDeps) {
+  constructor(dialect: SttDialect, openSession: OpenSession, deps: SocketSttDeps) {
     this.name = dialect.name;
     this.#dialect = dialect;
     this.#streamDeps = { ...deps, onEnded: (stream) => void this.#streams.delete(stream) };
-    this.#sessionDeps = { ...deps, onGone: (session) => this.#onGone(session) };
+    this.#openNew = openSession;
     const { warmPerKind, warmMax } = deps.settings;
     this.#pool = new WarmPool({
       ...deps,
@@ -60,7 +50,7 @@ export class DeepgramProvider implements SttProvider {
 
   open(request: SttRequest, events: SttEvents): SttStream {
     const bounded = boundKeyterms(request);
-    const stream = new DeepgramStream(this.#dialect, bounded, events, this.#streamDeps);
+    const stream = new SocketStream(this.#dialect, bounded, events, this.#streamDeps);
     if (this.#closed) {
       queueMicrotask(() => stream.failWith({ reason: "CLOSED", what: "is closed on this shard" }));
       return stream;
@@ -89,13 +79,13 @@ export class DeepgramProvider implements SttProvider {
     });
   }
 
-  #openSession(request: SessionRequest, owner: SessionOwner): DeepgramSession {
-    const session = new DeepgramSession(this.#dialect, request, owner, this.#sessionDeps);
+  #openSession(request: SessionRequest, owner: SessionOwner): SttSession {
+    const session = this.#openNew(request, owner, (gone) => this.#onGone(gone));
     this.#sessions.add(session);
     return session;
   }
 
-  #onGone(session: DeepgramSession): void {
+  #onGone(session: SttSession): void {
     this.#sessions.delete(session);
     if (this.#sessions.size === 0) this.#whenGone?.();
   }
