@@ -1,0 +1,131 @@
+/** Calls that crash again and again: each ends with words, and a tenant whose calls do is kept from new ones. */
+import t from "tap";
+import { VirtualClock } from "#runtime/actor";
+import { silentLogger } from "#runtime/telemetry";
+import { type TenantConfig, tenantSchema } from "#actors/tenants";
+import { DEATHS } from "./deaths.fixture.js";
+import { DENTIST, RESTAURANT, factsOf, startTestNode } from "./node.fixture.js";
+import { DYING_SHARD_ENTRY } from "./deaths.fixture.js";
+import {
+  CRASHING_CALLS_MAX,
+  KILLS_MAX,
+  QUARANTINE_WINDOW_MS,
+  Quarantine,
+  RELEASE_AFTER_MS,
+} from "./quarantine.js";
+import { isOneJournal } from "./resume.fixture.js";
+
+function rig() {
+  const clock = new VirtualClock();
+  const tenantOf = (greeting: string): TenantConfig =>
+    tenantSchema.parse({
+      id: "test",
+      name: "Test Dental",
+      industry: "dental practice",
+      numbers: ["+12025550101"],
+      timeZone: "America/New_York",
+      agentName: "Ava",
+      greeting,
+    });
+  let tenant = tenantOf("Hello there.");
+  const counts: number[] = [];
+  const quarantine = new Quarantine({
+    clock,
+    log: silentLogger,
+    tenantOf: () => tenant,
+    onCount: (count) => counts.push(count),
+  });
+  return { clock, quarantine, counts, change: (greeting: string) => void (tenant = tenantOf(greeting)) };
+}
+
+void t.test(
+  "one call alone never puts its tenant in quarantine; several do, and others are not touched",
+  (t) => {
+    const { quarantine, counts } = rig();
+    for (let crash = 0; crash < 20; crash += 1) quarantine.noteCrash("test", "call-0");
+    t.notOk(quarantine.isQuarantined("test"));
+    for (let call = 1; call < CRASHING_CALLS_MAX; call += 1) quarantine.noteCrash("test", `call-${call}`);
+    t.ok(quarantine.isQuarantined("test"));
+    t.notOk(quarantine.isQuarantined("other"));
+    t.match(quarantine.list(), [{ tenantId: "test", reason: "crashes" }]);
+    t.same(counts, [1]);
+    t.end();
+  },
+);
+
+void t.test("crashes far apart are no pattern", (t) => {
+  const { clock, quarantine } = rig();
+  for (let call = 0; call < 20; call += 1) {
+    quarantine.noteCrash("test", `call-${call}`);
+    clock.advance(QUARANTINE_WINDOW_MS / 2 + 1);
+  }
+  t.notOk(quarantine.isQuarantined("test"));
+  t.end();
+});
+
+void t.test("shards taken down count for themselves; time or another configuration sets free", (t) => {
+  const { clock, quarantine, counts, change } = rig();
+  const kill = (): void => {
+    for (let kills = 0; kills < KILLS_MAX; kills += 1) quarantine.noteKill("test", "call-1");
+  };
+  kill();
+  t.match(quarantine.list(), [{ reason: "kills" }]);
+  quarantine.reconsider();
+  t.ok(quarantine.isQuarantined("test"), "the same configuration, read again");
+  clock.advance(RELEASE_AFTER_MS);
+  t.notOk(quarantine.isQuarantined("test"));
+  kill();
+  change("Good morning.");
+  quarantine.reconsider();
+  t.notOk(quarantine.isQuarantined("test"));
+  t.same(counts, [1, 0, 1, 0]);
+  t.end();
+});
+
+void t.test("at the wire: the third crash ends a call with words, the third call its tenant's", async (t) => {
+  const { call, journal, admin } = await startTestNode(t, {
+    shardEntry: DYING_SHARD_ENTRY,
+    tenants: { "bright-smile-dental": { overflow: { kind: "busy" } } },
+  });
+  for (let number = 0; number < CRASHING_CALLS_MAX; number += 1) {
+    const phone = await call({ to: DENTIST });
+    await phone.waitForReply(0, undefined, 1_200);
+    // The first crashes to its end, the others go on.
+    const crashes = number === 0 ? 3 : 1;
+    for (let crash = 1; crash <= crashes; crash += 1) {
+      phone.dtmf(DEATHS.crashes);
+      if (crash === 3) break;
+      await takenOver(phone.callSid, crash);
+    }
+    if (number === 0) {
+      t.match(await phone.ended, { outcome: { kind: "agentHungUp" } });
+      t.match(phone.heardText(), /something went wrong on our side/);
+    } else {
+      phone.hangUp();
+    }
+    const events = await journal(phone);
+    isOneJournal(t, events);
+    t.equal(factsOf(events, "callResumed").length, Math.min(crashes, 2));
+    t.match(events.at(-1), { outcome: { kind: number === 0 ? "actorCrashed" : "callerHungUp" } });
+  }
+  const refused = await call({ to: DENTIST });
+  t.match(await refused.ended, { outcome: { kind: "rejected" } });
+  const served = await call({ to: RESTAURANT });
+  await served.waitForReply(0);
+  served.hangUp();
+  const ready = await admin("/healthz/ready");
+  t.equal(ready.status, 200, "the node serves everybody else");
+  t.match(JSON.parse(ready.text), { quarantined: [{ tenantId: "bright-smile-dental", reason: "crashes" }] });
+  const metrics = (await admin("/metrics")).text;
+  t.match(metrics, /lumentra_tenants_quarantined 1/);
+  t.match(metrics, /lumentra_admission_refusals_total\{reason="quarantined"\} 1/);
+
+  async function takenOver(callSid: string, times: number): Promise<void> {
+    for (let attempt = 0; attempt < 500; attempt += 1) {
+      const { text } = await admin(`/calls/${callSid}/journal`);
+      if (text.split('"callResumed"').length > times) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`the call was not taken over ${times} times`);
+  }
+});
