@@ -8,13 +8,17 @@ import { printBanner } from "./banner.js";
 import { type RunningNode, startNode } from "./node.js";
 import { type Settings, resolveSettings } from "./settings.js";
 
-/** Resolves with the exit code when it has ended: 0 drained or ended, 1 could not start, 2 a setting is wrong. */
-export async function runNode(environment: Environment): Promise<number> {
+/**
+ * Resolves with the exit code when it has ended: 0 drained or ended, 1 could not start, 2 a setting is wrong.
+ *
+ * @param shardEntry the shards' entry file; another one only where shards are made to die.
+ */
+export async function runNode(environment: Environment, shardEntry?: URL): Promise<number> {
   let settings: Settings;
   let node: RunningNode;
   try {
     settings = resolveSettings(environment);
-    node = await startNode(settings);
+    node = await startNode(settings, shardEntry);
   } catch (error) {
     const isSetting =
       error instanceof LumentraError &&

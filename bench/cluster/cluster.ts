@@ -34,6 +34,10 @@ export interface ClusterOptions {
   /** The emulators' variables. */
   readonly providers: Readonly<Record<string, string>>;
   readonly nodeEnvironment?: Readonly<Record<string, string>>;
+  /** Of one node, on top of that. */
+  readonly environmentOf?: (index: number) => Readonly<Record<string, string>>;
+  /** See NodeProcessOptions. */
+  readonly nodeEntry?: URL;
   readonly controlPlaneEnvironment?: Readonly<Record<string, string>>;
   readonly showLog?: boolean;
 }
@@ -111,6 +115,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       Array.from({ length: options.nodes ?? 2 }, (_, index) =>
         startNodeProcess({
           showLog: options.showLog ?? false,
+          ...(options.nodeEntry !== undefined && { entry: options.nodeEntry }),
           environment: {
             ...providers,
             ...shared,
@@ -123,6 +128,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
             LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
             LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
             ...options.nodeEnvironment,
+            ...options.environmentOf?.(index),
           },
         }),
       ),

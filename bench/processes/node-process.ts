@@ -13,6 +13,8 @@ export interface NodeProcessOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** Let its log through. @default false */
   readonly showLog?: boolean;
+  /** Another entry file than the node's own, for one that can be troubled from outside. */
+  readonly entry?: URL;
 }
 
 export interface NodeProcess {
@@ -36,7 +38,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
   try {
     const { process: child, ready } = await JsonLineProcess.start({
       name: "The node",
-      script: NODE_ENTRY,
+      script: options.entry === undefined ? NODE_ENTRY : fileURLToPath(options.entry),
       isReady: (line) => line.event === "listening",
       showStderr: options.showLog ?? false,
       environment: {

@@ -1,0 +1,14 @@
+import t from "tap";
+import { loadScenario, runScenario, scenarioNames } from "./index.js";
+
+// Each has processes of its own and mostly waits for speech; side by side they share the machine.
+t.jobs = 3;
+
+for (const name of scenarioNames()) {
+  const scenario = loadScenario(name, "small");
+  void t.test(`${name}: ${scenario.title}`, { buffered: true, timeout: 150_000 }, async (t) => {
+    const { failures, calls, sentences, resumed, delayMs } = await runScenario(scenario);
+    t.same(failures, [], `the caller hears: ${scenario.hears}`);
+    t.comment(`${calls} calls, ${sentences} sentences, ${resumed} resumed, delay p50 ${delayMs.p50} ms`);
+  });
+}

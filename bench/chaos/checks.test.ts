@@ -1,0 +1,100 @@
+import t from "tap";
+import type { JournalEvent } from "#actors/journal";
+import { type Evidence, failuresOf } from "./checks.js";
+import { type Checks, parseScenario } from "./scenario.js";
+import { type AskedTurn, type Caller, Workload, heardAll, spelled, wordsOf } from "./workload.js";
+
+const WORDS = ["alfa", "bravo", "charlie"];
+
+function checks(text: string): Checks {
+  return parseScenario(
+    "test",
+    `title = "t"\nhears = "h"\n[workload]\ncalls = 1\nturns = 1\n[checks]\n${text}`,
+    "full",
+  ).checks;
+}
+
+function evidence(heard: string, journal: readonly Partial<JournalEvent>[] = whole()): Evidence {
+  const workload = new Workload({
+    calls: 1,
+    turns: 1,
+    words: 3,
+    arrivalsPerSecond: 1,
+    thinkMs: 0,
+    line: {},
+  });
+  const turn: AskedTurn = { words: WORDS, heard: heard.split(" "), answered: true, delayMs: 1 };
+  const call = { heardText: () => heard } as Caller["call"];
+  workload.callers.push({ index: 0, call, turns: [turn], result: Promise.reject(new Error("not asked")) });
+  workload.callers[0]!.result.catch(() => {});
+  return {
+    workload,
+    journals: new Map([[0, journal as readonly JournalEvent[]]]),
+    streams: new Map([[0, 1]]),
+    metrics: new Map([["gone_total", 3]]),
+    leftovers: [],
+  };
+}
+
+function whole(): Partial<JournalEvent>[] {
+  return [
+    { kind: "callStarted", sequence: 0, epoch: 1 },
+    { kind: "callEnded", sequence: 1, epoch: 1, outcome: { kind: "callerHungUp" } },
+  ];
+}
+
+void t.test("each check fails on what it is for, and on nothing else", (t) => {
+  const once = checks('heard = "once"');
+  const least = checks('heard = "atLeastOnce"');
+  t.same(failuresOf(once, evidence("one moment alfa bravo charlie")), [], "a filler is no word of theirs");
+  t.not(failuresOf(once, evidence("alfa bravo")).length, 0, "a word is missing");
+  t.not(failuresOf(once, evidence("alfa bravo bravo charlie")).length, 0, "a word came twice");
+  t.same(failuresOf(least, evidence("alfa bravo bravo charlie")), [], "twice is at least once");
+  t.not(failuresOf(least, evidence("alfa charlie bravo")).length, 0, "out of order");
+  t.not(failuresOf(least, evidence("alfa bravo charlie zulu")).length, 0, "somebody else's word");
+
+  const right = "alfa bravo charlie";
+  t.same(failuresOf(checks('outcomes = { callerHungUp = "rest" }'), evidence(right)), []);
+  t.match(failuresOf(checks("outcomes = { shardLost = 1 }"), evidence(right)), [
+    /1 calls ended with/,
+    /0 calls/,
+  ]);
+  t.match(failuresOf(checks("refused = 1"), evidence(right)), [/0 callers were refused/]);
+  t.match(failuresOf(checks('apology = { callers = 1, says = "sorry" }'), evidence(right)), [
+    /0 callers heard/,
+  ]);
+  t.match(failuresOf(checks("resumed = { callsMin = 1 }"), evidence(right)), [/0 calls were gone on with/]);
+  t.match(failuresOf(checks("streams = 2"), evidence(right)), [/had 1 media streams/]);
+  t.match(failuresOf(checks("journal = { messageTaken = 1 }"), evidence(right)), [/0 events messageTaken/]);
+  t.match(failuresOf(checks("metrics = { gone_total = { max = 2 } }"), evidence(right)), [/grew by 3/]);
+  t.same(failuresOf(checks("metrics = { gone_total = { min = 3 } }"), evidence(right)), []);
+  t.end();
+});
+
+void t.test("a journal with a gap, two owners at once, no beginning or no end is found", (t) => {
+  const none = checks("");
+  const [start, end] = whole() as [Partial<JournalEvent>, Partial<JournalEvent>];
+  t.same(failuresOf(none, evidence("alfa")), []);
+  t.match(failuresOf(none, evidence("alfa", [start, { ...end, sequence: 2 }])), [/missing or twice/]);
+  t.match(failuresOf(none, evidence("alfa", [{ ...start, epoch: 2 }, end])), [/old owner/]);
+  t.match(failuresOf(none, evidence("alfa", [{ ...end, sequence: 0 }])), [/no beginning/]);
+  t.match(failuresOf(none, evidence("alfa", [start])), [/0 ends/]);
+  t.end();
+});
+
+void t.test("callers have words of their own, and a scenario that is wrong says where", (t) => {
+  t.not(wordsOf(1, 0, 4).join(" "), wordsOf(2, 0, 4).join(" "));
+  t.same(spelled(["please", "hold", "alfa"]), ["alfa"]);
+  t.ok(heardAll(["alfa", "alfa", "bravo"], ["alfa", "bravo"]));
+  t.notOk(heardAll(["bravo", "alfa"], ["alfa", "bravo"]));
+  t.throws(() => parseScenario("x", "title = ", "full"), /scenario x/);
+  t.throws(() => checks('heard = "twice"'), /scenario test: [\s\S]*heard/);
+  t.throws(
+    () => parseScenario("x", 'title="t"\nhears="h"\nworkload={calls=1}\n[[faults]]\nwhat="meteor"', "full"),
+    /faults/,
+  );
+  const text = 'title="t"\nhears="h"\n[workload]\ncalls=40\nturns=9\n[small]\ncalls=2';
+  t.match(parseScenario("x", text, "small").workload, { calls: 2, turns: 9 });
+  t.match(parseScenario("x", text, "full").workload, { calls: 40, turns: 9 });
+  t.end();
+});

@@ -1,0 +1,132 @@
+/** What must hold after a scenario; each check says in words what did not, naming the caller. */
+import type { JournalEvent } from "#actors/journal";
+import type { Checks } from "./scenario.js";
+import { type Caller, type Workload, heardAll, spelled } from "./workload.js";
+
+export interface Evidence {
+  readonly workload: Workload;
+  /** By the caller's index. */
+  readonly journals: ReadonlyMap<number, readonly JournalEvent[]>;
+  /** Streams that each call had. */
+  readonly streams: ReadonlyMap<number, number>;
+  /** Growth of each sample of the first node's /metrics. */
+  readonly metrics: ReadonlyMap<string, number>;
+  /** What placement and store have too much of, in words. */
+  readonly leftovers: readonly string[];
+}
+
+/** What did not hold; empty when all did. */
+export function failuresOf(checks: Checks, evidence: Evidence): readonly string[] {
+  return [
+    ...evidence.workload.failures,
+    ...evidence.leftovers,
+    ...refusedFailures(checks, evidence.workload),
+    ...heardFailures(checks, evidence.workload),
+    ...outcomeFailures(checks, evidence),
+    ...apologyFailures(checks, evidence.workload.callers),
+    ...(checks.journalsWhole ? journalFailures(evidence) : []),
+    ...resumedFailures(checks, evidence),
+    ...streamFailures(checks, evidence),
+    ...eventFailures(checks, evidence),
+    ...metricFailures(checks, evidence),
+  ];
+}
+
+function refusedFailures({ refused: wanted }: Checks, { refused }: Workload): string[] {
+  return refused === wanted ? [] : [`${refused} callers were refused, ${wanted} should be`];
+}
+
+function heardFailures({ heard, heardShareMin }: Checks, { callers, turnsInAll }: Workload): string[] {
+  if (heard === undefined && heardShareMin === undefined) return [];
+  const wrong: string[] = [];
+  let right = 0;
+  for (const { index, turns } of callers) {
+    for (const [turn, { words, heard: all }] of turns.entries()) {
+      const own = spelled(all);
+      const isRight =
+        heard === "atLeastOnce" || heard === undefined
+          ? heardAll(own, words) && own.every((word) => words.includes(word))
+          : own.join(" ") === words.join(" ");
+      if (isRight) right += 1;
+      else wrong.push(`caller ${index}, turn ${turn}: asked “${words.join(" ")}”, heard “${all.join(" ")}”`);
+    }
+  }
+  const least = (heardShareMin ?? 1) * turnsInAll;
+  if (right >= least) return [];
+  return [`${right} of ${turnsInAll} sentences came back right, at least ${least} should`, ...wrong];
+}
+
+function outcomeFailures({ outcomes }: Checks, { journals }: Evidence): string[] {
+  if (outcomes === undefined) return [];
+  const counts = new Map<string, number>();
+  for (const journal of journals.values()) {
+    const last = journal.at(-1);
+    const kind = last?.kind === "callEnded" ? last.outcome.kind : "none";
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  const kinds = new Set([...counts.keys(), ...Object.keys(outcomes)]);
+  return [...kinds]
+    .filter((kind) => outcomes[kind] !== "rest" && (counts.get(kind) ?? 0) !== (outcomes[kind] ?? 0))
+    .map((kind) => `${counts.get(kind) ?? 0} calls ended with ${kind}, ${outcomes[kind] ?? 0} should`);
+}
+
+function apologyFailures({ apology }: Checks, callers: readonly Caller[]): string[] {
+  if (apology === undefined) return [];
+  const pattern = new RegExp(apology.says, "i");
+  const count = callers.filter(({ call }) => pattern.test(call.heardText())).length;
+  return count >= apology.callers
+    ? []
+    : [`${count} callers heard /${apology.says}/, ${apology.callers} should`];
+}
+
+function journalFailures({ journals }: Evidence): string[] {
+  const wrong: string[] = [];
+  for (const [index, journal] of journals) {
+    const isInOrder = journal.every(({ sequence }, at) => sequence === at);
+    const epochs = journal.map(({ epoch }) => epoch);
+    const isOneOwner = epochs.every((epoch, at) => at === 0 || epoch >= epochs[at - 1]!);
+    const ends = journal.filter(({ kind }) => kind === "callEnded").length;
+    if (!isInOrder) wrong.push(`caller ${index}: events are missing or twice in the journal`);
+    if (!isOneOwner) wrong.push(`caller ${index}: an old owner wrote after a new one`);
+    if (journal[0]?.kind !== "callStarted") wrong.push(`caller ${index}: the journal has no beginning`);
+    if (ends !== 1) wrong.push(`caller ${index}: the journal has ${ends} ends`);
+  }
+  return wrong;
+}
+
+/** How often another owner went on with each call. */
+export function resumesOf(journals: Evidence["journals"]): number {
+  return [...journals.values()].filter((journal) => journal.some(({ kind }) => kind === "callResumed"))
+    .length;
+}
+
+function resumedFailures({ resumed }: Checks, { journals }: Evidence): string[] {
+  if (resumed === undefined) return [];
+  const count = resumesOf(journals);
+  const { callsMin, callsMax = Number.POSITIVE_INFINITY } = resumed;
+  return count >= callsMin && count <= callsMax
+    ? []
+    : [`${count} calls were gone on with by another owner, ${callsMin} to ${callsMax} should`];
+}
+
+function streamFailures({ streams: wanted }: Checks, { streams }: Evidence): string[] {
+  if (wanted === undefined) return [];
+  return [...streams]
+    .filter(([, count]) => count !== wanted)
+    .map(([index, count]) => `caller ${index} had ${count} media streams, ${wanted} should be`);
+}
+
+function eventFailures({ journal: wanted = {} }: Checks, { journals }: Evidence): string[] {
+  const all = [...journals.values()].flat();
+  return Object.entries(wanted).flatMap(([kind, least]) => {
+    const count = all.filter((event) => event.kind === kind).length;
+    return count >= least ? [] : [`the journals have ${count} events ${kind}, at least ${least} should be`];
+  });
+}
+
+function metricFailures({ metrics: wanted = {} }: Checks, { metrics }: Evidence): string[] {
+  return Object.entries(wanted).flatMap(([sample, { min = -Infinity, max = Infinity }]) => {
+    const grown = metrics.get(sample) ?? 0;
+    return grown >= min && grown <= max ? [] : [`${sample} grew by ${grown}, it should by ${min} to ${max}`];
+  });
+}

@@ -1,0 +1,233 @@
+/**
+ * The stage of a scenario: emulators, nodes that can be troubled from outside, and for a cluster Postgres, Redis and
+ * control planes, each a process of its own. One tenant answers one number.
+ */
+import { symlinkSync, unlinkSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { JournalEvent } from "#actors/journal";
+import { fetchClosedJournal } from "#bench/caller";
+import { type Cluster, plainTenant, startCluster } from "#bench/cluster";
+import { NetworkTap } from "#bench/emulators";
+import {
+  type EmulatorProcess,
+  type NodeProcess,
+  startEmulatorProcess,
+  startNodeProcess,
+} from "#bench/processes";
+import { type RedisServer, startRedis } from "../../control-plane/directory/redis-server.fixture.js";
+import { LEVERS_VARIABLE, Levers } from "./levers.js";
+import type { Scenario } from "./scenario.js";
+
+export const NUMBER = "+12025550101";
+const TENANT = "chaos";
+const CHAOS_NODE = new URL("./node-main.js", import.meta.url);
+/** Segments of a spool that are given no disk: a scenario's events fill far fewer. */
+const SEGMENTS_WITHOUT_DISK = 50;
+/** The vendors whose network can be troubled, and the variable that names their address. */
+const TAPPED = { deepgram: "DEEPGRAM_URL", groq: "GROQ_URL", cartesia: "CARTESIA_URL" } as const;
+export type TappedVendor = keyof typeof TAPPED;
+/** A spool that waits for its disk or its control plane sends within seconds of having them back. */
+const RETRY_MS = 100;
+const RETRIES_MAX = 200;
+
+interface NodeOnStage {
+  readonly process: NodeProcess;
+  readonly levers: Levers;
+  readonly dataFolder: string;
+}
+
+export class Lab {
+  readonly emulators: EmulatorProcess;
+  readonly taps: ReadonlyMap<TappedVendor, NetworkTap>;
+  readonly nodes: readonly NodeOnStage[];
+  /** Null on a stage of one node alone. */
+  readonly cluster: (Cluster & { readonly redis: RedisServer }) | null;
+  readonly #stops: readonly Stop[];
+  /** Nobody can take the nodes' journals any more. */
+  storeIsGone = false;
+
+  /** Use `open`. @internal */
+  constructor(
+    emulators: EmulatorProcess,
+    taps: ReadonlyMap<TappedVendor, NetworkTap>,
+    nodes: readonly NodeOnStage[],
+    cluster: Lab["cluster"],
+    stops: readonly Stop[],
+  ) {
+    this.emulators = emulators;
+    this.taps = taps;
+    this.nodes = nodes;
+    this.cluster = cluster;
+    this.#stops = stops;
+  }
+
+  /** @throws what a process said that did not start; nothing is left behind then. */
+  static async open(stage: Scenario["stage"]): Promise<Lab> {
+    const stops: Stop[] = [];
+    try {
+      return await openLab(stage, stops);
+    } catch (error) {
+      await closeAll(stops);
+      throw error;
+    }
+  }
+
+  /** Where carriers send webhooks. */
+  get webhookUrl(): string {
+    return this.cluster?.balancer.url ?? this.nodes[0]!.process.edgeUrl;
+  }
+
+  async close(): Promise<void> {
+    await closeAll(this.#stops);
+  }
+
+  /** The whole journal of a phone's call, from where it is kept; as far as it goes when it is never closed. */
+  async journal(callSid: string): Promise<readonly JournalEvent[]> {
+    const { cluster } = this;
+    if (cluster === null || this.storeIsGone) {
+      return fetchClosedJournal(this.nodes[0]!.process.adminUrl, callSid);
+    }
+    let journal: readonly JournalEvent[] = [];
+    for (let attempt = 0; attempt < RETRIES_MAX; attempt += 1) {
+      journal = await cluster.store.transaction({ kind: "operator" }, "operator:chaos", async (tx) => {
+        const { rows } = await tx.calls.list({ tenantId: TENANT }, { size: 1_000, after: null });
+        const row = rows.find(({ carrierCallId }) => carrierCallId === callSid);
+        return row === undefined ? [] : ((await tx.calls.journal(row.id, 0, 1_000)) ?? []);
+      });
+      if (journal.at(-1)?.kind === "callEnded") break;
+      await sleep(RETRY_MS);
+    }
+    return journal;
+  }
+
+  /** What a cluster still counts or has twice once its calls are over, in words. */
+  async leftovers(callCount: number): Promise<readonly string[]> {
+    const { cluster } = this;
+    if (cluster === null || this.storeIsGone) return [];
+    const wrong: string[] = [];
+    const { rows } = await cluster.store.transaction({ kind: "operator" }, "operator:chaos", (tx) =>
+      tx.calls.list({ tenantId: TENANT }, { size: 1_000, after: null }),
+    );
+    if (rows.length !== callCount) wrong.push(`${rows.length} calls are stored, ${callCount} were answered`);
+    const { nodes } = await cluster.operator.call("NodeService", "ListNodes", {});
+    for (const [index, { calls }] of nodes.entries()) {
+      if (calls !== 0) wrong.push(`placement still counts ${calls} calls on node ${index}`);
+    }
+    return wrong;
+  }
+
+  /**
+   * The spool's next files are links to a device that is always full: every write meets a real ENOSPC. Before its
+   * first event only, as a file that is open stays what it is.
+   */
+  fillDisk(nodeIndex: number): void {
+    for (const path of segmentPaths(this.nodes[nodeIndex]!.dataFolder)) symlinkSync("/dev/full", path);
+  }
+
+  freeDisk(nodeIndex: number): void {
+    for (const path of segmentPaths(this.nodes[nodeIndex]!.dataFolder)) unlinkSync(path);
+  }
+}
+
+type Stop = () => unknown;
+
+async function closeAll(stops: readonly Stop[]): Promise<void> {
+  for (const stop of stops.toReversed()) await stop();
+}
+
+async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
+  const folder = await mkdtemp(join(tmpdir(), "lumentra-chaos-"));
+  stops.push(() => rm(folder, { recursive: true, force: true }));
+  const emulators = await startEmulatorProcess();
+  stops.push(() => emulators.stop());
+  const environment = { ...emulators.environment };
+  const taps = new Map<TappedVendor, NetworkTap>();
+  for (const [vendor, variable] of Object.entries(TAPPED) as [TappedVendor, string][]) {
+    const tap = await NetworkTap.start(environment[variable]!);
+    stops.push(() => tap.close());
+    taps.set(vendor, tap);
+    environment[variable] = tap.url;
+  }
+  const settings = {
+    LUMENTRA_SHARDS: String(stage.shards),
+    LUMENTRA_LOG_LEVEL: "silent",
+    // All of it shares one machine: its noise must not pass for a node under strain.
+    LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
+    LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
+    ...stage.environment,
+  };
+  const folderOf = (index: number) => join(folder, `node-${index}`);
+  const levers = Array.from({ length: stage.nodes }, (_, index) => new Levers(`${folderOf(index)}-levers`));
+  const environmentOf = (index: number) => ({
+    LUMENTRA_DATA_DIR: folderOf(index),
+    [LEVERS_VARIABLE]: levers[index]!.folder,
+  });
+  const onStage = (process: NodeProcess, index: number): NodeOnStage => ({
+    process,
+    levers: levers[index]!,
+    dataFolder: folderOf(index),
+  });
+  if (stage.kind === "node") {
+    const tenants = join(folder, "tenants.json");
+    const tenant = { ...chaosTenant(stage.tenant), id: TENANT, numbers: [NUMBER] };
+    await writeFile(tenants, JSON.stringify({ tenants: [tenant] }));
+    const process = await startNodeProcess({
+      entry: CHAOS_NODE,
+      environment: { ...environment, ...settings, LUMENTRA_TENANTS_FILE: tenants, ...environmentOf(0) },
+    });
+    stops.push(() => process.stop());
+    return new Lab(emulators, taps, [onStage(process, 0)], null, stops);
+  }
+  const redis = await startRedis({
+    teardown: (stop) => void stops.push(stop),
+    comment: (text) => process.stderr.write(`${text}\n`),
+    fail: (text) => process.stderr.write(`${text}\n`),
+  });
+  if (redis === null) throw new Error("a scenario of a cluster needs a Redis, and there is none to be had");
+  const cluster = await startCluster({
+    nodes: stage.nodes,
+    redisUrl: redis.url,
+    providers: environment,
+    nodeEnvironment: settings,
+    environmentOf,
+    nodeEntry: CHAOS_NODE,
+  });
+  stops.push(() => cluster.stop());
+  await addTenant(cluster, chaosTenant(stage.tenant));
+  await Promise.all(cluster.nodes.map(ready));
+  return new Lab(emulators, taps, cluster.nodes.map(onStage), { ...cluster, redis }, stops);
+}
+
+/** A short greeting: what is measured comes after it. */
+function chaosTenant(changes: Record<string, unknown>): Record<string, unknown> {
+  return { ...plainTenant("Chaos Dental"), greeting: "Hello.", ...changes };
+}
+
+async function addTenant({ operator }: Cluster, config: Record<string, unknown>): Promise<void> {
+  await operator.call("ResellerService", "CreateReseller", { reseller: { id: TENANT, name: "Chaos" } });
+  await operator.call("TenantService", "CreateTenant", {
+    tenant: { id: TENANT, resellerId: TENANT, config },
+  });
+  await operator.call("PhoneNumberService", "CreatePhoneNumber", {
+    phoneNumber: { number: NUMBER, tenantId: TENANT },
+  });
+}
+
+/** A node of a cluster serves once a control plane has it, which on a busy machine is later than its port. */
+async function ready(node: NodeProcess): Promise<void> {
+  for (let attempt = 0; attempt < RETRIES_MAX; attempt += 1) {
+    const { ok } = await fetch(`${node.adminUrl}/healthz/ready`);
+    if (ok) return;
+    await sleep(RETRY_MS);
+  }
+  throw new Error(`a node was not ready in time: ${node.logTail}`);
+}
+
+function segmentPaths(dataFolder: string): readonly string[] {
+  return Array.from({ length: SEGMENTS_WITHOUT_DISK }, (_, index) =>
+    join(dataFolder, "spool", `${String(index + 1).padStart(10, "0")}.seg`),
+  );
+}

@@ -1,0 +1,107 @@
+/**
+ * Runs one scenario: opens its stage, lets the callers talk while the faults strike, reads what there is to read, and
+ * only then says what held and how fast it was.
+ */
+import type { JournalEvent } from "#actors/journal";
+import { Distribution } from "../suites/calls-distribution.js";
+import { type Evidence, failuresOf, resumesOf } from "./checks.js";
+import { type StruckFault, isFromTheStart, strike } from "./faults.js";
+import { Lab } from "./lab.js";
+import type { Scenario } from "./scenario.js";
+import { Workload } from "./workload.js";
+
+export interface ChaosResult {
+  readonly name: string;
+  readonly title: string;
+  readonly hears: string;
+  readonly calls: number;
+  readonly sentences: number;
+  readonly faults: number;
+  readonly resumed: number;
+  /** From the end of a sentence to the first sound of its reply, in milliseconds. */
+  readonly delayMs: { readonly p50: number | null; readonly p95: number | null; readonly max: number | null };
+  readonly durationMs: number;
+  /** What did not hold, in words. */
+  readonly failures: readonly string[];
+}
+
+/** @throws Error when the stage cannot be set up or a fault cannot be brought about. */
+export async function runScenario(scenario: Scenario): Promise<ChaosResult> {
+  const startedAtMs = performance.now();
+  const lab = await Lab.open(scenario.stage);
+  try {
+    return await runOn(lab, scenario, startedAtMs);
+  } finally {
+    await lab.close();
+  }
+}
+
+async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise<ChaosResult> {
+  const { faults, checks } = scenario;
+  const workload = new Workload(scenario.workload);
+  const struck: StruckFault[] = [];
+  const ended = new AbortController();
+  const before = await samplesOf(lab);
+  const fromTheStart = faults.filter(isFromTheStart);
+  await strike(fromTheStart, lab, workload, struck, ended.signal);
+  const striking = strike(
+    faults.filter((fault) => !isFromTheStart(fault)),
+    lab,
+    workload,
+    struck,
+    ended.signal,
+  );
+  await workload.run(lab.webhookUrl);
+  ended.abort();
+  await striking;
+  const failures =
+    struck.length === faults.length ? [] : ["the calls were over before every fault had struck"];
+  const evidence = await gather(lab, workload, before);
+  failures.push(...failuresOf(checks, evidence));
+  const delays = new Distribution("delay");
+  for (const { turns } of workload.callers) {
+    for (const { delayMs } of turns) if (delayMs !== null) delays.record(delayMs);
+  }
+  const { p50, p95, max } = delays.row(0) as Record<string, number | string | undefined>;
+  return {
+    name: scenario.name,
+    title: scenario.title,
+    hears: scenario.hears,
+    calls: workload.callers.length,
+    sentences: workload.turnsDone,
+    faults: struck.length,
+    resumed: resumesOf(evidence.journals),
+    delayMs: { p50: numberOr(p50), p95: numberOr(p95), max: numberOr(max) },
+    durationMs: performance.now() - startedAtMs,
+    failures,
+  };
+}
+
+async function gather(lab: Lab, workload: Workload, before: ReadonlyMap<string, number>): Promise<Evidence> {
+  const journals = new Map<number, readonly JournalEvent[]>();
+  const streams = new Map<number, number>();
+  for (const { index, call, result } of workload.callers) {
+    journals.set(index, await lab.journal(call.callSid));
+    streams.set(index, (await result).stats.streamCount);
+  }
+  const after = await samplesOf(lab);
+  const metrics = new Map([...after].map(([sample, value]) => [sample, value - (before.get(sample) ?? 0)]));
+  const leftovers = await lab.leftovers(workload.callers.length);
+  return { workload, journals, streams, metrics, leftovers };
+}
+
+/** Each line of the first node's /metrics by its name and labels; none when that node is gone. */
+async function samplesOf(lab: Lab): Promise<ReadonlyMap<string, number>> {
+  const node = lab.nodes[0]!.process;
+  if (!node.running) return new Map();
+  const text = await (await fetch(`${node.adminUrl}/metrics`)).text();
+  const samples = text.split("\n").flatMap((line): [string, number][] => {
+    const at = line.lastIndexOf(" ");
+    return line.startsWith("#") || at < 0 ? [] : [[line.slice(0, at), Number(line.slice(at + 1))]];
+  });
+  return new Map(samples);
+}
+
+function numberOr(value: number | string | undefined): number | null {
+  return typeof value === "number" ? value : null;
+}

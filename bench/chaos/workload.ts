@@ -1,0 +1,154 @@
+/**
+ * The callers of a scenario: placed by schedule, each says sentences with words of its own, hears them back, and says
+ * the next. Nobody stops for a fault; what each asked and heard is kept for the checks.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { type HeardWord, type PhoneCall, type PhoneCallResult, placeCall } from "#bench/caller";
+import { normalizeWords } from "#bench/speech";
+import { LumentraError } from "#runtime/errors";
+import { NUMBER } from "./lab.js";
+import type { Scenario } from "./scenario.js";
+
+/** Long enough for a fault, its recovery and the reply; a sentence whose words are not back by then is lost. */
+const REPLY_TIMEOUT_MS = 25_000;
+/** After the reply's last word: it might have been followed by one too many. */
+const LISTEN_ON_MS = 600;
+
+/** Spelling words: one tone-speech word each. */
+const ALPHABET = (
+  "alfa bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa quebec " +
+  "romeo sierra tango uniform victor whiskey xray yankee zulu"
+).split(" ");
+
+export interface AskedTurn {
+  /** What the caller asked to hear, and should have. */
+  readonly words: readonly string[];
+  /** All that was heard after it, up to the next sentence. */
+  readonly heard: readonly string[];
+  readonly answered: boolean;
+  /** From the sentence's last sample to the first sound after it; null when there was none. */
+  readonly delayMs: number | null;
+}
+
+export interface Caller {
+  readonly index: number;
+  readonly call: PhoneCall;
+  readonly turns: AskedTurn[];
+  readonly result: Promise<PhoneCallResult>;
+}
+
+export class Workload {
+  /** Sentences answered so far, and given up. */
+  turnsDone = 0;
+  /** Those who were answered. */
+  readonly callers: Caller[] = [];
+  /** Callers who got the overflow. */
+  refused = 0;
+  readonly failures: string[] = [];
+  readonly #scenario: Scenario["workload"];
+  #greeted = 0;
+
+  constructor(scenario: Scenario["workload"]) {
+    this.#scenario = scenario;
+  }
+
+  get turnsInAll(): number {
+    return (this.#scenario.calls - this.refused) * this.#scenario.turns;
+  }
+
+  /** Every caller has heard the greeting, or will not. */
+  get allGreeted(): boolean {
+    return this.#greeted >= this.#scenario.calls;
+  }
+
+  /** Resolves when every caller has hung up, or was hung up on. */
+  async run(webhookUrl: string): Promise<void> {
+    const { calls, arrivalsPerSecond } = this.#scenario;
+    const startedAtMs = performance.now();
+    const running: Promise<void>[] = [];
+    for (let index = 0; index < calls; index += 1) {
+      const dueInMs = startedAtMs + (index * 1_000) / arrivalsPerSecond - performance.now();
+      if (dueInMs > 0) await sleep(dueInMs);
+      running.push(this.#one(webhookUrl, index));
+    }
+    await Promise.all(running);
+  }
+
+  async #one(webhookUrl: string, index: number): Promise<void> {
+    const { turns, line, thinkMs } = this.#scenario;
+    try {
+      const from = `+1555${String(3_000_000 + index)}`;
+      const call = await placeCall({ nodeUrl: webhookUrl, to: NUMBER, from, line: plain(line) });
+      if (call.outcome?.kind === "rejected") {
+        this.refused += 1;
+        this.#greeted += 1;
+        return;
+      }
+      const caller: Caller = { index, call, turns: [], result: call.ended };
+      this.callers.push(caller);
+      await call.waitForReply(0).finally(() => (this.#greeted += 1));
+      for (let turn = 0; turn < turns && call.outcome === null; turn += 1) {
+        await this.#ask(caller, wordsOf(index, turn, this.#scenario.words));
+        await sleep(thinkMs);
+      }
+      if (call.outcome === null) call.hangUp();
+      await call.ended;
+    } catch (error) {
+      if (!(error instanceof LumentraError)) throw error;
+      // A call that ends under the caller is an outcome, and the checks' to judge.
+      const caller = this.callers.find((one) => one.index === index);
+      if (caller === undefined) this.failures.push(`caller ${index}: ${error.message}`);
+      else if (caller.call.outcome === null) caller.call.hangUp();
+    }
+  }
+
+  async #ask(caller: Caller, words: readonly string[]): Promise<void> {
+    const { call } = caller;
+    let answered = false;
+    const said = await call.say(`Please say ${words.join(" ")}`);
+    const heardSince = (): readonly string[] => plainWords(call.heard, said.endedAtMs);
+    try {
+      await call.waitUntil("the reply", REPLY_TIMEOUT_MS, () => heardAll(heardSince(), words));
+      await call.waitForSilence(LISTEN_ON_MS, REPLY_TIMEOUT_MS);
+      answered = true;
+    } finally {
+      const reply = call.spurts.find((spurt) => spurt.startedAtMs >= said.endedAtMs);
+      const delayMs = reply === undefined ? null : reply.startedAtMs - said.intendedEndAtMs;
+      caller.turns.push({ words, heard: heardSince(), answered, delayMs });
+      this.turnsDone += 1;
+    }
+  }
+}
+
+/** Of what was heard, the words that callers ask for: fillers and apologies left out. */
+export function spelled(heard: readonly string[]): readonly string[] {
+  return heard.filter((word) => ALPHABET.includes(word));
+}
+
+/** Every one of these words was heard, in this order; others, and the same again, may stand between them. */
+export function heardAll(heard: readonly string[], words: readonly string[]): boolean {
+  let next = 0;
+  for (const word of heard) if (word === words[next]) next += 1;
+  return next === words.length;
+}
+
+/** The first two are the caller's alone, up to 676 callers; the third the turn's; the rest make it long. */
+export function wordsOf(caller: number, turn: number, count: number): readonly string[] {
+  const size = ALPHABET.length;
+  return Array.from({ length: count }, (_, place) => {
+    if (place === 0) return ALPHABET[Math.floor(caller / size) % size]!;
+    if (place === 1) return ALPHABET[caller % size]!;
+    return ALPHABET[(turn + (place - 2) * 7) % size]!;
+  });
+}
+
+function plainWords(heard: readonly HeardWord[], sinceMs: number): readonly string[] {
+  return heard.filter(({ playedAtMs }) => playedAtMs >= sinceMs).flatMap(({ word }) => normalizeWords(word));
+}
+
+function plain(line: Scenario["workload"]["line"]): { jitterMs?: number; lossRatio?: number } {
+  return {
+    ...(line.jitterMs !== undefined && { jitterMs: line.jitterMs }),
+    ...(line.lossRatio !== undefined && { lossRatio: line.lossRatio }),
+  };
+}
