@@ -3,12 +3,14 @@
 // Prints one line per file and everything of what failed. tap's own exit code is kept: a file that dies or
 // times out fails the run even if no assertion did.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const tapBin = "node_modules/.bin/tap";
-// tap generates its test class once per install; without this the first test file would wait for it.
-if (!existsSync(".tap/plugins")) spawnSync(tapBin, ["build"], { stdio: "ignore" });
+// tap generates its test class once per install; without this the first test files would find no tests.
+if (changedAtMs(".tap/plugins") < changedAtMs("node_modules/.package-lock.json")) {
+  spawnSync(tapBin, ["build"], { stdio: "ignore" });
+}
 
 const files = process.argv.length > 2 ? process.argv.slice(2) : ["dist/**/*.test.js"];
 const child = spawn(tapBin, ["--reporter=tap", ...files], { stdio: ["ignore", "pipe", "inherit"] });
@@ -36,3 +38,8 @@ child.on("close", (code) => {
   process.exitCode = code !== 0 || passed === 0 ? code || 1 : 0;
   console.log(`\n${passed} passed, ${process.exitCode === 0 ? failed : Math.max(failed, 1)} failed`);
 });
+
+/** 0 when there is no such file. */
+function changedAtMs(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
