@@ -187,8 +187,7 @@ async function startEmulators(
     environment,
     isReady: (line) => line["kind"] === "ready",
   });
-  const wanted = variablesOf(accounts, env as Record<string, string>);
-  return { ...wanted, LUMENTRA_EMULATED: accounts.join(",") };
+  return { ...variablesOf(accounts, env as Record<string, string>), LUMENTRA_EMULATED: accounts.join(",") };
 }
 
 function banner(address: string, keys: FirstKeys | null): string {

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import type { DeepgramFault, DeepgramStreamFault } from "./deepgram/faults.js";
 import { type Distribution, around } from "./distribution.js";
-import type { GroqFault } from "./groq/faults.js";
+import type { ModelFault } from "./llm/faults.js";
+import { MODEL_VENDORS } from "./llm/vendors.js";
 import type { SpeechFault } from "./speech-queue.js";
 import type { VoiceLiveFault, VoiceSocketFault } from "./voice-faults.js";
 
@@ -29,7 +30,7 @@ const deepgramKinds: Kinds<DeepgramFault> = {
   slowHandshake: true,
   dropHandshake: true,
 };
-const groqKinds: Kinds<GroqFault> = {
+const modelKinds: Kinds<ModelFault> = {
   status: true,
   reset: true,
   noAnswer: true,
@@ -85,7 +86,7 @@ function faultOfKind<Fault extends { readonly kind: string }>(kinds: Kinds<Fault
 
 const deepgramFault = faultOfKind<DeepgramFault>(deepgramKinds);
 const deepgramStreamFault = faultOfKind<DeepgramStreamFault>(deepgramStreamKinds);
-const groqFault = faultOfKind<GroqFault>(groqKinds);
+const modelFault = faultOfKind<ModelFault>(modelKinds);
 const voiceSocketFault = faultOfKind<VoiceSocketFault>(voiceSocketKinds);
 const voiceLiveFault = faultOfKind<VoiceLiveFault>(voiceLiveKinds);
 const speechFault = faultOfKind<SpeechFault>(speechKinds);
@@ -96,7 +97,7 @@ const armed = { count: z.int().min(1).default(1), callId: z.string().optional() 
 export const armSchema = z.discriminatedUnion("target", [
   z.strictObject({ target: z.literal("deepgram"), fault: deepgramFault, ...armed }),
   z.strictObject({ target: z.literal("assemblyai"), fault: deepgramFault, ...armed }),
-  z.strictObject({ target: z.literal("groq"), fault: groqFault, ...armed }),
+  z.strictObject({ target: z.enum(MODEL_VENDORS), fault: modelFault, ...armed }),
   z.strictObject({ target: z.literal("cartesiaSocket"), fault: voiceSocketFault, ...armed }),
   z.strictObject({ target: z.literal("cartesiaContext"), fault: speechFault, ...armed }),
   z.strictObject({ target: z.literal("elevenlabsSocket"), fault: voiceSocketFault, ...armed }),
@@ -112,7 +113,7 @@ export const injectSchema = z.discriminatedUnion("target", [
     callId: z.string().optional(),
   }),
   z.strictObject({
-    target: z.literal("groq"),
+    target: z.enum(MODEL_VENDORS),
     fault: z.strictObject({ kind: z.enum(["cut", "stall", "resume"]) }),
     callId: z.string().optional(),
   }),
@@ -134,6 +135,8 @@ export const scriptSchema = z.strictObject({
   match: z.string(),
   flags: z.string().default("i"),
   callId: z.string().optional(),
+  /** Whose answer. @default every language model's */
+  provider: z.enum(MODEL_VENDORS).optional(),
   times: z.int().min(1).optional(),
   reply: z.strictObject({
     text: z.string().optional(),
@@ -151,7 +154,7 @@ export const scriptSchema = z.strictObject({
     firstTokenMs: z.number().min(0).optional(),
     tokenDelayMs: z.number().min(0).optional(),
     finish: z.enum(["stop", "length", "tool_calls"]).optional(),
-    faults: z.array(groqFault).optional(),
+    faults: z.array(modelFault).optional(),
   }),
 });
 export type ScriptCommand = z.input<typeof scriptSchema>;
@@ -193,7 +196,7 @@ export const limitsSchema = z.strictObject({
   cartesiaContexts: z.int().min(0).optional(),
   elevenLabsContexts: z.int().min(0).optional(),
   elevenLabsContextsPerSocket: z.int().min(0).optional(),
-  groqRequestsPerMinute: z.int().min(0).optional(),
-  groqTokensPerMinute: z.int().min(0).optional(),
+  llmRequestsPerMinute: z.int().min(0).optional(),
+  llmTokensPerMinute: z.int().min(0).optional(),
 });
 export type LimitsCommand = z.input<typeof limitsSchema>;

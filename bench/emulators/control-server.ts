@@ -9,7 +9,7 @@
  * POST   /control/faults   {target, fault, count, callId}
  * DELETE /control/faults                    disarms all
  * POST   /control/inject   {target, fault, callId}      on what is live now
- * POST   /control/scripts  {match, flags, callId, times, reply}
+ * POST   /control/scripts  {match, flags, callId, provider, times, reply}
  * DELETE /control/scripts
  * POST   /control/gates/<name>              opens a gate of a script
  * GET    /control/log?since=<seq>&kind=<kind>&callId=<id>
@@ -30,8 +30,10 @@ import {
   scriptSchema,
 } from "./control-schema.js";
 import type { Emulators } from "./emulators.js";
-import type { Scripted } from "./groq/reply.js";
-import { lastUserText } from "./groq/request.js";
+import type { ScriptMatch } from "./llm/control.js";
+import type { Scripted } from "./llm/reply.js";
+import { lastUserText } from "./llm/request.js";
+import { MODEL_VENDORS } from "./llm/vendors.js";
 
 /** A script with a long reply; more is not a command. */
 const BODY_MAX_BYTES = 1024 * 1024;
@@ -111,7 +113,8 @@ export class ControlServer {
       case "POST /control/scripts":
         return this.#script(scriptSchema.parse(body));
       case "DELETE /control/scripts":
-        return emulators.groq.clearScripts();
+        for (const vendor of MODEL_VENDORS) emulators.models[vendor].clearScripts();
+        return {};
       case "GET /control/log":
         return this.#log(url.searchParams);
       case "DELETE /control/log":
@@ -122,7 +125,7 @@ export class ControlServer {
   }
 
   #info(): object {
-    const { urls, latency, deepgram, assemblyai, groq, cartesia, elevenlabs } = this.#emulators;
+    const { urls, latency, deepgram, assemblyai, models, cartesia, elevenlabs } = this.#emulators;
     return {
       urls,
       env: this.#emulators.env(),
@@ -137,11 +140,12 @@ export class ControlServer {
         openedCount: assemblyai.openedCount,
         refusedCount: assemblyai.refusedCount,
       },
-      groq: {
-        live: groq.live.length,
-        requestCount: groq.requestCount,
-        connectionCount: groq.connectionCount,
-      },
+      ...Object.fromEntries(
+        Object.entries(models).map(([vendor, { live, requestCount, connectionCount }]) => [
+          vendor,
+          { live: live.length, requestCount, connectionCount },
+        ]),
+      ),
       cartesia: {
         live: cartesia.live.length,
         activeContexts: cartesia.activeContexts,
@@ -157,7 +161,7 @@ export class ControlServer {
 
   #arm(body: unknown): void {
     const command = armSchema.parse(body);
-    const { deepgram, assemblyai, groq, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, models, cartesia, elevenlabs } = this.#emulators;
     const { count, callId } = command;
     const when = (info: { readonly callId: string | null }): boolean =>
       callId === undefined || info.callId === callId;
@@ -167,9 +171,6 @@ export class ControlServer {
         return;
       case "assemblyai":
         assemblyai.faults.arm(command.fault, { count });
-        return;
-      case "groq":
-        groq.faults.arm(command.fault, { count, when });
         return;
       case "cartesiaSocket":
         cartesia.socketFaults.arm(command.fault, { count });
@@ -183,14 +184,16 @@ export class ControlServer {
       case "elevenlabsContext":
         elevenlabs.contextFaults.arm(command.fault, { count, when });
         return;
+      default:
+        models[command.target].faults.arm(command.fault, { count, when });
     }
   }
 
   #disarmAll(): void {
-    const { deepgram, assemblyai, groq, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, models, cartesia, elevenlabs } = this.#emulators;
     deepgram.faults.clear();
     assemblyai.faults.clear();
-    groq.faults.clear();
+    for (const vendor of MODEL_VENDORS) models[vendor].faults.clear();
     cartesia.socketFaults.clear();
     cartesia.contextFaults.clear();
     elevenlabs.socketFaults.clear();
@@ -200,7 +203,7 @@ export class ControlServer {
   /** How many live things it befell. */
   #inject(body: unknown): object {
     const command = injectSchema.parse(body);
-    const { deepgram, assemblyai, groq, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, models, cartesia, elevenlabs } = this.#emulators;
     if (command.target === "cartesia" || command.target === "elevenlabs") {
       const { live } = command.target === "cartesia" ? cartesia : elevenlabs;
       for (const socket of live) socket.inject(command.fault);
@@ -217,7 +220,7 @@ export class ControlServer {
       for (const stream of streams) stream.inject(command.fault);
       return { count: streams.length };
     }
-    const replies = groq.live.filter(mine);
+    const replies = models[command.target].live.filter(mine);
     for (const reply of replies) reply[command.fault.kind]();
     return { count: replies.length };
   }
@@ -229,11 +232,12 @@ export class ControlServer {
       "gate" in part ? { gate: this.#gate(part.gate).opened } : part,
     );
     const reply = defined({ ...command.reply, parts }) as Scripted;
-    this.#emulators.groq.script(
-      (request) => (callId === undefined || request.user === callId) && pattern.test(lastUserText(request)),
-      reply,
-      times === undefined ? {} : { times },
-    );
+    const match: ScriptMatch = (request) =>
+      (callId === undefined || request.user === callId) && pattern.test(lastUserText(request));
+    const vendors = command.provider === undefined ? MODEL_VENDORS : [command.provider];
+    for (const vendor of vendors) {
+      this.#emulators.models[vendor].script(match, reply, times === undefined ? {} : { times });
+    }
   }
 
   #gate(name: string): Gate {

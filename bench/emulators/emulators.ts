@@ -3,8 +3,9 @@ import { type AssemblyControl, AssemblyServer } from "./assemblyai/server.js";
 import { type CartesiaControl, CartesiaServer } from "./cartesia/server.js";
 import { type ElevenLabsControl, ElevenLabsServer } from "./elevenlabs/server.js";
 import { type DeepgramControl, DeepgramServer } from "./deepgram/server.js";
-import type { GroqControl } from "./groq/control.js";
-import { GroqServer } from "./groq/server.js";
+import type { ModelControl } from "./llm/control.js";
+import { ModelServer } from "./llm/server.js";
+import { MODEL_VENDORS, type ModelVendor } from "./llm/vendors.js";
 import type { EmulatorLog } from "./log.js";
 import {
   type EmulatorLatency,
@@ -15,13 +16,12 @@ import {
   resolveEmulatorOptions,
 } from "./options.js";
 
-export interface EmulatorUrls {
+/** Of language models `http://127.0.0.1:port`. */
+export interface EmulatorUrls extends Readonly<Record<ModelVendor, string>> {
   /** `ws://127.0.0.1:port` */
   readonly deepgram: string;
   /** `ws://127.0.0.1:port` */
   readonly assemblyai: string;
-  /** `http://127.0.0.1:port` */
-  readonly groq: string;
   /** `ws://127.0.0.1:port` */
   readonly cartesia: string;
   /** `ws://127.0.0.1:port` */
@@ -34,7 +34,9 @@ export interface Emulators {
   env(): Record<string, string>;
   readonly deepgram: DeepgramControl;
   readonly assemblyai: AssemblyControl;
-  readonly groq: GroqControl;
+  /** `models.groq`, which most tests use. */
+  readonly groq: ModelControl;
+  readonly models: Readonly<Record<ModelVendor, ModelControl>>;
   readonly cartesia: CartesiaControl;
   readonly elevenlabs: ElevenLabsControl;
   readonly log: EmulatorLog;
@@ -53,10 +55,10 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
   const settings = resolveEmulatorOptions(options);
   const deepgram = new DeepgramServer(settings);
   const assemblyai = new AssemblyServer(settings);
-  const groq = new GroqServer(settings);
+  const models = forEachModel((vendor) => new ModelServer(vendor, settings));
   const cartesia = new CartesiaServer(settings);
   const elevenlabs = new ElevenLabsServer(settings);
-  const servers = { deepgram, assemblyai, groq, cartesia, elevenlabs };
+  const servers = { deepgram, assemblyai, ...models, cartesia, elevenlabs };
   const close = async (): Promise<void> => {
     await Promise.all(Object.values(servers).map(async (server) => server.close()));
     settings.clock.cancelAll();
@@ -74,7 +76,7 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
   };
   const urls: EmulatorUrls = {
     deepgram: origin("ws", "deepgram"),
-    groq: origin("http", "groq"),
+    ...forEachModel((vendor) => origin("http", vendor)),
     cartesia: origin("ws", "cartesia"),
     elevenlabs: origin("ws", "elevenlabs"),
     assemblyai: origin("ws", "assemblyai"),
@@ -86,8 +88,12 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
       DEEPGRAM_API_KEY: settings.apiKey,
       ASSEMBLYAI_URL: urls.assemblyai,
       ASSEMBLYAI_API_KEY: settings.apiKey,
-      GROQ_URL: urls.groq,
-      GROQ_API_KEY: settings.apiKey,
+      ...Object.fromEntries(
+        MODEL_VENDORS.flatMap((vendor) => [
+          [`${vendor.toUpperCase()}_URL`, urls[vendor]],
+          [`${vendor.toUpperCase()}_API_KEY`, settings.apiKey],
+        ]),
+      ),
       CARTESIA_URL: urls.cartesia,
       CARTESIA_API_KEY: settings.apiKey,
       ELEVENLABS_URL: urls.elevenlabs,
@@ -95,7 +101,8 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
     }),
     deepgram,
     assemblyai,
-    groq,
+    groq: models.groq,
+    models,
     cartesia,
     elevenlabs,
     log: settings.log,
@@ -113,4 +120,9 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
     },
     close,
   };
+}
+
+function forEachModel<T>(make: (vendor: ModelVendor) => T): Record<ModelVendor, T> {
+  const made = MODEL_VENDORS.map((vendor) => [vendor, make(vendor)] as const);
+  return Object.fromEntries(made) as Record<ModelVendor, T>;
 }

@@ -1,7 +1,7 @@
 /**
- * Deepgram, Groq and Cartesia, emulated on their own wire protocols in one process, so that the real client
- * code runs against them: latencies drawn from distributions, rates, limits, and faults a test flips at an
- * exact instant.
+ * Speech recognisers, language models and voices, emulated on their own wire protocols in one process, so that
+ * the real client code runs against them: latencies drawn from distributions, rates, limits, and faults a test
+ * flips at an exact instant.
  *
  * ```ts
  * const emulators = await startEmulators({ seed: 7, latency: { llmFirstTokenMs: exactly(200) } });
@@ -45,10 +45,11 @@ export type {
 } from "./control-schema.js";
 export { ControlServer } from "./control-server.js";
 export type { ArmOptions, ArmedFault, FaultSwitch } from "./faults.js";
-export type { GroqControl, LiveReply, ScriptHandle, ScriptMatch, ScriptOptions } from "./groq/control.js";
-export type { GroqFault, GroqFaultKind, GroqRequestInfo } from "./groq/faults.js";
-export type { Scripted, ScriptedPart, ScriptedToolCall } from "./groq/reply.js";
-export { type ChatRequest, MODELS, lastUserText } from "./groq/request.js";
+export type { ModelControl, LiveReply, ScriptHandle, ScriptMatch, ScriptOptions } from "./llm/control.js";
+export type { ModelFault, ModelFaultKind, ModelRequestInfo } from "./llm/faults.js";
+export { MODEL_VENDORS, type ModelVendor } from "./llm/vendors.js";
+export type { Scripted, ScriptedPart, ScriptedToolCall } from "./llm/reply.js";
+export { type ChatRequest, MODELS, lastUserText } from "./llm/request.js";
 export {
   EmulatorLog,
   type LlmRequestEntry,

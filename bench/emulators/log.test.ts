@@ -4,6 +4,7 @@ import { EmulatorLog, type LogEntry } from "./log.js";
 function llm(callId: string) {
   return {
     kind: "llm" as const,
+    provider: "groq",
     callId,
     requestId: "r",
     receivedAtMs: 0,

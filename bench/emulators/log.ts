@@ -49,6 +49,8 @@ export interface LlmRequestEntry {
   readonly seq: number;
   /** The request's `user` field. */
   callId: string | null;
+  /** Whose server was asked. */
+  readonly provider: string;
   readonly requestId: string;
   readonly receivedAtMs: number;
   /** Last user message, to tell requests of one call apart. */

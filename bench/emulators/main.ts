@@ -11,12 +11,13 @@ import { loadSpokenVoice, toneVoice } from "#bench/speech";
 import { ControlServer } from "./control-server.js";
 import { latencySchema } from "./control-schema.js";
 import { startEmulators } from "./emulators.js";
+import { MODEL_VENDORS } from "./llm/vendors.js";
 import type { EmulatorOptions } from "./options.js";
 
 const USAGE = `usage: node dist/bench/emulators/main.js [options]   (or EMULATOR_<OPTION> in the environment)
   --host HOST            where the servers listen (127.0.0.1)
-  --deepgram-port PORT   0 picks a free one (0); also --assemblyai-port, --groq-port, --cartesia-port,
-                         --elevenlabs-port, --control-port
+  --deepgram-port PORT   0 picks a free one (0); also --assemblyai-port, --cartesia-port, --elevenlabs-port,
+                         --control-port, and of each language model: --groq-port, --openai-port …
   --seed N               of the drawn latencies (1)
   --voice tones|spoken   how the voices speak (tones)
   --latency JSON         such as {"llmFirstTokenMs":300,"sttFinalMs":{"medianMs":150,"jitterMs":0}}
@@ -32,7 +33,7 @@ const OPTIONS = [
   "host",
   "deepgram-port",
   "assemblyai-port",
-  "groq-port",
+  ...MODEL_VENDORS.map((vendor) => `${vendor}-port` as const),
   "cartesia-port",
   "elevenlabs-port",
   "control-port",
@@ -71,7 +72,7 @@ async function resolveOptions(given: Partial<Record<OptionName, string>>): Promi
     ports: {
       deepgram: port("deepgram-port"),
       assemblyai: port("assemblyai-port"),
-      groq: port("groq-port"),
+      ...Object.fromEntries(MODEL_VENDORS.map((vendor) => [vendor, port(`${vendor}-port`)])),
       cartesia: port("cartesia-port"),
       elevenlabs: port("elevenlabs-port"),
     },

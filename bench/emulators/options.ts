@@ -1,8 +1,8 @@
 /** What people set (`EmulatorOptions`) and what the servers read (`EmulatorSettings`). */
 import { type Clock, type Random, SystemClock, seededRandom } from "#runtime/actor";
 import { type Distribution, around } from "./distribution.js";
+import { MODEL_VENDORS, type ModelVendor } from "./llm/vendors.js";
 import { EmulatorLog, LOG_CAPACITY_DEFAULT } from "./log.js";
-
 import { OwnedClock } from "./owned-clock.js";
 import { type Voice, toneVoice } from "#bench/speech";
 
@@ -36,10 +36,10 @@ export interface EmulatorLimits {
   readonly elevenLabsContexts: number;
   /** ElevenLabs: contexts on one socket. @default 5, the vendor's */
   readonly elevenLabsContextsPerSocket: number;
-  /** Groq: requests in any minute. @default 1000000 */
-  readonly groqRequestsPerMinute: number;
-  /** Groq: prompt and completion tokens in any minute. @default 1000000000 */
-  readonly groqTokensPerMinute: number;
+  /** Each language model: requests in any minute. @default 1000000 */
+  readonly llmRequestsPerMinute: number;
+  /** Each language model: prompt and completion tokens in any minute. @default 1000000000 */
+  readonly llmTokensPerMinute: number;
 }
 
 /** How fast things go once they have begun. */
@@ -52,10 +52,9 @@ export interface EmulatorRates {
   readonly sttMaxRealtimeFactor: number;
 }
 
-export interface EmulatorPorts {
+export interface EmulatorPorts extends Readonly<Record<ModelVendor, number>> {
   readonly deepgram: number;
   readonly assemblyai: number;
-  readonly groq: number;
   readonly cartesia: number;
   readonly elevenlabs: number;
 }
@@ -120,15 +119,23 @@ export const DEFAULT_LIMITS: EmulatorLimits = {
   cartesiaContexts: 4_096,
   elevenLabsContexts: 4_096,
   elevenLabsContextsPerSocket: 5,
-  groqRequestsPerMinute: 1_000_000,
-  groqTokensPerMinute: 1_000_000_000,
+  llmRequestsPerMinute: 1_000_000,
+  llmTokensPerMinute: 1_000_000_000,
+};
+
+const NO_PORTS: EmulatorPorts = {
+  deepgram: 0,
+  assemblyai: 0,
+  cartesia: 0,
+  elevenlabs: 0,
+  ...(Object.fromEntries(MODEL_VENDORS.map((vendor) => [vendor, 0])) as Record<ModelVendor, number>),
 };
 
 export function resolveEmulatorOptions(options: EmulatorOptions): EmulatorSettings {
   const clock = new OwnedClock(options.clock ?? new SystemClock());
   return {
     host: options.host ?? "127.0.0.1",
-    ports: { deepgram: 0, assemblyai: 0, groq: 0, cartesia: 0, elevenlabs: 0, ...options.ports },
+    ports: { ...NO_PORTS, ...options.ports },
     voice: options.voice ?? toneVoice,
     latency: { ...DEFAULT_LATENCY, ...options.latency },
     rates: checkRates({

@@ -47,7 +47,7 @@ export async function startEmulatorProcess(options: EmulatorProcessOptions = {})
     urls: ready.urls as EmulatorUrls,
     environment: {
       ...(ready.env as Record<string, string>),
-      LUMENTRA_EMULATED: "deepgram,groq,cartesia,elevenlabs",
+      LUMENTRA_EMULATED: Object.keys(ready.urls as EmulatorUrls).join(","),
     },
     controlUrl,
     remote: new EmulatorRemote(controlUrl),

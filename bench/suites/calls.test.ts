@@ -25,6 +25,7 @@ const stt: SttUtteranceEntry = {
 };
 const llm: LlmRequestEntry = {
   kind: "llm",
+  provider: "groq",
   seq: 2,
   callId: "c",
   requestId: "r",

@@ -103,8 +103,7 @@ void t.test("a conversation goes as turns: the system's apart, tools' words firs
     tools: [{ name: "book", description: "Books.", input_schema: { type: "object", properties: {} } }],
   });
   t.equal(paths[0], "/v1/messages");
-  t.match(headers[0], { "x-api-key": "a-key", "anthropic-version": "2026-10-21" });
-  t.notOk("authorization" in headers[0]!);
+  t.match(headers[0], { authorization: "Bearer a-key", "anthropic-version": "2026-10-21" });
 });
 
 void t.test("what it refuses is not sent: no words, and the last word ours", async (t) => {

@@ -32,7 +32,8 @@ export const anthropic: LlmDialect = {
   name: "anthropic",
   basePath: "/v1",
   generatePath: "/messages",
-  headers: (apiKey) => ({ "x-api-key": apiKey, "anthropic-version": VERSION }),
+  // As its SDK sends the key; `x-api-key` is the older form.
+  headers: (apiKey) => ({ authorization: `Bearer ${apiKey}`, "anthropic-version": VERSION }),
   body: bodyOf,
   reader: (reply) => new AnthropicReply(reply, errorInStream),
   errorOf: errorOfAnswer,

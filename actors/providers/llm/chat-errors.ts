@@ -12,6 +12,9 @@ const IN_STREAM = 0;
 /** Groq's `x_groq.error` is a sentence without a code; these are the ones about tool calls. */
 const TOOL_USE_FAILED = /tool call validation failed|failed to call a function|did not call a tool/i;
 
+/** Servers of one's own say so in words alone. */
+const TOO_LONG = /maximum context length|context length exceeded|exceeds the context/i;
+
 /** Of a request that was answered with an error status. */
 export function errorOfAnswer(answer: HttpAnswer, failures: Failures, unixMs: number): LumentraError {
   // Most wrap the object once, some do not.
@@ -59,7 +62,7 @@ function errorOf(
   if (providerCode === "rate_limit_exceeded") {
     return failures.error({ reason: "RATE_LIMITED", what: "is at its rate limit", detail });
   }
-  if (providerCode === "context_length_exceeded" || status === 413) {
+  if (providerCode === "context_length_exceeded" || status === 413 || TOO_LONG.test(message)) {
     return failures.errorWithCode("LLM_CONTEXT_TOO_LONG", "takes no conversation this long", detail);
   }
   if (status === IN_STREAM) {

@@ -27,14 +27,7 @@ export type LlmFault =
   | { readonly kind: "streamError"; readonly form: "data" | "event" | "xGroq"; readonly code?: string }
   /** Ways of writing the stream that must not matter. */
   | { readonly kind: "splitUtf8" | "looseFraming" }
-  | {
-      readonly kind:
-        | "oneCharArguments"
-        | "wholeToolCalls"
-        | "repeatedNames"
-        | "noToolIndex"
-        | "stopDespiteTools";
-    }
+  | { readonly kind: ToolWriting }
   | { readonly kind: "lengthInArguments"; readonly afterChars: number };
 
 export interface LlmReplyScript {
@@ -56,10 +49,38 @@ export interface LlmServer {
   requests(callId: string): readonly { readonly aborted: boolean }[];
 }
 
+/** What can go wrong depends on the protocol too. */
+export interface LlmFaultTable {
+  /** Ways of writing tool calls that come to the same. */
+  readonly writings: readonly ToolWriting[];
+  /** Answers that are errors, and the code of each. */
+  readonly refusals: readonly (readonly [Omit<Status, "kind">, string])[];
+  readonly streamErrors: readonly (readonly [LlmFault, string])[];
+}
+
+type Status = Extract<LlmFault, { kind: "status" }>;
+type ToolWriting =
+  | "oneCharArguments"
+  | "wholeToolCalls"
+  | "repeatedNames"
+  | "noToolIndex"
+  | "stopDespiteTools";
+
+/** Of any protocol. */
+const BREAKS: readonly (readonly [LlmFault, string])[] = [
+  [{ kind: "cut" }, "LLM_STREAM_BROKEN"],
+  [{ kind: "missingDone" }, "LLM_STREAM_BROKEN"],
+  [{ kind: "endEarly" }, "LLM_STREAM_BROKEN"],
+  [{ kind: "htmlBody" }, "LLM_STREAM_BROKEN"],
+];
+
 export interface LlmBench {
   readonly name: string;
   readonly server: LlmServer;
   readonly model: string;
+  readonly faults: LlmFaultTable;
+  /** @default 5,000 */
+  readonly firstTokenTimeoutMs?: number;
   /** With PLANTED_KEY as its key, which the server accepts. */
   start(deps: ProviderDeps, options: { readonly requestsMax?: number }): LlmProvider;
 }
@@ -104,7 +125,7 @@ export function llmCompliance(bench: LlmBench): void {
   function ask(provider: LlmProvider, prompt: string, fields: Partial<LlmRequest> = {}): Reading {
     nextCall += 1;
     const request = {
-      callId: `${t.name}-call-${nextCall}`,
+      callId: `${name}-call-${nextCall}`,
       model: bench.model,
       messages: [
         { role: "system", content: "You answer the phone." },
@@ -174,15 +195,7 @@ export function llmCompliance(bench: LlmBench): void {
     { name: "book", argumentsJson: '{"day":"monday","note":"größer"}' },
     { name: "weather", argumentsJson: "{}" },
   ];
-  const writings = [
-    null,
-    "oneCharArguments",
-    "wholeToolCalls",
-    "repeatedNames",
-    "noToolIndex",
-    "stopDespiteTools",
-  ] as const;
-  for (const kind of writings) {
+  for (const kind of [null, ...bench.faults.writings]) {
     void t.test(`${name}: text and two tool calls come whole (${kind ?? "plain"})`, async (t) => {
       const { provider } = rig(t);
       server.script("book it", { text: "One moment.", toolCalls: twoCalls });
@@ -289,22 +302,7 @@ export function llmCompliance(bench: LlmBench): void {
     t.ok(server.requests(reply.callId).every(({ aborted }) => aborted));
   });
 
-  const refusals = [
-    [{ status: 400 }, "LLM_REJECTED"],
-    [{ status: 400, code: "tool_use_failed" }, "LLM_TOOL_USE_FAILED"],
-    [{ status: 400, code: "context_length_exceeded" }, "LLM_CONTEXT_TOO_LONG"],
-    [{ status: 401 }, "LLM_UNAUTHORIZED"],
-    [{ status: 403 }, "LLM_UNAUTHORIZED"],
-    [{ status: 404 }, "LLM_REJECTED"],
-    [{ status: 413, code: "request_too_large" }, "LLM_CONTEXT_TOO_LONG"],
-    [{ status: 413, code: "rate_limit_exceeded" }, "LLM_RATE_LIMITED"],
-    [{ status: 422 }, "LLM_REJECTED"],
-    [{ status: 429, retryAfterSeconds: 3 }, "LLM_RATE_LIMITED"],
-    [{ status: 498 }, "LLM_RATE_LIMITED"],
-    [{ status: 500 }, "LLM_CONNECT_FAILED"],
-    [{ status: 503 }, "LLM_CONNECT_FAILED"],
-  ] as const;
-  for (const [refusal, code] of refusals) {
+  for (const [refusal, code] of bench.faults.refusals) {
     void t.test(`${name}: ${inspect(refusal)} ends the reply with ${code}, asked once`, async (t) => {
       const { provider, errorsCounted } = rig(t);
       server.failNext({ kind: "status", ...refusal });
@@ -320,18 +318,7 @@ export function llmCompliance(bench: LlmBench): void {
     });
   }
 
-  const breaks = [
-    [{ kind: "cut" }, "LLM_STREAM_BROKEN"],
-    [{ kind: "missingDone" }, "LLM_STREAM_BROKEN"],
-    [{ kind: "endEarly" }, "LLM_STREAM_BROKEN"],
-    [{ kind: "htmlBody" }, "LLM_STREAM_BROKEN"],
-    [{ kind: "streamError", form: "data" }, "LLM_TOOL_USE_FAILED"],
-    [{ kind: "streamError", form: "event" }, "LLM_TOOL_USE_FAILED"],
-    [{ kind: "streamError", form: "xGroq" }, "LLM_TOOL_USE_FAILED"],
-    [{ kind: "streamError", form: "data", code: "overloaded" }, "LLM_STREAM_BROKEN"],
-    [{ kind: "streamError", form: "event", code: "rate_limit_exceeded" }, "LLM_RATE_LIMITED"],
-  ] as const satisfies readonly (readonly [LlmFault, string])[];
-  for (const [fault, code] of breaks) {
+  for (const [fault, code] of [...BREAKS, ...bench.faults.streamErrors]) {
     void t.test(`${name}: ${inspect(fault)} ends the reply with ${code}, once`, async (t) => {
       const { provider } = rig(t);
       server.script("breaks", { text: "one two three four five six seven" });
@@ -371,7 +358,7 @@ export function llmCompliance(bench: LlmBench): void {
     for (const { callId } of [unanswered, begun]) {
       await eventually(() => server.requests(callId).length === 1);
     }
-    clock.advance(4_900);
+    clock.advance((bench.firstTokenTimeoutMs ?? 5_000) - 100);
     await quietTurns();
     t.same([unanswered.recorder.events, begun.recorder.events], [[], []]);
     clock.advance(300);

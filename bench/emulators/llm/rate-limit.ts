@@ -1,7 +1,7 @@
 /** Requests and tokens in the last minute, and the headers that tell of them. */
 import type { Clock } from "#runtime/actor";
 import type { EmulatorLimits } from "../options.js";
-import { type GroqRefusal, refusal } from "./errors.js";
+import { type ModelRefusal, refusal } from "./errors.js";
 
 const WINDOW_MS = 60_000;
 /** The day's limit is only ever told, never reached: tests do not last a day. */
@@ -14,7 +14,7 @@ interface Spent {
 
 export class RateLimit {
   readonly #clock: Clock;
-  /** At most groqRequestsPerMinute long: those over the limit are refused and not kept. */
+  /** At most llmRequestsPerMinute long: those over the limit are refused and not kept. */
   #spent: Spent[] = [];
   #requestsToday = 0;
 
@@ -23,21 +23,21 @@ export class RateLimit {
   }
 
   /** Counts a request of `tokens`, or says why it must wait. `settle` corrects the tokens afterwards. */
-  admit(tokens: number, limits: EmulatorLimits): { settle(tokens: number): void } | GroqRefusal {
+  admit(tokens: number, limits: EmulatorLimits): { settle(tokens: number): void } | ModelRefusal {
     const nowMs = this.#clock.nowMs();
     this.#forget(nowMs);
-    if (tokens > limits.groqTokensPerMinute) {
+    if (tokens > limits.llmTokensPerMinute) {
       return refusal(413, {
-        message: `Request too large for model on tokens per minute (TPM): Limit ${limits.groqTokensPerMinute}, Requested ${tokens}, please reduce your message size and try again.`,
+        message: `Request too large for model on tokens per minute (TPM): Limit ${limits.llmTokensPerMinute}, Requested ${tokens}, please reduce your message size and try again.`,
       });
     }
     const used = this.#tokens();
-    const overRequests = this.#spent.length >= limits.groqRequestsPerMinute;
-    if (overRequests || used + tokens > limits.groqTokensPerMinute) {
+    const overRequests = this.#spent.length >= limits.llmRequestsPerMinute;
+    if (overRequests || used + tokens > limits.llmTokensPerMinute) {
       const waitMs = this.#spent.length === 0 ? WINDOW_MS : this.#spent[0]!.atMs + WINDOW_MS - nowMs;
       const what = overRequests
-        ? `requests per minute (RPM): Limit ${limits.groqRequestsPerMinute}, Used ${this.#spent.length}, Requested 1.`
-        : `tokens per minute (TPM): Limit ${limits.groqTokensPerMinute}, Used ${used}, Requested ${tokens}.`;
+        ? `requests per minute (RPM): Limit ${limits.llmRequestsPerMinute}, Used ${this.#spent.length}, Requested 1.`
+        : `tokens per minute (TPM): Limit ${limits.llmTokensPerMinute}, Used ${used}, Requested ${tokens}.`;
       return refusal(429, {
         type: overRequests ? "requests" : "tokens",
         message: `Rate limit reached for model in organization \`org_emulated\` on ${what} Please try again in ${(waitMs / 1000).toFixed(3)}s.`,
@@ -55,12 +55,12 @@ export class RateLimit {
   }
 
   headers(limits: EmulatorLimits): Readonly<Record<string, string>> {
-    const remainingTokens = Math.max(0, limits.groqTokensPerMinute - this.#tokens());
+    const remainingTokens = Math.max(0, limits.llmTokensPerMinute - this.#tokens());
     const dayShare = this.#requestsToday / REQUESTS_PER_DAY;
-    const tokenShare = 1 - remainingTokens / limits.groqTokensPerMinute;
+    const tokenShare = 1 - remainingTokens / limits.llmTokensPerMinute;
     return {
       "x-ratelimit-limit-requests": String(REQUESTS_PER_DAY),
-      "x-ratelimit-limit-tokens": String(limits.groqTokensPerMinute),
+      "x-ratelimit-limit-tokens": String(limits.llmTokensPerMinute),
       "x-ratelimit-remaining-requests": String(Math.max(0, REQUESTS_PER_DAY - this.#requestsToday)),
       "x-ratelimit-remaining-tokens": String(remainingTokens),
       "x-ratelimit-reset-requests": duration(dayShare * 86_400),

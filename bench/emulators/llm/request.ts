@@ -1,6 +1,6 @@
-/** A chat completion request, checked the way Groq checks it. */
+/** A chat completion request, checked the way Groq checks it, but for what sets another vendor apart. */
 import { z } from "zod";
-import { type GroqRefusal, refusal } from "./errors.js";
+import { type ModelRefusal, refusal } from "./errors.js";
 
 /** As in the vendor's reference: more functions than this are refused. */
 const TOOLS_MAX = 128;
@@ -47,7 +47,9 @@ const requestSchema = z.strictObject({
   model: z.string().min(1),
   messages: z.array(messageSchema).min(1).max(MESSAGES_MAX),
   stream: z.boolean().nullish(),
-  stream_options: z.strictObject({ include_usage: z.boolean().optional() }).nullish(),
+  stream_options: z
+    .strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() })
+    .nullish(),
   tools: z.array(toolSchema).max(TOOLS_MAX).nullish(),
   tool_choice: z
     .union([
@@ -84,7 +86,7 @@ export type ChatMessage = z.infer<typeof messageSchema>;
 export type ChatTool = z.infer<typeof toolSchema>["function"];
 export type ChatRequest = z.infer<typeof requestSchema>;
 
-/** The models the emulator knows; `GET /openai/v1/models` lists them. */
+/** Groq's; `GET /openai/v1/models` lists them. */
 export const MODELS: readonly string[] = [
   "openai/gpt-oss-120b",
   "openai/gpt-oss-20b",
@@ -99,24 +101,38 @@ export const MODELS: readonly string[] = [
 /** Asked for by old clients; the real server names them in its refusal. */
 const DECOMMISSIONED: readonly string[] = ["gemma2-9b-it", "llama3-70b-8192", "mixtral-8x7b-32768"];
 
+/** What sets a vendor's checks apart. */
+export interface RequestRules {
+  readonly models: readonly string[];
+  readonly refuses?: readonly string[];
+  readonly refusesWith?: (request: ChatRequest) => string | null;
+  readonly ignoresUnknown?: boolean;
+}
+
+const lenientSchema = z.object(requestSchema.shape);
+
 /** The request, or why it is refused. */
-export function parseChatRequest(body: string): ChatRequest | GroqRefusal {
+export function parseChatRequest(body: string, vendor: RequestRules): ChatRequest | ModelRefusal {
   let json: unknown;
   try {
     json = JSON.parse(body);
   } catch {
     return refusal(400, { message: "request body is not valid JSON" });
   }
-  const result = requestSchema.safeParse(json);
+  const result = (vendor.ignoresUnknown === true ? lenientSchema : requestSchema).safeParse(json);
   if (!result.success) return refusal(400, { message: firstIssue(result.error) });
   const request = result.data;
+  const refused = vendor.refuses?.find((name) => name in request);
+  if (refused !== undefined) return refusal(400, { message: `property '${refused}' is unsupported` });
+  const problem = vendor.refusesWith?.(request) ?? null;
+  if (problem !== null) return refusal(400, { message: problem });
   if (DECOMMISSIONED.includes(request.model)) {
     return refusal(400, {
       code: "model_decommissioned",
       message: `The model \`${request.model}\` has been decommissioned and is no longer supported.`,
     });
   }
-  if (!MODELS.includes(request.model)) {
+  if (!vendor.models.includes(request.model)) {
     return refusal(404, {
       message: `The model \`${request.model}\` does not exist or you do not have access to it.`,
     });
@@ -125,7 +141,7 @@ export function parseChatRequest(body: string): ChatRequest | GroqRefusal {
 }
 
 /** Rules that span fields. */
-function crossFieldProblem(request: ChatRequest): GroqRefusal | null {
+function crossFieldProblem(request: ChatRequest): ModelRefusal | null {
   if (request.reasoning_format != null && request.include_reasoning != null) {
     return refusal(400, { message: "cannot specify both `reasoning_format` and `include_reasoning`" });
   }
@@ -146,7 +162,7 @@ function crossFieldProblem(request: ChatRequest): GroqRefusal | null {
 }
 
 /** Every tool message answers a call of the assistant message before it, and every call is answered. */
-function toolMessageProblem(messages: readonly ChatMessage[]): GroqRefusal | null {
+function toolMessageProblem(messages: readonly ChatMessage[]): ModelRefusal | null {
   let open = new Set<string>();
   for (const [index, message] of messages.entries()) {
     if (message.role === "tool") {

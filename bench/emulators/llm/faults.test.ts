@@ -3,12 +3,12 @@ import { connect } from "node:net";
 import t from "tap";
 import { EMULATOR_API_KEY } from "../options.js";
 import { type Chunk, type GroqStage, REQUEST, chunksOf, contentOf, groqStage } from "./chat.fixture.js";
-import type { GroqFault } from "./faults.js";
+import type { ModelFault } from "./faults.js";
 
 const TOOLS = ["book", "weather"].map((name) => ({ type: "function", function: { name } }));
 
 /** A stage whose next request is befallen by `faults` and answered with two tool calls, when asked for. */
-async function befallen(t: Parameters<typeof groqStage>[0], ...faults: GroqFault[]): Promise<GroqStage> {
+async function befallen(t: Parameters<typeof groqStage>[0], ...faults: ModelFault[]): Promise<GroqStage> {
   const stage = await groqStage(t);
   for (const fault of faults) stage.emulators.groq.faults.arm(fault);
   stage.emulators.groq.script(/book/, {
@@ -27,7 +27,7 @@ const fragments = (chunks: readonly Chunk[]) =>
 
 void t.test("refusals with any status, and their bodies", async (t) => {
   const { post, emulators } = await groqStage(t);
-  const refusals: [GroqFault & { kind: "status" }, object][] = [
+  const refusals: [ModelFault & { kind: "status" }, object][] = [
     [
       { kind: "status", status: 400, failedGeneration: "<function=book>" },
       { code: "tool_use_failed", failed_generation: "<function=book>" },

@@ -1,6 +1,6 @@
 /** How a test steers the Groq emulator: scripts, faults, live streams. */
 import type { FaultSwitch } from "../faults.js";
-import type { GroqFault, GroqRequestInfo } from "./faults.js";
+import type { ModelFault, ModelRequestInfo } from "./faults.js";
 import type { Scripted } from "./reply.js";
 import { type ChatRequest, lastUserText } from "./request.js";
 
@@ -29,7 +29,7 @@ export interface LiveReply {
   resume(): void;
 }
 
-export interface GroqControl {
+export interface ModelControl {
   /** The latest script that matches answers in place of the rules. */
   script(
     match: ScriptMatch,
@@ -37,7 +37,7 @@ export interface GroqControl {
     options?: ScriptOptions,
   ): ScriptHandle;
   clearScripts(): void;
-  readonly faults: FaultSwitch<GroqFault, GroqRequestInfo>;
+  readonly faults: FaultSwitch<ModelFault, ModelRequestInfo>;
   /** Streams that have not ended. */
   readonly live: readonly LiveReply[];
   /** Requests since the start, refused ones included. */

@@ -1,7 +1,7 @@
 /** What can go wrong with a chat completion; armed on `groq.faults`, or written into a script. */
 import type { ChatRequest } from "./request.js";
 
-export type GroqFault =
+export type ModelFault =
   /** Refused with this status; 429 has `retry-after` (default 2 s), 400 with `failedGeneration` is `tool_use_failed`. */
   | {
       readonly kind: "status";
@@ -53,10 +53,10 @@ export type GroqFault =
   /** The answer is not JSON and not SSE: a proxy's HTML page, with status 200. */
   | { readonly kind: "htmlBody" };
 
-export type GroqFaultKind = GroqFault["kind"];
+export type ModelFaultKind = ModelFault["kind"];
 
 /** What a fault's condition sees. */
-export interface GroqRequestInfo {
+export interface ModelRequestInfo {
   readonly request: ChatRequest;
   /** `request.user` */
   readonly callId: string | null;

@@ -1,9 +1,9 @@
 /** How an answer ends, how much of it fits, and its form when it is not streamed. */
 import { randomUUID } from "node:crypto";
 import { faultOf } from "../faults.js";
-import type { GroqFault } from "./faults.js";
+import type { ModelFault } from "./faults.js";
 import { type ReplyStep, type Scripted, type WholeToolCall, partsOf, tokensOf } from "./reply.js";
-import { type ChatRequest, MODELS } from "./request.js";
+import type { ChatRequest } from "./request.js";
 
 /** The steps that fit into the tokens the client allows. */
 export function limited(steps: readonly ReplyStep[], request: ChatRequest): readonly ReplyStep[] {
@@ -19,7 +19,7 @@ export function limited(steps: readonly ReplyStep[], request: ChatRequest): read
 export function finishOf(
   request: ChatRequest,
   scripted: Scripted,
-  faults: readonly GroqFault[],
+  faults: readonly ModelFault[],
 ): "stop" | "length" | "tool_calls" {
   if (faultOf(faults, "lengthInArguments") !== undefined) return "length";
   if (scripted.finish !== undefined) return scripted.finish;
@@ -55,11 +55,11 @@ export function completionMessage(
   };
 }
 
-/** `GET /openai/v1/models` */
-export function modelList(): object {
+/** `GET …/models` */
+export function modelList(models: readonly string[]): object {
   return {
     object: "list",
-    data: MODELS.map((id) => ({
+    data: models.map((id) => ({
       id,
       object: "model",
       created: 1_700_000_000,

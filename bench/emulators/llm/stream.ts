@@ -1,5 +1,5 @@
 /**
- * One streamed chat completion: its steps go out as server-sent events, each at its instant.
+ * One streamed answer: its steps go out as server-sent events in its vendor's form, each at its instant.
  *
  * Phases: waiting (for the first token) -> streaming -> ended. Ended is reached once, by the last step, a
  * fault, or the client going away.
@@ -12,22 +12,19 @@ import type { TimerHandle } from "#runtime/actor";
 import { faultOf } from "../faults.js";
 import type { LlmRequestEntry } from "../log.js";
 import type { EmulatorSettings } from "../options.js";
-import { toolUseFailed } from "./errors.js";
 import type { LiveReply } from "./control.js";
-import type { GroqFault } from "./faults.js";
+import type { ModelFault } from "./faults.js";
 import { type ReplyStep, completionTokens } from "./reply.js";
+import type { Finish, StreamWriter } from "./wire.js";
 
 export interface StreamPlan {
-  readonly id: string;
   readonly requestId: string;
-  readonly model: string;
+  readonly writer: StreamWriter;
   readonly steps: readonly ReplyStep[];
-  readonly finish: "stop" | "length" | "tool_calls";
-  readonly includeUsage: boolean;
-  readonly promptTokens: number;
+  readonly finish: Finish;
   readonly firstTokenMs: number;
   readonly tokenDelayMs: number;
-  readonly faults: readonly GroqFault[];
+  readonly faults: readonly ModelFault[];
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -138,40 +135,33 @@ export class ReplyStream implements LiveReply {
     this.#sleepUntilDue();
   }
 
-  /** The role-only chunk before anything else; also the instant the headers go. */
+  /** What comes before the first token; also the instant the headers go. */
   #begin(): string {
     if (this.#begun) return "";
     this.#begun = true;
     this.#response.writeHead(200, {
       "content-type": "text/event-stream",
       "cache-control": "no-cache",
-      "x-request-id": this.#plan.requestId,
       ...this.#plan.headers,
     });
     this.#entry.status = 200;
-    const chunk = this.#chunk({ role: "assistant", content: "" }, null, {
-      x_groq: { id: this.#plan.requestId },
-      system_fingerprint: "fp_emulated",
-    });
-    return this.#event(chunk);
+    return this.#framed(this.#plan.writer.begin());
   }
 
   #stepEvent(step: Extract<ReplyStep, { kind: "token" | "toolFragment" }>): string {
     if (step.kind === "token") {
       this.#entry.reply += step.text;
-      return this.#event(this.#chunk({ content: step.text }, null));
+      return this.#framed(this.#plan.writer.text(step.text));
     }
     if (step.begins !== null) this.#entry.toolCalls.push(step.begins);
-    return this.#event(this.#chunk({ tool_calls: [step.delta] }, null));
+    return this.#framed(this.#plan.writer.toolFragment(step.delta));
   }
 
   #finish(batch: string): void {
-    const { faults, includeUsage } = this.#plan;
-    const usage = this.#usage();
-    const done = faultOf(faults, "missingDone") === undefined ? this.#framed("data: [DONE]") : "";
-    const last = this.#chunk({}, this.#plan.finish, { x_groq: { id: this.#plan.requestId, usage } });
-    const extra = includeUsage ? this.#event({ ...this.#envelope(), choices: [], usage }) : "";
-    this.#write(batch + this.#event(last) + extra + done);
+    const { faults, writer, steps, finish } = this.#plan;
+    const last = writer.finish(finish, completionTokens(steps));
+    const isWhole = faultOf(faults, "missingDone") === undefined;
+    this.#write(batch + this.#framed(isWhole ? [...last, ...writer.lastWord()] : last));
     this.#end("done");
   }
 
@@ -197,7 +187,7 @@ export class ReplyStream implements LiveReply {
         this.#end("failed");
         return;
       case "streamError":
-        this.#write(this.#begin() + this.#errorEvent(fault));
+        this.#write(this.#begin() + this.#framed(this.#plan.writer.error(fault)));
         this.#end("failed");
         return;
       case "stall":
@@ -209,15 +199,6 @@ export class ReplyStream implements LiveReply {
     }
   }
 
-  #errorEvent(fault: Extract<GroqFault, { kind: "streamError" }>): string {
-    const usual = toolUseFailed('{"name": "book", "arguments": {').body.error;
-    const message = fault.message ?? usual.message;
-    const error = { ...usual, message, code: fault.code ?? usual.code };
-    if (fault.form === "data") return this.#event({ error });
-    if (fault.form === "event") return this.#framed(`event: error\ndata: ${JSON.stringify({ error })}`);
-    return this.#event(this.#chunk({}, null, { x_groq: { id: this.#plan.requestId, error: message } }));
-  }
-
   #waitFor(opened: Promise<unknown>): void {
     const goOn = (): void => {
       this.#dueAtMs = Math.max(this.#dueAtMs, this.#settings.clock.nowMs());
@@ -226,47 +207,13 @@ export class ReplyStream implements LiveReply {
     opened.then(goOn, goOn);
   }
 
-  #usage(): Record<string, number> {
-    const completion = completionTokens(this.#plan.steps);
-    const seconds = (completion * this.#plan.tokenDelayMs) / 1000;
-    const queueSeconds = this.#plan.firstTokenMs / 2000;
-    return {
-      queue_time: queueSeconds,
-      prompt_tokens: this.#plan.promptTokens,
-      prompt_time: queueSeconds,
-      completion_tokens: completion,
-      completion_time: seconds,
-      total_tokens: this.#plan.promptTokens + completion,
-      total_time: queueSeconds + seconds,
-    };
-  }
-
-  #envelope(): Record<string, unknown> {
-    return {
-      id: this.#plan.id,
-      object: "chat.completion.chunk",
-      created: Math.floor(this.#settings.clock.unixMs() / 1000),
-      model: this.#plan.model,
-    };
-  }
-
-  #chunk(delta: object, finish: string | null, extra: object = {}): object {
-    return {
-      ...this.#envelope(),
-      choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }],
-      // OpenAI's rule: with include_usage every other chunk says null.
-      ...(this.#plan.includeUsage ? { usage: null } : {}),
-      ...extra,
-    };
-  }
-
-  #event(payload: object): string {
-    return this.#framed(`data: ${JSON.stringify(payload)}`);
-  }
-
-  #framed(lines: string): string {
-    if (faultOf(this.#plan.faults, "looseFraming") === undefined) return `${lines}\n\n`;
-    return `: keep-alive\r\n\r\n${lines.replaceAll("\n", "\r\n")}\r\n\r\n`;
+  #framed(events: readonly string[]): string {
+    const isLoose = faultOf(this.#plan.faults, "looseFraming") !== undefined;
+    return events
+      .map((lines) =>
+        isLoose ? `: keep-alive\r\n\r\n${lines.replaceAll("\n", "\r\n")}\r\n\r\n` : `${lines}\n\n`,
+      )
+      .join("");
   }
 
   #write(batch: string): void {
@@ -308,9 +255,9 @@ export class ReplyStream implements LiveReply {
   }
 }
 
-type MidStreamFault = Extract<GroqFault, { readonly afterTokens: number }>;
+type MidStreamFault = Extract<ModelFault, { readonly afterTokens: number }>;
 
-function isMidStream(fault: GroqFault): fault is MidStreamFault {
+function isMidStream(fault: ModelFault): fault is MidStreamFault {
   return "afterTokens" in fault;
 }
 

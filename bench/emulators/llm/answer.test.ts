@@ -2,7 +2,7 @@
 import t from "tap";
 import type { Scripted } from "./reply.js";
 import { answer } from "./answer.js";
-import { type ChatMessage, parseChatRequest } from "./request.js";
+import { type ChatMessage, MODELS, parseChatRequest } from "./request.js";
 
 const SYSTEM = [
   "You are Ava, answering the phone at Bright Smile Dental, a dental practice.",
@@ -39,7 +39,7 @@ function reply(
     ...(options.after ?? []),
   ] as ChatMessage[];
   const body = { model: "openai/gpt-oss-20b", messages, ...(options.tools ? { tools: options.tools } : {}) };
-  const request = parseChatRequest(JSON.stringify(body));
+  const request = parseChatRequest(JSON.stringify(body), { models: MODELS });
   if ("status" in request) throw new Error(request.body.error.message);
   return answer(request, MONDAY);
 }

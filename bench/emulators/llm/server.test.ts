@@ -155,7 +155,7 @@ void t.test("requests the vendor would not take are refused with its reasons", a
 });
 
 void t.test("over the rate comes 429 with retry-after, and every answer tells what is left", async (t) => {
-  const limits = { groqRequestsPerMinute: 2, groqTokensPerMinute: 1_000 };
+  const limits = { llmRequestsPerMinute: 2, llmTokensPerMinute: 1_000 };
   const { post, stream, clock, emulators } = await groqStage(t, { limits });
   await stream({}, 20_000);
   await stream({}, 20_000);

@@ -1,5 +1,6 @@
 /**
- * The Groq server: `POST /openai/v1/chat/completions` (streamed or whole) and `GET /openai/v1/models`.
+ * A language model's server: the one request that asks it (streamed or whole) and the list of models, at the
+ * vendor's paths and in its form.
  *
  * node:http rather than uWebSockets.js: requests are few beside audio frames, and it keeps idle
  * connections open for as long as the vendor does (uWebSockets.js closes them after ten seconds), can
@@ -14,20 +15,22 @@ import type { LlmRequestEntry } from "../log.js";
 import type { EmulatorSettings } from "../options.js";
 import { answer } from "./answer.js";
 import {
-  type GroqControl,
+  type ModelControl,
   type LiveReply,
   ScriptBook,
   type ScriptHandle,
   type ScriptMatch,
   type ScriptOptions,
 } from "./control.js";
-import { type GroqRefusal, refusal } from "./errors.js";
-import type { GroqFault, GroqRequestInfo } from "./faults.js";
+import { type ModelRefusal, refusal } from "./errors.js";
+import type { ModelFault, ModelRequestInfo } from "./faults.js";
 import { RateLimit } from "./rate-limit.js";
-import { completionMessage, finishOf, limited, modelList } from "./completion.js";
+import { finishOf, limited } from "./completion.js";
 import { type Scripted, partsOf, stepsOf, tokensOf, wholeToolCalls } from "./reply.js";
-import { type ChatRequest, lastUserText, parseChatRequest, promptTokens } from "./request.js";
+import { type ChatRequest, lastUserText, promptTokens } from "./request.js";
 import { ReplyStream } from "./stream.js";
+import { MODEL_WIRES, type ModelVendor } from "./vendors.js";
+import type { AnswerFacts, ModelWire } from "./wire.js";
 
 /** As on the real server, far above any conversation: more is 413. */
 const BODY_MAX_BYTES = 4 * 1024 * 1024;
@@ -36,17 +39,21 @@ const KEEP_ALIVE_MS = 300_000;
 /** How much of the last user message the log keeps. */
 const LOGGED_PROMPT_MAX_CHARS = 500;
 
-export class GroqServer implements GroqControl {
+export class ModelServer implements ModelControl {
+  readonly #vendor: ModelVendor;
+  readonly #wire: ModelWire;
   readonly #settings: EmulatorSettings;
   readonly #server: Server;
   readonly #rate: RateLimit;
   readonly #scripts = new ScriptBook();
-  readonly faults = new FaultSwitch<GroqFault, GroqRequestInfo>();
+  readonly faults = new FaultSwitch<ModelFault, ModelRequestInfo>();
   readonly #live = new Set<ReplyStream>();
   #requestCount = 0;
   #connectionCount = 0;
 
-  constructor(settings: EmulatorSettings) {
+  constructor(vendor: ModelVendor, settings: EmulatorSettings) {
+    this.#vendor = vendor;
+    this.#wire = MODEL_WIRES[vendor];
     this.#settings = settings;
     this.#rate = new RateLimit(settings.clock);
     this.#server = createServer((request, response) => this.#receive(request, response));
@@ -62,7 +69,7 @@ export class GroqServer implements GroqControl {
     const { host, ports } = this.#settings;
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
-      this.#server.listen(ports.groq, host, resolve);
+      this.#server.listen(ports[this.#vendor], host, resolve);
     });
     return (this.#server.address() as AddressInfo).port;
   }
@@ -101,13 +108,13 @@ export class GroqServer implements GroqControl {
   #receive(request: IncomingMessage, response: ServerResponse): void {
     this.#requestCount += 1;
     const path = (request.url ?? "").split("?")[0]!;
-    const authorised = request.headers.authorization === `Bearer ${this.#settings.apiKey}`;
-    if (request.method === "GET" && path === "/openai/v1/models") {
-      if (authorised) this.#sendJson(response, 200, modelList());
+    const authorised = this.#wire.isAuthorised(request.headers, this.#settings.apiKey);
+    if (request.method === "GET" && path === this.#wire.modelsPath) {
+      if (authorised) this.#sendJson(response, 200, this.#wire.models());
       else this.#refuse(response, refusal(401));
       return;
     }
-    if (path !== "/openai/v1/chat/completions") {
+    if (path !== this.#wire.chatPath) {
       const message = `Unknown request URL: ${request.method} ${path}. Please check the URL for typos, or see the docs at https://console.groq.com/docs/`;
       this.#refuse(response, refusal(404, { code: "unknown_url", message }));
       return;
@@ -137,7 +144,7 @@ export class GroqServer implements GroqControl {
         this.#refuse(response, refusal(413, { type: "invalid_request_error", code, message }));
         return;
       }
-      const parsed = parseChatRequest(Buffer.concat(pieces).toString("utf8"));
+      const parsed = this.#wire.parse(Buffer.concat(pieces).toString("utf8"), request.headers);
       if ("status" in parsed) this.#refuse(response, parsed);
       else this.#complete(parsed, response);
     });
@@ -156,8 +163,9 @@ export class GroqServer implements GroqControl {
       drawMs(latency.llmFirstTokenMs, random);
     const entry = log.add({
       kind: "llm" as const,
+      provider: this.#vendor,
       callId: request.user ?? null,
-      requestId: `req_${randomUUID().replaceAll("-", "")}`,
+      requestId: newRequestId(),
       receivedAtMs: clock.nowMs(),
       prompt: lastUserText(request).slice(0, LOGGED_PROMPT_MAX_CHARS),
       status: 0,
@@ -181,7 +189,7 @@ export class GroqServer implements GroqControl {
   }
 
   /** Faults that take the place of an answer. */
-  #refusedByFault(faults: readonly GroqFault[], response: ServerResponse, entry: LlmRequestEntry): boolean {
+  #refusedByFault(faults: readonly ModelFault[], response: ServerResponse, entry: LlmRequestEntry): boolean {
     const status = faultOf(faults, "status");
     if (status !== undefined) {
       const code = status.failedGeneration === undefined ? status.code : (status.code ?? "tool_use_failed");
@@ -214,23 +222,21 @@ export class GroqServer implements GroqControl {
     request: ChatRequest,
     response: ServerResponse,
     scripted: Scripted,
-    faults: readonly GroqFault[],
+    faults: readonly ModelFault[],
     entry: LlmRequestEntry,
     onTokens: (sent: number) => void,
   ): void {
     const { random, rates, limits } = this.#settings;
+    const tokenDelayMs = scripted.tokenDelayMs ?? 1000 / rates.llmTokensPerSecond;
     const plan = {
-      id: `chatcmpl-${randomUUID()}`,
       requestId: entry.requestId,
-      model: request.model,
-      steps: limited(stepsOf(scripted, faults, random), request),
+      writer: this.#wire.stream(this.#factsOf(request, entry, tokenDelayMs)),
+      steps: limited(stepsOf(scripted, [...faults, ...(this.#wire.habits ?? [])], random), request),
       finish: finishOf(request, scripted, faults),
-      includeUsage: request.stream_options?.include_usage === true,
-      promptTokens: promptTokens(request),
       firstTokenMs: entry.plannedFirstTokenMs,
-      tokenDelayMs: scripted.tokenDelayMs ?? 1000 / rates.llmTokensPerSecond,
+      tokenDelayMs,
       faults,
-      headers: this.#rate.headers(limits),
+      headers: this.#wire.headers(entry.requestId, this.#rate.headers(limits)),
     };
     const stream = new ReplyStream(response, this.#settings, plan, entry, (sent) => {
       this.#live.delete(stream);
@@ -244,7 +250,7 @@ export class GroqServer implements GroqControl {
     request: ChatRequest,
     response: ServerResponse,
     scripted: Scripted,
-    faults: readonly GroqFault[],
+    faults: readonly ModelFault[],
     entry: LlmRequestEntry,
   ): void {
     const { clock, random, rates, log } = this.#settings;
@@ -255,20 +261,15 @@ export class GroqServer implements GroqControl {
     const tokenCount = tokensOf(text).length + calls.length;
     const delayMs = entry.plannedFirstTokenMs + (tokenCount * 1000) / rates.llmTokensPerSecond;
     const timer = clock.setTimer(delayMs, () => {
-      const prompt = promptTokens(request);
       entry.status = 200;
       entry.reply = text;
       entry.toolCalls = calls.map((call) => call.function.name);
       entry.firstTokenSentAtMs = clock.nowMs();
       entry.doneAtMs = entry.firstTokenSentAtMs;
       const finish = finishOf(request, scripted, faults);
-      const usage = {
-        prompt_tokens: prompt,
-        completion_tokens: tokenCount,
-        total_tokens: prompt + tokenCount,
-      };
-      const about = { requestId: entry.requestId, model: request.model, unixMs: clock.unixMs() };
-      this.#sendJson(response, 200, completionMessage(about, text, calls, finish, usage));
+      const facts = this.#factsOf(request, entry, 1000 / rates.llmTokensPerSecond);
+      const body = this.#wire.whole(facts, text, calls, finish, tokenCount);
+      this.#sendJson(response, 200, body, entry.requestId);
       log.changed(entry, "done");
     });
     response.on("close", () => {
@@ -279,22 +280,41 @@ export class GroqServer implements GroqControl {
     });
   }
 
-  #refuse(response: ServerResponse, refused: GroqRefusal, entry?: LlmRequestEntry): void {
+  #factsOf(request: ChatRequest, entry: LlmRequestEntry, tokenDelayMs: number): AnswerFacts {
+    return {
+      id: `chatcmpl-${randomUUID()}`,
+      requestId: entry.requestId,
+      model: request.model,
+      promptTokens: promptTokens(request),
+      includeUsage: request.stream_options?.include_usage === true,
+      isObfuscated: request.stream_options?.include_obfuscation !== false,
+      firstTokenMs: entry.plannedFirstTokenMs,
+      tokenDelayMs,
+      unixMs: () => this.#settings.clock.unixMs(),
+    };
+  }
+
+  #refuse(response: ServerResponse, refused: ModelRefusal, entry?: LlmRequestEntry): void {
     if (refused.retryAfterSeconds !== undefined) {
       response.setHeader("retry-after", String(refused.retryAfterSeconds));
     }
-    this.#sendJson(response, refused.status, refused.body);
+    const requestId = entry?.requestId ?? newRequestId();
+    this.#sendJson(response, refused.status, this.#wire.refused(refused, requestId), requestId);
     if (entry === undefined) return;
     entry.status = refused.status;
     entry.doneAtMs = this.#settings.clock.nowMs();
     this.#settings.log.changed(entry, "refused");
   }
 
-  #sendJson(response: ServerResponse, status: number, body: object): void {
+  #sendJson(response: ServerResponse, status: number, body: object, requestId = newRequestId()): void {
     response.writeHead(status, {
       "content-type": "application/json",
-      ...this.#rate.headers(this.#settings.limits),
+      ...this.#wire.headers(requestId, this.#rate.headers(this.#settings.limits)),
     });
     response.end(JSON.stringify(body));
   }
+}
+
+function newRequestId(): string {
+  return `req_${randomUUID().replaceAll("-", "")}`;
 }

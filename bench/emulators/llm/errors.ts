@@ -1,6 +1,6 @@
 /** Error bodies as Groq writes them. */
 
-export interface GroqErrorBody {
+export interface ModelErrorBody {
   readonly error: {
     readonly message: string;
     readonly type: string;
@@ -11,9 +11,9 @@ export interface GroqErrorBody {
 }
 
 /** A refusal: status, body, and the seconds of a `retry-after` header (429 alone has one). */
-export interface GroqRefusal {
+export interface ModelRefusal {
   readonly status: number;
-  readonly body: GroqErrorBody;
+  readonly body: ModelErrorBody;
   readonly retryAfterSeconds?: number;
 }
 
@@ -70,7 +70,7 @@ export function refusal(
     failedGeneration?: string;
     retryAfterSeconds?: number;
   } = {},
-): GroqRefusal {
+): ModelRefusal {
   const base = usual[status] ?? { type: "internal_server_error", message: `HTTP ${status}` };
   const code = differs.code ?? base.code;
   const retryAfterSeconds = differs.retryAfterSeconds ?? (status === 429 ? 2 : undefined);
@@ -93,7 +93,7 @@ export function refusal(
 }
 
 /** 400, as when the model's tool call does not fit. */
-export function toolUseFailed(failedGeneration: string): GroqRefusal {
+export function toolUseFailed(failedGeneration: string): ModelRefusal {
   return refusal(400, {
     code: "tool_use_failed",
     message:

@@ -3,7 +3,7 @@
  * send, a pause, or a gate that a test opens.
  */
 import type { Random } from "#runtime/actor";
-import type { GroqFault } from "./faults.js";
+import type { ModelFault } from "./faults.js";
 import { faultOf } from "../faults.js";
 
 export interface ScriptedToolCall {
@@ -31,7 +31,7 @@ export interface Scripted {
   /** In place of the token rate. */
   readonly tokenDelayMs?: number;
   readonly finish?: "stop" | "length" | "tool_calls";
-  readonly faults?: readonly GroqFault[];
+  readonly faults?: readonly ModelFault[];
 }
 
 export type ReplyStep =
@@ -86,7 +86,7 @@ function wholeToolCall(call: ScriptedToolCall, random: Random): WholeToolCall {
 /** The steps of a streamed reply, with those faults that change what is sent. */
 export function stepsOf(
   scripted: Scripted,
-  faults: readonly GroqFault[],
+  faults: readonly ModelFault[],
   random: Random,
 ): readonly ReplyStep[] {
   const steps: ReplyStep[] = [];
@@ -110,7 +110,7 @@ function pushToolCall(
   call: WholeToolCall,
   index: number,
   cutAt: number | undefined,
-  faults: readonly GroqFault[],
+  faults: readonly ModelFault[],
   random: Random,
 ): void {
   const { id, type } = call;
