@@ -81,6 +81,7 @@ function addCallCommand(program: Command, output: CommandOutput, run: (code: Pro
 const SUITE_SUMMARIES: Readonly<Record<string, string>> = {
   calls: "whole calls: correctness, CPU and memory per call, delay added per stage",
   control: "the control plane: placements, journal appends, watchers; Redis too with REDIS_URL",
+  edge: "the main thread alone: raw media sockets, shards that only drain their rings",
   placement: "simulated: a cluster's balance, refusals and time per placement",
 };
 
@@ -107,6 +108,12 @@ function addSuiteCommands(
         .option("--rate <n>", "placements offered a second", whole(1, 100_000), 2_000)
         .option("--nodes <n>", "media nodes with a stream", whole(1, 1_000), 50)
         .option("--watchers <n>", "watchers of one tenant's calls", whole(1, 10_000), 100);
+    }
+    if (name === "edge") {
+      command
+        .option("--calls <n>", "media sockets at once", whole(1, 4_000), 200)
+        .option("--shards <n>", "sink shards", whole(1, 64), 1)
+        .option("--speak", "every call is spoken to without a pause", false);
     }
     if (name === "calls") {
       command

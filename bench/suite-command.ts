@@ -7,6 +7,7 @@ import { describeMachine, machineFacts, renderRows } from "#bench/report";
 import {
   type CallsOptions,
   type ControlOptions,
+  type EdgeBenchOptions,
   type PlacementOptions,
   type SuiteResult,
   suites,
@@ -20,7 +21,7 @@ export const suiteNames = Object.keys(suites) as readonly SuiteName[];
 /** Resolves with the exit code. */
 export async function runSuite(
   name: SuiteName,
-  options: CallsOptions & ControlOptions & PlacementOptions,
+  options: CallsOptions & ControlOptions & EdgeBenchOptions & PlacementOptions,
   output: CommandOutput,
 ): Promise<number> {
   const machine = machineFacts();

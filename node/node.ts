@@ -115,7 +115,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
         }),
       ],
     },
-    { clock, log, metrics, delegate: switchboard },
+    { clock, log, metrics, delegate: switchboard, nap: pool.edgeNap },
   );
   const pressure = new Pressure({
     clock,

@@ -331,6 +331,14 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#pool.drainOutBell(shardId, this.#pumpLease);
   }
 
+  wakeShards(): void {
+    this.#pool.wakeRung();
+  }
+
+  pumpRung(): void {
+    this.#pool.drainOutBells(this.#pumpLease);
+  }
+
   onEvent(shardId: number, event: unknown): void {
     const told = event as CallShardEvent;
     switch (told.kind) {

@@ -13,6 +13,8 @@ export interface ShardBoot {
   readonly shardId: number;
   readonly arenaBuffer: SharedArrayBuffer;
   readonly heartbeatBuffer: SharedArrayBuffer;
+  /** The main thread's NapFlag. */
+  readonly edgeNapBuffer: SharedArrayBuffer;
   readonly heartbeatMs: number;
   readonly pollMs: number;
   /** The pool's own `workerData`, as given. */
@@ -21,8 +23,8 @@ export interface ShardBoot {
   readonly config: { readonly value: unknown } | null;
 }
 
-/** From the main thread to a shard. */
-export type ToShard = OpenCall | EndCall | Configure | Ask | BeginDrain | Stop;
+/** From the main thread to a shard; null: in-rings were written. */
+export type ToShard = null | OpenCall | EndCall | Configure | Ask | BeginDrain | Stop;
 
 /** A media socket has opened on this slot. Answered by CallClosed or CallRefused, always. */
 export interface OpenCall {

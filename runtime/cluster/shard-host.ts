@@ -17,7 +17,7 @@
 import assert from "node:assert/strict";
 import { type Clock, RestartBudget, type TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
-import { Arena } from "#runtime/media";
+import { Arena, type NapFlag } from "#runtime/media";
 import type { Logger } from "#runtime/telemetry";
 import type { CallOutcome, CallStart } from "./call-start.js";
 import { HangDetector } from "./hang-detector.js";
@@ -117,12 +117,14 @@ export class ShardHost {
   #spunAtMs = Number.NEGATIVE_INFINITY;
   #configuredAtMs = Number.NEGATIVE_INFINITY;
   #recycling = false;
+  readonly #edgeNap: NapFlag;
   /** Set until the first incarnation is ready or dead. */
   #started: { resolve: () => void; reject: (error: Error) => void } | null = null;
 
-  constructor(shardId: number, options: ResolvedShardPoolOptions, events: ShardHostEvents) {
+  constructor(shardId: number, options: ResolvedShardPoolOptions, edgeNap: NapFlag, events: ShardHostEvents) {
     this.shardId = shardId;
     this.#options = options;
+    this.#edgeNap = edgeNap;
     this.#events = events;
     this.#clock = options.clock;
     this.#log = options.log.child({ shardId });
@@ -145,6 +147,14 @@ export class ShardHost {
   /** The slots to place calls in; null while the shard cannot serve. */
   get readySlots(): SlotTable | null {
     return this.#state.kind === "ready" ? this.#state.incarnation.slots : null;
+  }
+
+  /** Its in-rings were written since it last looked, and nobody has told it. */
+  wakeIfRung(): void {
+    const incarnation = this.#incarnation;
+    if (incarnation === null || !incarnation.slots.wakeOwed) return;
+    incarnation.slots.wakeOwed = false;
+    incarnation.post(null);
   }
 
   /** The slots of whatever thread there is. */
@@ -300,6 +310,7 @@ export class ShardHost {
         resourceLimits: options.resourceLimits,
         heartbeatMs: options.watchdog.heartbeatMs,
         pollMs: options.pollMs,
+        edgeNap: this.#edgeNap,
         clock: this.#clock,
       },
       new SlotTable(this.shardId, arena, this.#nextGeneration),

@@ -9,7 +9,7 @@
 import { Worker, type ResourceLimits } from "node:worker_threads";
 import type { Clock } from "#runtime/actor";
 import { LumentraError, fromWire, toWire } from "#runtime/errors";
-import type { Arena } from "#runtime/media";
+import type { Arena, NapFlag } from "#runtime/media";
 import { AskTable } from "./ask-table.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { FromShard, ShardBoot, ShardItem, ToShard } from "./messages.js";
@@ -24,6 +24,7 @@ export interface IncarnationOptions {
   readonly resourceLimits: ResourceLimits | undefined;
   readonly heartbeatMs: number;
   readonly pollMs: number;
+  readonly edgeNap: NapFlag;
   readonly clock: Clock;
 }
 
@@ -167,6 +168,7 @@ function bootOf(options: IncarnationOptions, arena: Arena, heartbeat: Heartbeat)
     shardId: options.shardId,
     arenaBuffer: arena.buffer,
     heartbeatBuffer: heartbeat.buffer,
+    edgeNapBuffer: options.edgeNap.buffer,
     heartbeatMs: options.heartbeatMs,
     pollMs: options.pollMs,
     workerData: options.workerData,

@@ -124,6 +124,32 @@ void t.test("audio goes in and comes out, and the edge is woken for it", async (
   t.same(heard, [1, 2, 3]);
 });
 
+void t.test("while the edge goes by turns it wakes the shard, and the shard ends its nap", async (t) => {
+  // A poll that never comes: only the edge's word can bring the shard to its rings.
+  const { pool, seen } = await started(t, {}, { pollMs: 1_000_000 });
+  const lease = pool.reserve()!;
+  pool.open(lease, callStart());
+  await seen.next("event", () => true, 0);
+  const heard: number[] = [];
+  const look = (): void =>
+    pool.drainOutBells((visited) => {
+      while (visited.side.out.read()) heard.push(visited.side.out.payload[0]!);
+    });
+  pool.edgeNap.begin();
+  for (let i = 1; i <= 3; i++) {
+    lease.side.in.writeAudio(new Uint8Array(160).fill(i), 0, 160, 0);
+    lease.ringShard();
+    pool.wakeRung();
+    pool.edgeNap.lieDown();
+    look();
+    if (heard.length < i) t.ok(pool.edgeNap.nap(DEADLINE_MS), "woken, not by the time");
+    look();
+  }
+  t.same(heard, [1, 2, 3]);
+  t.same(seen.of("wake"), [], "and no message was posted for it");
+  pool.edgeNap.end();
+});
+
 void t.test("audio that came before the shard knew of the call is not left lying", async (t) => {
   const { pool, seen } = await started(t);
   const other = pool.reserve()!;

@@ -11,6 +11,7 @@
 import assert from "node:assert/strict";
 import type { TimerHandle } from "#runtime/actor";
 import { fromWire } from "#runtime/errors";
+import { NapFlag } from "#runtime/media";
 import type { CallOutcome, CallStart } from "./call-start.js";
 import type { ShardItem } from "./messages.js";
 import { type ResolvedShardPoolOptions, type ShardPoolOptions, resolveShardPoolOptions } from "./options.js";
@@ -55,6 +56,8 @@ export class ShardPool {
   readonly #options: ResolvedShardPoolOptions;
   readonly #delegate: ShardPoolDelegate;
   readonly #hosts: readonly ShardHost[];
+  /** Where the shards look before they wake the main thread: for its loop to say that it naps. */
+  readonly edgeNap: NapFlag;
   #watchdog: TimerHandle | null = null;
   #draining = false;
   #closed = false;
@@ -67,6 +70,7 @@ export class ShardPool {
   constructor(options: ShardPoolOptions, delegate: ShardPoolDelegate) {
     this.#options = resolveShardPoolOptions(options);
     this.#delegate = delegate;
+    this.edgeNap = new NapFlag();
     const events = {
       onReady: (shardId: number) => this.#tell(() => this.#delegate.onShardReady(shardId)),
       onWake: (shardId: number) => this.#tell(() => this.#delegate.onWake(shardId)),
@@ -80,7 +84,7 @@ export class ShardPool {
     };
     this.#hosts = Array.from(
       { length: this.#options.shardCount + (this.#options.spare ? 1 : 0) },
-      (_, shardId) => new ShardHost(shardId, this.#options, events),
+      (_, shardId) => new ShardHost(shardId, this.#options, this.edgeNap, events),
     );
     this.#spare = this.#options.spare ? this.#hosts.at(-1)! : null;
   }
@@ -246,6 +250,16 @@ export class ShardPool {
    */
   drainOutBell(shardId: number, visit: (lease: SlotLease) => void): number {
     return this.#host(shardId).slots?.drainOutBell(visit) ?? 0;
+  }
+
+  /** drainOutBell of every shard. */
+  drainOutBells(visit: (lease: SlotLease) => void): void {
+    for (const host of this.#hosts) host.slots?.drainOutBell(visit);
+  }
+
+  /** Wakes the shards whose in-rings were written since; each would else look within its poll. */
+  wakeRung(): void {
+    for (const host of this.#hosts) host.wakeIfRung();
   }
 
   readiness(): ShardPoolReadiness {

@@ -14,7 +14,7 @@ import assert from "node:assert/strict";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { type Clock, type Random, SystemClock, systemRandom } from "#runtime/actor";
 import { toWire } from "#runtime/errors";
-import { Arena, type ShardSlot } from "#runtime/media";
+import { Arena, NapFlag, type ShardSlot } from "#runtime/media";
 import { EventLoopDelayMonitor } from "#runtime/telemetry";
 import type { CallOutcome, CallStart } from "./call-start.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -24,6 +24,8 @@ import { ownThreadId } from "./thread-cpu.js";
 
 /** What the node samples, once a second. */
 const LOAD_INTERVAL_MS = 1_000;
+/** Polls that may be left out when the edge's thread is up: it may have no packets, or be late itself. */
+const POLLS_WITHOUT_WAKE = 2;
 
 /** What the handler may use of its shard. */
 export interface ShardContext {
@@ -105,10 +107,17 @@ class ShardRuntime implements ShardContext {
   readonly #boot: ShardBoot;
   readonly #port: MessagePort;
   readonly #heartbeat: Heartbeat;
+  readonly #edgeNap: NapFlag;
   readonly #outbox: ShardOutbox;
   /** Generation of the call on each slot; 0 when there is none. */
   readonly #generations: Float64Array;
-  readonly #onTick = (): void => this.#tick();
+  /** While the edge's thread goes by turns it wakes us after each; the poll is for when it does not come. */
+  readonly #onPoll = (): void => {
+    const sinceTickMs = this.clock.nowMs() - this.#tickedAtMs;
+    if (this.#edgeNap.isUp && sinceTickMs < POLLS_WITHOUT_WAKE * this.#boot.pollMs) return;
+    this.#tick();
+  };
+  #tickedAtMs = 0;
   readonly #visitSlot = (slot: number): void => {
     // A bit may be left of a call that is over.
     if (this.#generations[slot] !== 0) this.#running().ringsReady(slot);
@@ -132,6 +141,7 @@ class ShardRuntime implements ShardContext {
     this.#port = port;
     this.#loadToldAtMs = this.clock.nowMs();
     this.#heartbeat = new Heartbeat(boot.heartbeatBuffer);
+    this.#edgeNap = new NapFlag(boot.edgeNapBuffer);
     this.#outbox = new ShardOutbox(port, this.#heartbeat);
     this.#generations = new Float64Array(this.arena.slotCount);
     this.#heartbeat.tellThread(ownThreadId());
@@ -193,13 +203,18 @@ class ShardRuntime implements ShardContext {
     if (!this.arena.outBell.ring(slot)) return;
     // Within a tick the other calls are about to ring too: one wake-up for all of them, at its end.
     if (this.#ticking) this.#wakeOwed = true;
-    else this.#post(null);
+    else this.#wakeEdge();
   }
 
   #receive(message: ToShard): void {
-    if (this.#early !== null && message.kind !== "stop") {
+    if (this.#early !== null && message?.kind !== "stop") {
       // Bounded: calls and asks come only after ready, and configurations are an operator's doing.
       this.#early.push(message);
+      return;
+    }
+    if (message === null) {
+      // Without calls there is nobody to tell; the bell keeps what was rung.
+      if (this.#pollTimer !== null) this.#tick();
       return;
     }
     switch (message.kind) {
@@ -280,6 +295,7 @@ class ShardRuntime implements ShardContext {
 
   #tick(): void {
     const nowMs = this.clock.nowMs();
+    this.#tickedAtMs = nowMs;
     this.#heartbeat.beat(nowMs);
     this.#ticking = true;
     this.arena.inBell.drain(this.#visitSlot);
@@ -288,7 +304,7 @@ class ShardRuntime implements ShardContext {
     this.#ticking = false;
     if (this.#wakeOwed) {
       this.#wakeOwed = false;
-      this.#post(null);
+      this.#wakeEdge();
     }
     this.#outbox.flush();
   }
@@ -306,7 +322,7 @@ class ShardRuntime implements ShardContext {
   }
 
   #unpark(): void {
-    this.#pollTimer ??= setInterval(this.#onTick, this.#boot.pollMs);
+    this.#pollTimer ??= setInterval(this.#onPoll, this.#boot.pollMs);
   }
 
   #park(): void {
@@ -317,6 +333,10 @@ class ShardRuntime implements ShardContext {
   #running(): ShardHandler {
     assert(this.#handler !== null, "the handler has started");
     return this.#handler;
+  }
+
+  #wakeEdge(): void {
+    if (!this.#edgeNap.wake()) this.#post(null);
   }
 
   #post(message: FromShard): void {

@@ -18,6 +18,6 @@ export interface SlotLease {
   /** The edge's ends of the slot's rings. */
   readonly side: EdgeSlot;
   readonly state: SlotLeaseState;
-  /** Tells the shard that there is something in the in-ring; it looks at its next tick. */
+  /** Tells the shard that there is something in the in-ring; it looks at its next tick, or at ShardPool.wakeRung. */
   ringShard(): void;
 }

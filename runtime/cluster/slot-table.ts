@@ -35,13 +35,14 @@ class Lease implements SlotLease {
   }
 
   ringShard(): void {
-    // The shard polls while it has calls, so whether it wants a wake-up does not matter.
-    this.table.arena.inBell.ring(this.slot);
+    if (this.table.arena.inBell.ring(this.slot)) this.table.wakeOwed = true;
   }
 }
 
 export class SlotTable {
   readonly arena: Arena;
+  /** The in-bell wants its shard woken. A shard that nobody wakes polls. */
+  wakeOwed = false;
   readonly #shardId: number;
   readonly #nextGeneration: () => number;
   readonly #leases: (Lease | null)[];

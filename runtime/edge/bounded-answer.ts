@@ -1,5 +1,6 @@
 /** An answer that may be late: what comes in time is given to one, what comes after it to another. */
 import type { Clock } from "#runtime/actor";
+import type { LoopTurns } from "./loop-turns.js";
 
 export interface AnswerHandlers<Answer> {
   /** In time. */
@@ -17,22 +18,27 @@ export function awaitBounded<Answer>(
   clock: Clock,
   answer: Promise<Answer>,
   timeoutMs: number,
+  turns: LoopTurns,
   handlers: AnswerHandlers<Answer>,
 ): void {
   let isLate = false;
+  const noHurry = turns.hurry();
   const timer = clock.setTimer(timeoutMs, () => {
     isLate = true;
+    noHurry();
     handlers.onTimeout();
   });
   answer.then(
     (value) => {
       if (isLate) return handlers.onLate(value);
       timer.cancel();
+      noHurry();
       handlers.onAnswer(value);
     },
     (error: unknown) => {
       if (isLate) return;
       timer.cancel();
+      noHurry();
       handlers.onError(error);
     },
   );

@@ -74,7 +74,13 @@ export class Harness {
         ],
         ...options.edge,
       },
-      { clock: this.clock, log: options.log ?? silentLogger, metrics: this.metrics, delegate: this.delegate },
+      {
+        clock: this.clock,
+        log: options.log ?? silentLogger,
+        metrics: this.metrics,
+        delegate: this.delegate,
+        nap: null,
+      },
     );
     this.delegate.attach(this.edge);
   }

@@ -17,7 +17,7 @@ import {
 } from "uWebSockets.js";
 import type { Clock, TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
-import type { EdgeSlot } from "#runtime/media";
+import type { EdgeSlot, NapFlag } from "#runtime/media";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import { registerAdmin } from "./admin.js";
 import { Admissions, type WaitingCall } from "./admissions.js";
@@ -28,6 +28,7 @@ import { EdgeCounters } from "./counters.js";
 import type { EdgeDelegate } from "./delegate.js";
 import { route } from "./http-exchange.js";
 import { Leg, type LegEnvironment, type LegRest } from "./leg.js";
+import { LoopTurns } from "./loop-turns.js";
 import { registerMediaSockets } from "./media-sockets.js";
 import { MediaTokens } from "./media-token.js";
 import { OverflowAudio } from "./overflow-audio.js";
@@ -40,6 +41,8 @@ export interface EdgeDependencies {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly delegate: EdgeDelegate;
+  /** By it the shards find this thread when it naps between turns; null: it never does. See loop-turns.ts. */
+  readonly nap: NapFlag | null;
 }
 
 /** Deadlines of legs are in seconds; the ring fallback poll costs latency only when a bell was lost. */
@@ -66,6 +69,7 @@ export class Edge {
   readonly #admissions: Admissions;
   readonly #webhooks: Webhooks;
   readonly #pump: Pump;
+  readonly #turns: LoopTurns;
   readonly #counters = new EdgeCounters();
   readonly #legEnvironment: LegEnvironment;
   /** All whose socket may be open, those that have ended included. Bounded by `maxSockets`. */
@@ -92,6 +96,11 @@ export class Edge {
     this.#tokens = tokens;
     const baseUrls = (): readonly string[] => [this.#webhookUrl, this.#publicUrl];
     this.#pump = new Pump(clock);
+    this.#turns = new LoopTurns(clock, dependencies.nap, this.#pump.grid, {
+      onPacketsTaken: () => delegate.wakeShards(),
+      lookAtBells: () => delegate.pumpRung(),
+      pump: (nowMs) => this.#pump.pumpDue(nowMs),
+    });
     this.#admissions = new Admissions(clock, mediaTokenTtlMs, (callId) => {
       log.info({ callId }, "no media socket came");
       delegate.mediaExpired(callId);
@@ -103,6 +112,7 @@ export class Edge {
       delegate,
       admissions: this.#admissions,
       tokens,
+      turns: this.#turns,
       publicUrl: () => this.#publicUrl,
       webhookUrl: () => this.#webhookUrl,
       baseUrls,
@@ -116,6 +126,7 @@ export class Edge {
       delegate,
       counters: this.#counters,
       pump: this.#pump,
+      turns: this.#turns,
       inbound: new InboundMessage(),
       playoutPieceMs,
       playoutLeadMs,
@@ -134,6 +145,7 @@ export class Edge {
         metrics,
         admissions: this.#admissions,
         tokens,
+        turns: this.#turns,
         delegate,
         admissionTimeoutMs,
         baseUrls,
@@ -241,6 +253,7 @@ export class Edge {
     const hadLegs = this.#legs.size > 0;
     this.#forEachLeg((leg) => leg.hangUp(CLOSE_GOING_AWAY, "server going away"));
     this.#pump.close();
+    this.#turns.close();
     // In real time even where the clock is a virtual one: it is the kernel we wait for. Of a media socket we
     // hear no more once its close frame is written, so that takes the whole grace.
     if (hadLegs) await new Promise((resolve) => setTimeout(resolve, CLOSE_GRACE_MS));

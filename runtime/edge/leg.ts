@@ -39,6 +39,7 @@ import type { EdgeDelegate } from "./delegate.js";
 import { InboundAudio } from "./inbound-audio.js";
 import { LegSocket } from "./leg-socket.js";
 import { NEVER_MS, type OutRecords, Playout, type PlayoutSink, PreparedRecords } from "./playout.js";
+import type { LoopTurns } from "./loop-turns.js";
 import type { Pump, Pumped } from "./pump.js";
 
 /** What all legs share. */
@@ -48,6 +49,7 @@ export interface LegEnvironment {
   readonly counters: EdgeCounters;
   readonly delegate: EdgeDelegate;
   readonly pump: Pump;
+  readonly turns: LoopTurns;
   /** One scratch for all legs: a message is read and used up within one callback. */
   readonly inbound: InboundMessage;
   readonly playoutPieceMs: number;
@@ -182,6 +184,7 @@ export class Leg implements Pumped, PlayoutSink {
     if (phase.name === "ended") return;
     const nowMs = this.#environment.clock.nowMs();
     this.#socket.heard(nowMs);
+    this.#environment.turns.count(nowMs);
     if (isBinary) return this.#bad("binaryFrame");
     if (frame.byteLength > INBOUND_FRAME_MAX_BYTES) {
       return this.#evict("frameTooBig", CLOSE_TOO_BIG, "message too big");

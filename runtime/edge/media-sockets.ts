@@ -19,6 +19,7 @@ import type { ClaimedCall, EdgeDelegate } from "./delegate.js";
 import { HttpExchange, route } from "./http-exchange.js";
 import type { Leg, LegSocketData } from "./leg.js";
 import { isLoopback } from "./loopback.js";
+import type { LoopTurns } from "./loop-turns.js";
 import type { MediaTokens } from "./media-token.js";
 
 /** Twice what we take, so that one too big is answered by us with a code rather than by uWS with a bare close. */
@@ -41,6 +42,7 @@ export interface MediaSocketEnvironment {
   readonly metrics: Metrics;
   readonly admissions: Admissions;
   readonly tokens: MediaTokens;
+  readonly turns: LoopTurns;
   readonly delegate: EdgeDelegate;
   readonly admissionTimeoutMs: number;
   /** Bases that carriers may have signed over. */
@@ -164,7 +166,7 @@ function claim(socket: Upgrade, callId: string): void {
   const giveBack = (call: ClaimedCall | null): void => {
     if (call !== null) delegate.mediaExpired(callId);
   };
-  awaitBounded(clock, delegate.claim(callId), environment.admissionTimeoutMs, {
+  awaitBounded(clock, delegate.claim(callId), environment.admissionTimeoutMs, environment.turns, {
     onAnswer: (call) =>
       exchange.guard(log, () => {
         if (call === null) return refused();

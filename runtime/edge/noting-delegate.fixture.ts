@@ -50,6 +50,10 @@ export class NotingDelegate implements EdgeDelegate {
     this.#edge = edge;
   }
 
+  wakeShards(): void {}
+
+  pumpRung(): void {}
+
   get freeSlotCount(): number {
     return this.#free.length;
   }

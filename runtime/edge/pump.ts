@@ -39,6 +39,11 @@ export class Pump {
     this.#frames.tickAt(leg.pumpDueAtMs);
   }
 
+  /** Sends now what is due now. */
+  pumpDue(nowMs: number): void {
+    this.#frames.tickIfDue(nowMs);
+  }
+
   remove(leg: Pumped): void {
     this.#place(leg, NEVER_MS);
   }

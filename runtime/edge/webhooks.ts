@@ -23,6 +23,7 @@ import type { Carrier, VoiceWebhook } from "./carriers/carrier.js";
 import type { Admission, AfterMedia, EdgeDelegate, InboundCall } from "./delegate.js";
 import { type HttpExchange, route } from "./http-exchange.js";
 import { isLoopback } from "./loopback.js";
+import type { LoopTurns } from "./loop-turns.js";
 import type { MediaTokens } from "./media-token.js";
 
 /** The largest webhooks seen are some KiB; more is not a carrier. */
@@ -35,6 +36,7 @@ export interface WebhookEnvironment {
   readonly delegate: EdgeDelegate;
   readonly admissions: Admissions;
   readonly tokens: MediaTokens;
+  readonly turns: LoopTurns;
   /** Base of this node's media sockets. */
   readonly publicUrl: () => string;
   /** Base of redirects and status callbacks. */
@@ -190,7 +192,7 @@ export class Webhooks {
       this.#pending.delete(key);
       this.#answerAll(pending, carrier, call, answer);
     };
-    awaitBounded(clock, admission, this.#environment.admissionTimeoutMs, {
+    awaitBounded(clock, admission, this.#environment.admissionTimeoutMs, this.#environment.turns, {
       onAnswer: settle,
       onError: (error) => settle(this.#admissionFailed(error, call)),
       onTimeout: () => {
@@ -308,7 +310,7 @@ export class Webhooks {
     const next = this.#afterMedia(callId, call, failed);
     if (next === null) return;
     if (!(next instanceof Promise)) return answer(next);
-    awaitBounded(clock, next, this.#environment.afterMediaTimeoutMs, {
+    awaitBounded(clock, next, this.#environment.afterMediaTimeoutMs, this.#environment.turns, {
       onAnswer: answer,
       onError: failed,
       onTimeout: () => failed(new LumentraError("DEADLINE_EXCEEDED", "nobody said in time what follows")),

@@ -33,6 +33,13 @@ export class FrameClock {
     if (deadlineMs < this.#armedForMs) this.#arm(deadlineMs, this.#clock.nowMs());
   }
 
+  /** Ticks now if a tick is due: for whoever is awake at a deadline and need not wait for the timer. */
+  tickIfDue(nowMs: number): void {
+    if (nowMs < this.#armedForMs) return;
+    this.stop();
+    this.#onTick(nowMs);
+  }
+
   /** Idempotent, also from within a tick; none comes until it is asked for again. */
   stop(): void {
     this.#timer?.cancel();

@@ -48,6 +48,7 @@ export { FrameClock } from "./frame-clock.js";
 export { FrameGrid } from "./frame-grid.js";
 export { alawSamples, mulawSamples } from "./g711.js";
 export type { HeldRecord, InRingConsumer, InRingProducer } from "./in-ring.js";
+export { NapFlag } from "./nap-flag.js";
 export {
   type ArenaLayout,
   DEFAULT_BYTES_PER_SLOT,

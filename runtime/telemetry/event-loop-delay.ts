@@ -3,8 +3,8 @@
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 
-/** How often the delay is sampled: the shortest stretch that can be seen. Half a frame. */
-const RESOLUTION_MS = 10;
+/** How often the delay is sampled: the shortest stretch that is sure to be seen, a frame. At 10 ms it took 0.4 % of a core per thread. */
+const RESOLUTION_MS = 20;
 
 /** Milliseconds beyond the sampling interval; a thread with nothing to do reads close to 0. */
 export interface EventLoopDelayMs {
