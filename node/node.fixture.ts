@@ -28,6 +28,7 @@ export interface TestNode {
   readonly emulators: Emulators;
   readonly nodeUrl: string;
   readonly adminUrl: string;
+  readonly dataDirectory: string;
   readonly call: (options?: Partial<PlaceCallOptions>) => Promise<PhoneCall>;
   /** The call's journal, once it is closed. */
   readonly journal: (call: PhoneCall) => Promise<JournalEvent[]>;
@@ -88,6 +89,7 @@ export async function startTestNode(t: Test, options: TestNodeOptions = {}): Pro
     emulators,
     nodeUrl,
     adminUrl,
+    dataDirectory: directory,
     admin,
     call: (callOptions) => placeCall({ nodeUrl, to: DENTIST, ...callOptions }),
     async stoodStillMs() {

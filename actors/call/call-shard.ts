@@ -27,6 +27,7 @@ import { type CallMessage, RINGS_READY, callActorProps } from "./call-actor.js";
 import type { Call } from "./call.js";
 import { CallCounters } from "./counters.js";
 import type { JournalEvent } from "#actors/journal";
+import { MessageFiles } from "./message-files.js";
 import { collectProviders, providerMetrics } from "./provider-metrics.js";
 import { RingLosses } from "./ring-losses.js";
 import { cacheableTexts, overflowMessage, shardLostApology } from "./tenant-phrases.js";
@@ -93,6 +94,7 @@ class CallShard implements ShardHandler {
   readonly #metrics: Metrics;
   readonly #providers: Providers;
   readonly #cache: VoiceCache;
+  readonly #messages: MessageFiles;
   readonly #tools = new ToolRegistry();
   readonly #counters: CallCounters;
   readonly #losses: RingLosses;
@@ -137,12 +139,13 @@ class CallShard implements ShardHandler {
         directory: voiceDirectory(data.dataDirectory),
         tts: (name) => this.#providers.tts(name as TtsName),
       });
+    this.#messages = new MessageFiles(data.dataDirectory, this.#log);
     this.#system = new ActorSystem({ clock: context.clock, random: context.random, log: this.#log });
     this.#metrics.onCollect(() => this.#collect(thread));
   }
 
   start(): Promise<void> {
-    return Promise.resolve();
+    return this.#messages.start();
   }
 
   async configure(config: unknown): Promise<void> {
@@ -168,6 +171,7 @@ class CallShard implements ShardHandler {
       ...this.#providers.forCall(tenant),
       tools: this.#tools,
       cache: this.#cache,
+      messages: this.#messages,
       counters: this.#counters,
       emit: (event) =>
         this.#context.emit({ kind: "journal", tenure: start.tenure, event } satisfies CallShardEvent),
@@ -222,6 +226,7 @@ class CallShard implements ShardHandler {
 
   async stop(): Promise<void> {
     await this.#system.shutdown();
+    await this.#messages.settled();
     await this.#providers.close();
     this.#metrics.close();
   }

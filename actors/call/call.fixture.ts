@@ -22,6 +22,7 @@ import { type Tool, ToolRegistry } from "#actors/tools";
 import { Call } from "./call.js";
 import { CallCounters } from "./counters.js";
 import type { JournalEvent } from "#actors/journal";
+import { MessageFiles } from "./message-files.js";
 import { VoiceCache, type VoiceKey } from "./voice-cache.js";
 
 const FRAME_BYTES = 160;
@@ -73,6 +74,8 @@ export interface CallFixtureOptions {
   /** After each 20 ms of line time. */
   readonly onFrame?: () => void;
   readonly cache?: VoiceCache;
+  /** @default a folder that cannot be written */
+  readonly dataDirectory?: string;
   readonly reply?: (request: LlmRequest, index: number) => ScriptedReply;
   readonly tools?: readonly Tool[];
   readonly toolNames?: readonly string[];
@@ -90,6 +93,7 @@ export interface CallFixtureOptions {
 export class CallFixture {
   readonly clock: VirtualClock;
   readonly cache: VoiceCache;
+  readonly messages: MessageFiles;
   /** What the call's cached audio is kept under. */
   readonly voiceKey: VoiceKey;
   /** How much audio of the last reply was played to the caller. */
@@ -129,6 +133,7 @@ export class CallFixture {
     this.cache =
       options.cache ??
       new VoiceCache({ clock, log: silentLogger, directory: "/nonexistent", tts: () => tts });
+    this.messages = new MessageFiles(options.dataDirectory ?? "/dev/null", silentLogger);
     const { provider: _provider, ...voice } = tenant.tts;
     this.voiceKey = { ...voice, provider: tts.name, language: tenant.language, format: MULAW_8K };
     this.call = new Call({
@@ -155,6 +160,7 @@ export class CallFixture {
       tts,
       tools: new ToolRegistry(options.tools),
       cache: this.cache,
+      messages: this.messages,
       counters: new CallCounters(this.#metrics),
       emit: (event) => this.journal.push(event),
       enter: () => {},

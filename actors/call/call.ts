@@ -37,6 +37,8 @@ import { Listener } from "./listener.js";
 import { Playout } from "./playout.js";
 import { type Replayed, replayJournal, typedText } from "./resume.js";
 import { planResume } from "./resume-plan.js";
+import type { MessageFiles } from "./message-files.js";
+import { MessageTaker } from "./message-taker.js";
 import { greetingText, systemPrompt } from "./prompt.js";
 import { quickReplyText } from "./tenant-phrases.js";
 import { SILENCE_PROMPT_AFTER_MS, SilencePolicy } from "./silence.js";
@@ -71,6 +73,8 @@ export interface CallDeps {
   readonly tts: TtsProvider;
   readonly tools: ToolRegistry;
   readonly cache: VoiceCache;
+  /** Where messages go when a kind of provider is gone. */
+  readonly messages: MessageFiles;
   readonly counters: CallCounters;
   readonly emit: (event: JournalEvent) => void;
   /** This call's code begins to run, or ends: see ShardContext.enter(). */
@@ -110,6 +114,10 @@ export class Call {
   };
   /** Since when nobody has done anything, while the caller has the floor. */
   #quietSinceMs = 0;
+  /** Set while (and after) the caller leaves a message: a kind of provider is gone. */
+  #message: MessageTaker | null = null;
+  readonly #feed: SttFeed;
+  #isSttLost = false;
   /** Set once we want the call to end: what it will be recorded as. */
   #leaving: CallOutcome | null = null;
   #ended = false;
@@ -171,7 +179,8 @@ export class Call {
       onProviderFailed: (error, provider) => this.#fail(error, provider),
     });
     this.#stt = this.#openStt();
-    this.#inbound = new Inbound(leg.in, this.#vad, this.#playout, new SttFeed(this.#stt, format), {
+    this.#feed = new SttFeed(this.#stt, format);
+    this.#inbound = new Inbound(leg.in, this.#vad, this.#playout, this.#feed, {
       onSpeechStart: () => this.#onActivity(),
       onDtmf: (digit, atMs) => this.#onDtmf(digit, atMs),
       onLegEnded: (end) => this.#onLegEnded(end),
@@ -254,6 +263,7 @@ export class Call {
   end(outcome: CallOutcome): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#message?.close();
     this.#turns.close("legEnded");
     this.#playout.close();
     this.#stt.close();
@@ -432,6 +442,7 @@ export class Call {
 
   #onDtmf(digit: string, atMs: number): void {
     this.#journal.record({ kind: "dtmf", pii: { digit } });
+    this.#message?.onKey();
     this.#onActivity();
     this.#turns.onKey();
     this.#collectDigit(digit, atMs);
@@ -477,21 +488,80 @@ export class Call {
     if (this.#ended) return;
     this.#deps.log.warn({ provider, code: error.code, err: error }, "provider failed");
     this.#journal.record({ kind: "providerFailed", provider, code: error.code, fallback: null });
-    if (this.#leaving !== null) return this.#hangUp(this.#leaving);
-    const apology = phrasesFor(this.#deps.tenant.language).apology.providerDown;
-    this.#leave(apology, "failed", { kind: "providerFailed", code: error.code });
+    const isStt = error.code.startsWith("STT_");
+    this.#isSttLost ||= isStt;
+    // Nobody needs to hear the caller for a goodbye; a voice that fails in it has said what it can.
+    if (this.#leaving !== null) return isStt ? undefined : this.#hangUp(this.#leaving);
+    if (this.#message !== null) return isStt ? this.#message.sttLost() : undefined;
+    this.#takeMessage(error);
+  }
+
+  /** A kind of provider is gone: what is left is to apologise, and to keep what the caller wants to say. */
+  #takeMessage(error: LumentraError): void {
+    const { tenant, start, clock, messages, counters } = this.#deps;
+    const phrases = phrasesFor(tenant.language);
+    const outcome: CallOutcome = { kind: "providerFailed", code: error.code };
+    const file = messages.open(tenant.id, start.callId, start.epoch, start.format);
+    const canSpeak = !error.code.startsWith("TTS_") || this.#isCached(phrases.messageOffer);
+    const canKeep = file !== null || !this.#isSttLost;
+    if (!canSpeak || !canKeep) {
+      file?.discard();
+      return this.#leave(phrases.apology.providerDown, "failed", outcome);
+    }
+    const message = new MessageTaker(
+      {
+        clock,
+        vad: this.#vad,
+        listener: this.#listener,
+        journal: this.#journal,
+        file,
+        prompt: (after) => this.#turns.sayLast(phrases.messagePrompt, "legEnded", after),
+        onOver: (what) => {
+          const { messageThanks, silenceGoodbye, apology } = phrases;
+          const words = { taken: messageThanks, nothing: silenceGoodbye, lost: apology.providerDown };
+          this.#leave(words[what], "legEnded", outcome);
+        },
+        count: (kind) => counters.messageTaken(kind),
+        guard: this.#guard,
+      },
+      !this.#isSttLost,
+    );
+    this.#message = message;
+    const stt = this.#stt;
+    this.#feed.redirect({
+      write: (audio, speech) => {
+        message.write(audio);
+        stt.write(audio, speech);
+      },
+      flush: () => stt.flush(),
+    });
+    this.#turns.sayLast(
+      phrases.messageOffer,
+      "failed",
+      () => message.listen(),
+      () => this.#hangUp(outcome),
+    );
+  }
+
+  #isCached(text: string): boolean {
+    const { cache, tts, tenant, start } = this.#deps;
+    const { model, voice } = tenant.tts;
+    const key = { provider: tts.name, model, voice, language: tenant.language, format: start.format };
+    return cache.get(key, text) !== null;
   }
 
   /** Last words, then the end (C2). */
   #leave(words: string, cut: "legEnded" | "failed", outcome: CallOutcome): void {
     if (this.#ended || this.#leaving !== null) return;
     this.#leaving = outcome;
+    this.#message?.close();
     this.#turns.sayLast(words, cut, () => this.#hangUp(outcome));
   }
 
   #hangUp(outcome: CallOutcome): void {
     if (this.#ended) return;
     this.#leaving = outcome;
+    this.#message?.close();
     this.#turns.close("legEnded");
     this.#deps.hangUp();
     this.#timers.hangUp ??= this.#after(HANG_UP_GRACE_MS, () => this.end(outcome));

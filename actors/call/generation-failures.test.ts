@@ -49,7 +49,7 @@ void t.test(
   "a model that is gone is asked once ahead and once at the commit, then apologised for",
   async (t) => {
     const fixture = answering([{ error: BROKEN, delayMs: 1 }]);
-    fixture.say("are you open today?", 20_000);
+    fixture.say("are you open today?", 45_000);
     t.same(fixture.outcome, { kind: "providerFailed", code: "LLM_STREAM_BROKEN" });
     t.equal(fixture.requests.length, 2);
     t.ok(fixture.requests.length < MAX_EAGER_PER_TURN + 1);
@@ -87,14 +87,14 @@ void t.test("a full account is asked again after the wait it named, not before",
 
 void t.test("an account that is full for longer than a caller waits is an outage at once", async (t) => {
   const fixture = answering([{ error: rateLimited(RETRY_WAIT_MAX_MS + 1) }]);
-  fixture.say("are you open today?", 20_000);
+  fixture.say("are you open today?", 45_000);
   t.equal(fixture.requests.length, 1);
   t.same(fixture.outcome, { kind: "providerFailed", code: "LLM_RATE_LIMITED" });
 });
 
 void t.test("a second refusal is not asked about a third time", async (t) => {
   const fixture = answering([{ error: rateLimited(100) }]);
-  fixture.say("are you open today?", 20_000);
+  fixture.say("are you open today?", 45_000);
   t.equal(fixture.requests.length, 2);
   t.same(fixture.outcome, { kind: "providerFailed", code: "LLM_RATE_LIMITED" });
 });
@@ -142,7 +142,7 @@ void t.test("nobody can go on: what was handed on is heard to its end, then the 
     { text: "We are open until five, and on Satur", error: BROKEN, errorAfterMs: 400, delayMs: 600 },
     { error: BROKEN },
   ]);
-  fixture.say("are you open today?", 30_000);
+  fixture.say("are you open today?", 45_000);
   const [, reply] = fixture.facts("agentTurn");
   t.equal(reply!.pii.heard, "We are open", "the words that were handed on");
   t.equal(reply!.cut, null, "not cut off in mid-word");

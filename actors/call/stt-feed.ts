@@ -16,13 +16,18 @@ import { type AudioFormat, bytesPerMs } from "#runtime/media";
 export const BRISK_AFTER_SPEECH_MS = 250;
 
 export class SttFeed {
-  readonly #stream: SttStream;
+  #stream: Pick<SttStream, "write" | "flush">;
   readonly #bytesPerMs: number;
   #quietMs = BRISK_AFTER_SPEECH_MS;
 
   constructor(stream: SttStream, format: AudioFormat) {
     this.#stream = stream;
     this.#bytesPerMs = bytesPerMs(format);
+  }
+
+  /** From here on to another: a message is being left. */
+  redirect(stream: Pick<SttStream, "write" | "flush">): void {
+    this.#stream = stream;
   }
 
   /** One record's audio, at most 20 ms; `isSpeech` is the voice activity of it, without hangover. */

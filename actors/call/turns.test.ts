@@ -210,9 +210,9 @@ for (const kind of ["stt", "llm"] as const) {
     const fixture = answered({ reply: () => ({ error }) });
     if (kind === "stt") fixture.failStt();
     else fixture.say("are you open today?", 300);
-    fixture.run(20_000);
+    fixture.run(45_000);
     t.equal(fixture.outcome?.kind, "providerFailed");
-    t.match(fixture.heardByJournal().at(-1), /sorry/);
+    t.ok(fixture.heardByJournal().some((heard) => heard.startsWith("I'm sorry")));
     t.equal(fixture.facts("providerFailed").length, 1);
   });
 }

@@ -189,15 +189,18 @@ export class Turns {
     this.#speak(say, source, ledger, () => this.#listen("played out"));
   }
 
-  /** Last words: whatever is being said or prepared is dropped for them. `after` runs when they were heard. */
-  sayLast(text: string, cut: "legEnded" | "failed", after: () => void): void {
+  /**
+   * Last words: whatever is being said or prepared is dropped for them. `after` runs when they were heard, `onFailed`
+   * when they cannot be.
+   */
+  sayLast(text: string, cut: "legEnded" | "failed", after: () => void, onFailed = after): void {
     this.close(cut);
     const plan = {
       source: "prompt",
       turn: this.#turn,
       ledger: new Ledger(),
       onFinished: after,
-      onFailed: after,
+      onFailed,
     } as const;
     this.#deps.speaker.say([text], plan);
   }

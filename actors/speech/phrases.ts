@@ -43,8 +43,7 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
       providerDown: "I'm sorry, we have a technical problem. Please call again in a few minutes. Goodbye.",
       shardLost: "I'm sorry, something went wrong on our side. Please call us again. Goodbye.",
     },
-    messageOffer:
-      "I'm sorry, we have a technical problem, and I can't answer right now. Please tell me your name, your number and what it is about, and somebody will call you back.",
+    messageOffer: "I'm sorry, we have a technical problem. Please leave a message with your name and number.",
     messagePrompt: "Please leave your message now.",
     messageThanks: "Thank you. Your message is kept, and somebody will call you back. Goodbye.",
     fillers: ["One moment, please.", "Let me check that for you.", "Just a second."],
@@ -64,7 +63,7 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
       shardLost: "Lo siento, algo ha fallado por nuestra parte. Llámenos de nuevo, por favor. Adiós.",
     },
     messageOffer:
-      "Lo siento, tenemos un problema técnico y no puedo atenderle ahora. Dígame su nombre, su número y el motivo de su llamada, por favor, y le llamaremos.",
+      "Lo siento, tenemos un problema técnico. Deje un mensaje con su nombre y su número, por favor.",
     messagePrompt: "Deje su mensaje ahora, por favor.",
     messageThanks: "Gracias. Su mensaje está guardado y le llamaremos. Adiós.",
     fillers: ["Un momento, por favor.", "Déjeme comprobarlo.", "Un segundo."],
@@ -85,7 +84,7 @@ const table: Readonly<Record<SpeechLanguage, Phrases>> = {
         "Je suis désolé, un problème est survenu de notre côté. Rappelez-nous, s'il vous plaît. Au revoir.",
     },
     messageOffer:
-      "Je suis désolé, nous avons un problème technique et je ne peux pas vous répondre. Dites-moi votre nom, votre numéro et l'objet de votre appel, et nous vous rappellerons.",
+      "Je suis désolé, nous avons un problème technique. Laissez un message avec votre nom et votre numéro, s'il vous plaît.",
     messagePrompt: "Laissez votre message maintenant, s'il vous plaît.",
     messageThanks: "Merci. Votre message est conservé et nous vous rappellerons. Au revoir.",
     fillers: ["Un instant, s'il vous plaît.", "Je vérifie cela pour vous.", "Une seconde."],

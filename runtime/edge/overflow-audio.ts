@@ -12,6 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { TemplatedApp } from "uWebSockets.js";
+import { MULAW_8K, WAV_HEADER_BYTES, wavHeader } from "#runtime/media";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import { route } from "./http-exchange.js";
 
@@ -21,11 +22,6 @@ export const AUDIO_MAX_BYTES = 64 * 1024 * 1024;
 const NAME_BYTES = 16;
 const PREFIX = "/overflow/";
 const SUFFIX = ".wav";
-
-const SAMPLE_RATE_HZ = 8_000;
-const WAV_FORMAT_MULAW = 7;
-/** `fmt ` with the extension size that every format but PCM has, `fact`, `data`. */
-const WAV_HEADER_BYTES = 12 + (8 + 18) + (8 + 4) + 8;
 
 interface Message {
   readonly name: string;
@@ -91,29 +87,10 @@ export class OverflowAudio {
   }
 }
 
-/**
- * ```
- * RIFF size WAVE | fmt  18 (format 7, 1 channel, 8,000 Hz, 8,000 bytes/s, 1 byte, 8 bits, 0) | fact 4 n | data n …
- * ```
- */
+/** As a whole file. */
 export function mulawWav(audio: Uint8Array): Uint8Array {
-  const padding = audio.length % 2;
-  const wav = Buffer.alloc(WAV_HEADER_BYTES + audio.length + padding);
-  wav.write("RIFF", 0, "latin1");
-  wav.writeUInt32LE(wav.length - 8, 4);
-  wav.write("WAVEfmt ", 8, "latin1");
-  wav.writeUInt32LE(18, 16);
-  wav.writeUInt16LE(WAV_FORMAT_MULAW, 20);
-  wav.writeUInt16LE(1, 22);
-  wav.writeUInt32LE(SAMPLE_RATE_HZ, 24);
-  wav.writeUInt32LE(SAMPLE_RATE_HZ, 28);
-  wav.writeUInt16LE(1, 32);
-  wav.writeUInt16LE(8, 34);
-  wav.write("fact", 38, "latin1");
-  wav.writeUInt32LE(4, 42);
-  wav.writeUInt32LE(audio.length, 46);
-  wav.write("data", 50, "latin1");
-  wav.writeUInt32LE(audio.length, 54);
+  const wav = Buffer.alloc(WAV_HEADER_BYTES + audio.length + (audio.length % 2));
+  wav.set(wavHeader(MULAW_8K, audio.length));
   wav.set(audio, WAV_HEADER_BYTES);
   return wav;
 }

@@ -60,3 +60,4 @@ export type { OutRingConsumer, OutRingProducer } from "./out-ring.js";
 export type { PlayoutRest } from "./playout-rest.js";
 export { LegEnd, RecordKind } from "./records.js";
 export { Resampler } from "./resampler.js";
+export { WAV_HEADER_BYTES, wavHeader } from "./wav.js";

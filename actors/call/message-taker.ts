@@ -1,0 +1,155 @@
+/**
+ * What is left to do when a kind of provider is gone: apologise, have the caller leave a message, keep it, say
+ * thanks. All it says is cached; it asks nobody anything.
+ *
+ *   offering ──heard──> listening ──pause, key or time──> thanking ──> over
+ *                        │     ^ │
+ *                        └prompt─┘ └─ nobody speaks ─────> over
+ *
+ * The message is what the recogniser wrote down, while there is one; and audio, which is kept when the recogniser is
+ * gone, or has written nothing of what was said.
+ *
+ * Invariants
+ * M1 what the caller said is in the journal before the call's end, however it ends: `close()`.
+ * M2 nobody waits on a silent line: one prompt, then the end; and at most MESSAGE_MAX_MS.
+ */
+import type { Clock, TimerHandle } from "#runtime/actor";
+import type { VoiceActivity } from "#actors/speech";
+import type { JournalWriter } from "./journal-writer.js";
+import type { Listener } from "./listener.js";
+import { MESSAGE_MAX_MS, type MessageFile } from "./message-files.js";
+
+/** Somebody looking up a number takes this long; more than at the end of a turn, as nobody answers in between. */
+export const MESSAGE_PAUSE_MS = 4_000;
+/** Until the prompt, and from it until the end. */
+export const MESSAGE_SILENCE_MS = 7_000;
+/** Shorter sounds are the line's, as long as no word came of them. */
+export const MESSAGE_SPEECH_MIN_MS = 400;
+/** How often it is looked; only while a message is being left. */
+const LOOK_MS = 250;
+
+export interface MessageTakerDeps {
+  readonly clock: Clock;
+  readonly vad: VoiceActivity;
+  readonly listener: Listener;
+  readonly journal: JournalWriter;
+  /** Null: there is no room for audio. */
+  readonly file: MessageFile | null;
+  /** Says the words that ask for the message again. */
+  readonly prompt: (after: () => void) => void;
+  /** The caller has had his say. */
+  readonly onOver: (what: "taken" | "lost" | "nothing") => void;
+  readonly count: (kind: "transcript" | "audio" | "nothing") => void;
+  readonly guard: (body: () => void) => void;
+}
+
+export class MessageTaker {
+  readonly #deps: MessageTakerDeps;
+  #phase: "offering" | "listening" | "over" = "offering";
+  #hasStt: boolean;
+  #timer: TimerHandle | null = null;
+  readonly #offeredAtMs: number;
+  #beganAtMs = 0;
+  /** Position in the caller's audio then. */
+  #fromMs = 0;
+  /** Since the offer or the prompt was heard. */
+  #waitsSinceMs = 0;
+  #hasPrompted = false;
+  #longestSpeechMs = 0;
+  /** Of words that were there when the recogniser went. */
+  #transcript = "";
+
+  constructor(deps: MessageTakerDeps, hasStt: boolean) {
+    this.#deps = deps;
+    this.#hasStt = hasStt;
+    this.#offeredAtMs = deps.clock.nowMs();
+  }
+
+  /** The offer was heard. */
+  listen(): void {
+    if (this.#phase !== "offering") return;
+    const { clock, vad, listener } = this.#deps;
+    this.#phase = "listening";
+    this.#beganAtMs = clock.nowMs();
+    this.#waitsSinceMs = this.#beganAtMs;
+    this.#fromMs = vad.positionMs;
+    if ((vad.lastSpeechAtMs ?? 0) < this.#offeredAtMs) listener.forget(); // nobody spoke: our own echo
+    this.#look();
+  }
+
+  /** The leg's audio; from `listen()` on it is the message's. */
+  write(audio: Uint8Array): void {
+    if (this.#phase === "listening") this.#deps.file?.write(audio);
+  }
+
+  /** A key, like the one that ends a message everywhere. */
+  onKey(): void {
+    if (this.#phase === "listening" && this.#hasSpoken) this.#finish();
+  }
+
+  sttLost(): void {
+    if (!this.#hasStt || this.#phase === "over") return;
+    this.#transcript = this.#deps.listener.take();
+    this.#hasStt = false;
+  }
+
+  /** M1. Idempotent; the call is ending. */
+  close(): void {
+    this.#timer?.cancel();
+    if (this.#phase === "over") return;
+    this.#keep();
+  }
+
+  get #hasSpoken(): boolean {
+    if (this.#longestSpeechMs >= MESSAGE_SPEECH_MIN_MS || this.#transcript !== "") return true;
+    return this.#deps.listener.wordsAfter(this.#fromMs).length > 0;
+  }
+
+  #look(): void {
+    if (this.#phase !== "listening") return;
+    const { clock, vad, guard } = this.#deps;
+    const nowMs = clock.nowMs();
+    const { speechStartedAtMs, lastSpeechAtMs } = vad;
+    if (speechStartedAtMs !== null && lastSpeechAtMs !== null) {
+      const speechMs = lastSpeechAtMs - Math.max(speechStartedAtMs, this.#beganAtMs);
+      this.#longestSpeechMs = Math.max(this.#longestSpeechMs, speechMs);
+    }
+    // By the clock: a leg that sends nothing has fallen silent, too.
+    const quietMs = nowMs - Math.max(lastSpeechAtMs ?? 0, this.#waitsSinceMs);
+    if (nowMs - this.#beganAtMs >= MESSAGE_MAX_MS) return this.#finish();
+    if (this.#hasSpoken && quietMs >= MESSAGE_PAUSE_MS) return this.#finish();
+    if (!this.#hasSpoken && quietMs >= MESSAGE_SILENCE_MS) {
+      if (this.#hasPrompted) return this.#finish();
+      this.#hasPrompted = true;
+      this.#waitsSinceMs = Number.POSITIVE_INFINITY; // until it was heard
+      this.#deps.prompt(() => {
+        this.#waitsSinceMs = clock.nowMs();
+      });
+    }
+    this.#timer = clock.setTimer(LOOK_MS, () => guard(() => this.#look()));
+  }
+
+  #finish(): void {
+    this.#deps.onOver(this.#keep());
+  }
+
+  #keep(): "taken" | "lost" | "nothing" {
+    const { listener, file, journal, clock, count } = this.#deps;
+    const wasOffering = this.#phase === "offering";
+    const hasSpoken = this.#hasSpoken && !wasOffering;
+    this.#phase = "over";
+    const transcript = [this.#transcript, listener.take()].filter(Boolean).join(" ");
+    const needsAudio = hasSpoken && (!this.#hasStt || transcript === "");
+    const audioFile = needsAudio && file?.hasFailed === false ? file.name : null;
+    if (needsAudio) file?.keep();
+    else file?.discard();
+    const taken = audioFile !== null || transcript !== "";
+    count(audioFile !== null ? "audio" : taken ? "transcript" : "nothing");
+    if (taken) {
+      const durationMs = wasOffering ? 0 : clock.nowMs() - this.#beganAtMs;
+      journal.record({ kind: "messageTaken", durationMs, audioFile, pii: { transcript } });
+    }
+    if (taken) return "taken";
+    return hasSpoken ? "lost" : "nothing";
+  }
+}
