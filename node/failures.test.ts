@@ -18,13 +18,6 @@ void t.test(
       string,
       { readonly arm: () => { readonly disarm?: () => void } | void; readonly code: RegExp }
     > = {
-      "the recogniser closes mid-call": {
-        arm: () => {
-          for (const stream of deepgram.live)
-            stream.inject({ kind: "close", code: 1011, reason: "NET-0000" });
-        },
-        code: /^STT_/,
-      },
       "the model answers 503": {
         arm: () => groq.faults.arm({ kind: "status", status: 503 }, always),
         code: /^LLM_/,
@@ -32,6 +25,16 @@ void t.test(
       "the voice drops its socket": {
         arm: () => cartesia.contextFaults.arm({ kind: "dropSocket", afterChunks: 1 }, always),
         code: /^TTS_/,
+      },
+      // Last: what is dialled ahead waits a while after this.
+      "the recogniser closes mid-call, and lets nobody in": {
+        arm: () => {
+          const armed = deepgram.faults.arm({ kind: "refuse", status: 503 }, always);
+          for (const stream of deepgram.live)
+            stream.inject({ kind: "close", code: 1011, reason: "NET-0000" });
+          return armed;
+        },
+        code: /^STT_/,
       },
     };
     for (const [outage, { arm, code }] of Object.entries(outages)) {

@@ -243,6 +243,7 @@ export class Call {
     if (this.#ended) return;
     this.#ended = true;
     const steps = [
+      () => this.#message?.close(), // the next one says thanks for it
       () => this.#turns.handOver(),
       () => this.#playout.close(), // a cut that waits is settled, and recorded
       () => this.#journal.close(),
@@ -351,6 +352,7 @@ export class Call {
           this.#listener.onInterim(transcript, clock.nowMs());
           this.#turns.onEagerEndOfTurn();
         }),
+      onSwitched: (from, to, code) => this.#guard(() => this.#onSwitched(from, to, code)),
       onTurnResumed: () => {}, // the transcript that follows discards what was begun
       onError: (error) => this.#guard(() => this.#fail(error, stt.name)),
     });

@@ -360,11 +360,11 @@ void t.test("cut off twice: the third owner goes on where the second stopped", a
 void t.test("the first audio needs no provider", async (t) => {
   const former = greeted();
   former.say("when are you open?", 400 + 8 * MS_PER_WORD);
-  let isWarm = false;
+  const state = { isWarm: false };
   void former.cache.warm(former.voiceKey, [cutOff]).then(() => {
-    isWarm = true; // in memory; whether this disk keeps it is not asked here
+    state.isWarm = true; // in memory; whether this disk keeps it is not asked here
   });
-  while (!isWarm) {
+  while (!state.isWarm) {
     await new Promise<void>((resolve) => setImmediate(resolve));
     former.clock.advance(50);
   }

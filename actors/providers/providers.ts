@@ -13,6 +13,7 @@ import type { AccountMetrics, ProviderAccountState, ProviderNotice } from "./res
 import { ProviderAccounts } from "./resilience/accounts.js";
 import type { ChainMetrics } from "./resilience/chain.js";
 import { LlmChain } from "./resilience/llm-chain.js";
+import { SttChain } from "./resilience/stt-chain.js";
 import { TtsChain } from "./resilience/tts-chain.js";
 import type { ProviderSettings } from "./settings.js";
 import type { SttProvider } from "./stt/provider.js";
@@ -82,12 +83,19 @@ class ShardProviders implements Providers {
   }
 
   forCall(tenant: TenantConfig): CallProviders {
-    const { clock, sweep } = this.#deps;
+    const { clock, random, log, sweep } = this.#deps;
     const common = { clock, sweep, tenantId: tenant.id, metrics: this.#chainMetrics };
     const { stt, llm, tts } = tenant;
     // The first choices are built now: what is not set up is found out before the call begins.
+    this.stt(stt.provider);
     this.llm(llm.provider);
     this.tts(tts.provider);
+    const sttRoutes = [stt, ...this.#offered("STT", stt.fallbacks)].map(({ provider, model }) => ({
+      name: provider,
+      model,
+      account: this.#accounts.get("STT", provider),
+      provider: () => this.stt(provider),
+    }));
     const llmRoutes = [llm, ...this.#offered("LLM", llm.fallbacks)].map(({ provider, model }) => ({
       name: provider,
       model,
@@ -102,7 +110,7 @@ class ShardProviders implements Providers {
       provider: () => this.tts(provider),
     }));
     return {
-      stt: this.stt(stt.provider),
+      stt: new SttChain(sttRoutes, { ...common, random, log }),
       llm: new LlmChain(llmRoutes, { ...common, hedge: llm.hedge }),
       tts: new TtsChain(ttsRoutes, common),
     };

@@ -5,7 +5,7 @@
  * `open` costs no handshake. Events arrive on the shard's thread, never synchronously from inside a call
  * of ours. After `close()` or `onError` no further event fires.
  */
-import type { LumentraError } from "#runtime/errors";
+import type { ErrorCode, LumentraError } from "#runtime/errors";
 import type { AudioFormat } from "#runtime/media";
 
 export interface SttRequest {
@@ -53,6 +53,8 @@ export interface SttEvents {
   onEagerEndOfTurn(transcript: SttTranscript): void;
   /** The last `onEagerEndOfTurn` was wrong: the caller went on. */
   onTurnResumed(): void;
+  /** Another recogniser goes on, since this one failed with `code`; only of a chain of several. */
+  onSwitched?(from: string, to: string, code: ErrorCode): void;
   /** Terminal. Codes: STT_*. */
   onError(error: LumentraError): void;
 }
