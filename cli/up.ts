@@ -105,8 +105,9 @@ export async function runUp(environment: Environment): Promise<number> {
       isReady: (line) => line["event"] === "listening",
       stopGraceMs: nodeSettings.LUMENTRA_DRAIN_GRACE_S * 1_000 + NODE_STOP_SLACK_MS,
     });
-    if (missing.length > 0) {
-      say(pc.yellow(`No key for ${missing.join(", ")}: emulated. Nothing leaves this machine for them.`));
+    const emulatedNames = emulated["LUMENTRA_EMULATED"]?.replaceAll(",", ", ") ?? "";
+    if (emulatedNames !== "") {
+      say(pc.yellow(`Not set up: ${emulatedNames}: emulated. Nothing leaves this machine for them.`));
     }
     say(banner(address, keys));
     if (settings.LUMENTRA_READY_JSON) {
@@ -187,7 +188,10 @@ async function startEmulators(
     environment,
     isReady: (line) => line["kind"] === "ready",
   });
-  return { ...variablesOf(accounts, env as Record<string, string>), LUMENTRA_EMULATED: accounts.join(",") };
+  const all = env as Record<string, string>;
+  // Not every account has an emulator.
+  const emulated = accounts.filter((account) => Object.keys(variablesOf([account], all)).length > 0);
+  return { ...variablesOf(emulated, all), LUMENTRA_EMULATED: emulated.join(",") };
 }
 
 function banner(address: string, keys: FirstKeys | null): string {

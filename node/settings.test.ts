@@ -46,6 +46,12 @@ void t.test("providers are offered as far as they are set up; a tenant of anothe
   requireProviders([tenant!], providerSettings(resolveSettings(all)));
   t.notOk(accountsNotSetUp(settings).includes("groq"));
   t.ok(accountsNotSetUp(settings).includes("deepgram"), "an address alone is no account");
+  const own = resolveSettings({ OLLAMA_URL: "http://localhost:11434", VLLM_API_KEY: "a-key" });
+  t.match(providerSettings(own), { ollama: { apiKey: "", url: "http://localhost:11434" }, vllm: undefined });
+  requireProviders([{ ...tenant!, llm: { ...tenant!.llm, provider: "ollama" } }], {
+    ...providerSettings(resolveSettings(all)),
+    ...providerSettings(own),
+  });
 });
 
 void t.test("pressure's thresholds are four numbers, or off", async (t) => {

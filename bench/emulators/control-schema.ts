@@ -37,6 +37,7 @@ const modelKinds: Kinds<ModelFault> = {
   firstToken: true,
   stall: true,
   cut: true,
+  garbage: true,
   missingDone: true,
   endEarly: true,
   splitUtf8: true,

@@ -23,7 +23,7 @@ export type LlmFault =
     }
   | { readonly kind: "reset" | "noAnswer" | "missingDone" | "htmlBody" }
   /** In mid-reply. */
-  | { readonly kind: "cut" | "stall" | "endEarly" }
+  | { readonly kind: "cut" | "stall" | "endEarly" | "garbage" }
   | { readonly kind: "streamError"; readonly form: "data" | "event" | "xGroq"; readonly code?: string }
   /** Ways of writing the stream that must not matter. */
   | { readonly kind: "splitUtf8" | "looseFraming" }
@@ -72,6 +72,7 @@ const BREAKS: readonly (readonly [LlmFault, string])[] = [
   [{ kind: "missingDone" }, "LLM_STREAM_BROKEN"],
   [{ kind: "endEarly" }, "LLM_STREAM_BROKEN"],
   [{ kind: "htmlBody" }, "LLM_STREAM_BROKEN"],
+  [{ kind: "garbage" }, "LLM_PROTOCOL_ERROR"],
 ];
 
 export interface LlmBench {

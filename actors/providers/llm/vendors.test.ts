@@ -146,6 +146,7 @@ function faultOnTheWire(fault: LlmFault): ModelFault {
     case "cut":
     case "stall":
     case "endEarly":
+    case "garbage":
       return { kind: fault.kind, afterTokens: STRIKE_AFTER_TOKENS };
     case "streamError":
       return { ...fault, afterTokens: STRIKE_AFTER_TOKENS };

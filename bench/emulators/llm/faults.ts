@@ -21,6 +21,8 @@ export type ModelFault =
   | { readonly kind: "stall"; readonly afterTokens: number; readonly forMs?: number }
   /** After so many content tokens the connection is reset. */
   | { readonly kind: "cut"; readonly afterTokens: number }
+  /** After so many content tokens comes an event that is not JSON, and nothing after it. */
+  | { readonly kind: "garbage"; readonly afterTokens: number }
   /** The stream ends in order but for its `[DONE]`. */
   | { readonly kind: "missingDone" }
   /** The stream ends after so many tokens with neither finish reason nor `[DONE]`. */

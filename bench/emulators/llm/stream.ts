@@ -186,6 +186,10 @@ export class ReplyStream implements LiveReply {
         this.#write(this.#begin());
         this.#end("failed");
         return;
+      case "garbage":
+        this.#write(this.#begin() + this.#framed(['data: {"cho\u0000']));
+        this.stall();
+        return;
       case "streamError":
         this.#write(this.#begin() + this.#framed(this.#plan.writer.error(fault)));
         this.#end("failed");
