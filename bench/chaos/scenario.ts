@@ -32,6 +32,10 @@ const workloadSchema = z.strictObject({
     .default(3)
     .describe("Sentences of each caller; each is answered by its own words."),
   words: z.int().min(1).max(24).default(4).describe("Words of each sentence, and so of each reply."),
+  leavesMessages: z
+    .boolean()
+    .default(false)
+    .describe("Callers who are asked for a message leave one, of their own words, and wait for the end."),
   thinkMs: z.number().min(0).max(60_000).default(300).describe("Between a reply and the next sentence."),
   line: lineSchema.default({}).describe("What is wrong with the callers' lines all the time."),
 });

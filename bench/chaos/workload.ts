@@ -13,6 +13,10 @@ import type { Scenario } from "./scenario.js";
 const REPLY_TIMEOUT_MS = 25_000;
 /** After the reply's last word: it might have been followed by one too many. */
 const LISTEN_ON_MS = 600;
+/** The agent asks for a message. */
+const MESSAGE_ASKED = /leave (a|your) message/i;
+/** A caller who left a message hears thanks and a goodbye. */
+const GOODBYE_TIMEOUT_MS = 40_000;
 
 /** Spelling words: one tone-speech word each. */
 const ALPHABET = (
@@ -89,6 +93,7 @@ export class Workload {
       await call.waitForReply(0).finally(() => (this.#greeted += 1));
       for (let turn = 0; turn < turns && call.outcome === null; turn += 1) {
         await this.#ask(caller, wordsOf(index, turn, this.#scenario.words));
+        if (this.#isAskedForMessage(call)) await leaveMessage(call, index);
         await sleep(thinkMs);
       }
       if (call.outcome === null) call.hangUp();
@@ -102,13 +107,18 @@ export class Workload {
     }
   }
 
+  #isAskedForMessage(call: PhoneCall): boolean {
+    return this.#scenario.leavesMessages && MESSAGE_ASKED.test(call.heardText());
+  }
+
   async #ask(caller: Caller, words: readonly string[]): Promise<void> {
     const { call } = caller;
     let answered = false;
     const said = await call.say(`Please say ${words.join(" ")}`);
     const heardSince = (): readonly string[] => plainWords(call.heard, said.endedAtMs);
     try {
-      await call.waitUntil("the reply", REPLY_TIMEOUT_MS, () => heardAll(heardSince(), words));
+      const isOver = () => heardAll(heardSince(), words) || this.#isAskedForMessage(call);
+      await call.waitUntil("the reply", REPLY_TIMEOUT_MS, isOver);
       await call.waitForSilence(LISTEN_ON_MS, REPLY_TIMEOUT_MS);
       answered = true;
     } finally {
@@ -118,6 +128,12 @@ export class Workload {
       this.turnsDone += 1;
     }
   }
+}
+
+async function leaveMessage(call: PhoneCall, index: number): Promise<void> {
+  await call.waitForSilence(LISTEN_ON_MS);
+  await call.say(`This is ${wordsOf(index, 0, 4).join(" ")} please call me back`);
+  await call.waitUntil("the end", GOODBYE_TIMEOUT_MS, () => call.outcome !== null);
 }
 
 /** Of what was heard, the words that callers ask for: fillers and apologies left out. */
