@@ -41,8 +41,8 @@ export interface Api {
 }
 
 /** Does not connect: the first call does. @throws LumentraError SETTING_INVALID, TLS_REQUIRED */
-export function connectApi(options: ApiOptions, environment: Environment): Api {
-  const settings = resolveCliSettings(environment);
+export async function connectApi(options: ApiOptions, environment: Environment): Promise<Api> {
+  const settings = await resolveCliSettings(environment);
   const key = options.key ?? settings.LUMENTRA_API_KEY ?? null;
   const ca = options.ca ?? settings.LUMENTRA_API_CA_FILE;
   const rpc = new RpcClient({

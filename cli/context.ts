@@ -34,7 +34,7 @@ export async function runWithApi(
   process.once("SIGTERM", onSignal);
   let api: Api | null = null;
   try {
-    api = connectApi(options, process.env);
+    api = await connectApi(options, process.env);
     await work({ api, output, stopped: stop.signal });
   } catch (error) {
     reportProblem(output, error);

@@ -1,18 +1,6 @@
-/**
- * Settings of the command line itself, and the union of all processes' settings: `lumentra` is given one
- * environment and hands each process what it reads.
- */
+/** Settings of the command line itself. What all processes read together is in all-settings.ts. */
 import { z } from "zod";
-import { settingsSchema as controlPlaneSchema } from "#control-plane";
-import { settingsSchema as nodeSchema } from "#node";
-import {
-  type Environment,
-  type SettingsSchema,
-  meta,
-  resolveSettings,
-  settingNames,
-  text,
-} from "#runtime/settings";
+import { type Environment, meta, resolveSettings, settingNames, text } from "#runtime/settings";
 
 export const cliSchema = z.object({
   LUMENTRA_API_ADDRESS: meta(text().default("127.0.0.1:50051"), {
@@ -29,22 +17,17 @@ export const cliSchema = z.object({
 
 export type CliSettings = z.infer<typeof cliSchema>;
 
-const SCHEMAS: readonly SettingsSchema[] = [nodeSchema, controlPlaneSchema, cliSchema];
-
-/** Every variable that some process of ours reads. */
-export const ALL_NAMES: readonly string[] = [...new Set(SCHEMAS.flatMap(settingNames))];
-
-/** @throws LumentraError SETTING_INVALID */
-export function resolveCliSettings(environment: Environment): CliSettings {
-  return resolveSettings(cliSchema, environment, { alsoKnown: ALL_NAMES });
+/**
+ * The other processes' names, which may stand in the same environment, are only looked up when there are any: that
+ * loads all that those processes are made of, a second's work.
+ *
+ * @throws LumentraError SETTING_INVALID
+ */
+export async function resolveCliSettings(environment: Environment): Promise<CliSettings> {
+  const own = settingNames(cliSchema);
+  const hasOthers = Object.keys(environment).some(
+    (name) => name.startsWith("LUMENTRA_") && !own.includes(name),
+  );
+  const alsoKnown = hasOthers ? (await import("./all-settings.js")).ALL_NAMES : [];
+  return resolveSettings(cliSchema, environment, { alsoKnown });
 }
-
-/** What of the environment one process may see: its own settings, and all that are not ours. */
-export function environmentFor(schema: SettingsSchema, environment: Environment): Record<string, string> {
-  const own = new Set(settingNames(schema));
-  const others = new Set(ALL_NAMES.filter((name) => !own.has(name)));
-  const entries = Object.entries(environment).filter(([name]) => !others.has(name));
-  return Object.fromEntries(entries) as Record<string, string>;
-}
-
-export { controlPlaneSchema, nodeSchema };

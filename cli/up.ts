@@ -22,7 +22,7 @@ import { createLogger } from "#runtime/telemetry";
 import { connectApi } from "./api.js";
 import { Children } from "./children.js";
 import { seedDemo } from "./seed.js";
-import { ALL_NAMES, controlPlaneSchema, environmentFor, nodeSchema } from "./settings.js";
+import { ALL_NAMES, controlPlaneSchema, environmentFor, nodeSchema } from "./all-settings.js";
 import { loadUpSecrets } from "./up-secrets.js";
 
 const CONTROL_PLANE_ENTRY = fileURLToPath(new URL("../control-plane/main.js", import.meta.url));
@@ -165,7 +165,7 @@ async function firstStart(
     );
     if (rows.length > 0) return null;
     const operator = await createOperatorKey(store, "first operator key");
-    const api = connectApi({ address, key: operator, insecure: false }, {});
+    const api = await connectApi({ address, key: operator, insecure: false }, {});
     try {
       return { operator, reseller: await seedDemo(api, tenantsFile, RESELLER_SCOPES) };
     } finally {

@@ -1,19 +1,10 @@
 /** `lumentra key …`: API keys. */
 import { type Command, InvalidArgumentError } from "commander";
-import { createOperatorKey } from "#control-plane/auth";
-import { openStore } from "#control-plane/store";
 import type { ApiKey__Output } from "#proto";
-import { LumentraError } from "#runtime/errors";
-import { type Environment, resolveSettings } from "#runtime/settings";
-import { createLogger } from "#runtime/telemetry";
 import { timestampText } from "../api.js";
 import { runToEnd, runWithApi } from "../context.js";
 import { type Column, renderTable } from "../output.js";
 import { addPaging, allPages } from "../paging.js";
-import { ALL_NAMES, controlPlaneSchema } from "../settings.js";
-
-/** The newest; older ones are likely to be revoked. */
-const OPERATOR_KEYS_LOOKED_AT = 500;
 
 const COLUMNS: readonly Column<ApiKey__Output>[] = [
   { title: "id", value: ({ id }) => id },
@@ -53,6 +44,7 @@ export function addKeyCommands(program: Command): void {
     .addHelpText("after", "\nFor a deployment without `lumentra up`, once after `lumentra migrate`.\n")
     .action((_options, command: Command) =>
       runToEnd(command, async (output) => {
+        const { bootstrapKey } = await import("../processes.js");
         const secret = await bootstrapKey(process.env);
         output.result({ secret }, () => `${secret}\nKeep it: nobody can read it again.`);
       }),
@@ -105,32 +97,6 @@ export function addKeyCommands(program: Command): void {
         output.result(apiKey, () => `${apiKey!.name} is revoked`);
       }),
     );
-}
-
-/** @throws LumentraError ALREADY_EXISTS when an operator's key works already */
-async function bootstrapKey(environment: Environment): Promise<string> {
-  const { DATABASE_URL: url, LUMENTRA_SECRET_KEYS: secretKeys } = resolveSettings(
-    controlPlaneSchema,
-    environment,
-    { alsoKnown: ALL_NAMES },
-  );
-  if (url === undefined) throw new LumentraError("SETTING_INVALID", "DATABASE_URL is needed");
-  const store = openStore({ url, secretKeys, log: createLogger({ level: "warn", name: "key" }) });
-  try {
-    const { rows } = await store.transaction({ kind: "operator" }, "operator:bootstrap", (tx) =>
-      tx.apiKeys.list(null, { size: OPERATOR_KEYS_LOOKED_AT, after: null }),
-    );
-    const now = Date.now();
-    const works = rows.some(
-      ({ revokedAt, expiresAt }) => revokedAt === null && (expiresAt?.getTime() ?? Infinity) > now,
-    );
-    if (works) {
-      throw new LumentraError("ALREADY_EXISTS", "an operator's key works already: use it to make others");
-    }
-    return await createOperatorKey(store, "first operator key");
-  } finally {
-    await store.close();
-  }
 }
 
 function days(text: string): number {

@@ -5,7 +5,8 @@ import { resolveSettings as resolveNodeSettings } from "#node";
 import { type Environment, resolveSettings } from "#runtime/settings";
 import { EXIT } from "../exit-codes.js";
 import { type Output, renderTable } from "../output.js";
-import { ALL_NAMES, controlPlaneSchema, resolveCliSettings } from "../settings.js";
+import { ALL_NAMES, controlPlaneSchema } from "../all-settings.js";
+import { cliSchema } from "../settings.js";
 import { type Check, type CheckResult, type Verdict, runChecks } from "./check.js";
 import { dataFolderCheck, nodeVersionCheck, portCheck } from "./machine.js";
 import { providerChecks } from "./reach.js";
@@ -30,7 +31,7 @@ export function checksFor(environment: Environment): readonly Check[] {
   try {
     node = resolveNodeSettings(environment, { alsoKnown: ALL_NAMES });
     controlPlane = resolveSettings(controlPlaneSchema, environment, { alsoKnown: ALL_NAMES });
-    cli = resolveCliSettings(environment);
+    cli = resolveSettings(cliSchema, environment, { alsoKnown: ALL_NAMES });
   } catch (error) {
     if (!(error instanceof LumentraError)) throw error;
     const { message } = error;
