@@ -38,6 +38,20 @@ export const PROVIDER_ACCOUNTS = {
     needs: "key",
     schemes: [...WS, ...HTTP],
   },
+  whisper: {
+    title: "Whisper on a server of one's own (speech to text)",
+    key: "WHISPER_API_KEY",
+    url: "WHISPER_URL",
+    needs: "url",
+    schemes: HTTP,
+  },
+  groqWhisper: {
+    title: "Groq (speech to text)",
+    key: "GROQ_API_KEY",
+    url: "GROQ_WHISPER_URL",
+    needs: "key",
+    schemes: HTTP,
+  },
   groq: {
     title: "Groq (language model)",
     key: "GROQ_API_KEY",

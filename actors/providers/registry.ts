@@ -23,6 +23,7 @@ import { deepgramV1 } from "./stt/deepgram.js";
 import { deepgramFlux } from "./stt/deepgram-flux.js";
 import { deepgramStt } from "./stt/deepgram-stt.js";
 import type { SttProvider } from "./stt/provider.js";
+import { WhisperStt } from "./stt/whisper.js";
 import { CartesiaProvider } from "./tts/cartesia.js";
 import { ElevenLabsProvider } from "./tts/elevenlabs.js";
 import type { TtsProvider } from "./tts/provider.js";
@@ -55,6 +56,14 @@ type Registry<Name extends string, Provider> = Readonly<Record<Name, Entry<Provi
 const STT: Registry<SttName, SttProvider> = {
   deepgram: entry("deepgram", (settings, parts) => deepgramStt(deepgramV1, { settings, ...parts })),
   "deepgram-flux": entry("deepgram", (settings, parts) => deepgramStt(deepgramFlux, { settings, ...parts })),
+  whisper: entry(
+    "whisper",
+    (settings, parts) => new WhisperStt({ name: "whisper", path: "/v1", settings, ...parts }),
+  ),
+  "groq-whisper": entry(
+    "groqWhisper",
+    (settings, parts) => new WhisperStt({ name: "groq-whisper", path: "/openai/v1", settings, ...parts }),
+  ),
   assemblyai: entry("assemblyai", (settings, parts) => assemblyStt({ settings, ...parts })),
 };
 

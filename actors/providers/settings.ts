@@ -82,6 +82,21 @@ export interface CartesiaSettings {
   readonly contextsPerSocket: number;
 }
 
+/** Batch transcription as OpenAI's: one's own server, or Groq. */
+export interface WhisperSettings {
+  /** Empty: the server wants none. */
+  readonly apiKey: string;
+  /** Origin; with a path of its own, that is the API's. */
+  readonly url: string;
+  readonly connectTimeoutMs: number;
+  /** From an utterance's sending to its whole transcription. */
+  readonly requestTimeoutMs: number;
+  /** While somebody speaks, what was said so far is transcribed this often; 0: never. */
+  readonly interimEveryMs: number;
+  /** Requests running at once, and so sockets, per shard. */
+  readonly requestsMax: number;
+}
+
 /** By account; one that this node was not given is absent. */
 export interface ElevenLabsSettings {
   readonly apiKey: string;
@@ -103,6 +118,8 @@ export interface ElevenLabsSettings {
 export interface ProviderSettings {
   readonly deepgram?: DeepgramSettings;
   readonly assemblyai?: AssemblySettings;
+  readonly whisper?: WhisperSettings;
+  readonly groqWhisper?: WhisperSettings;
   readonly groq?: LlmSettings;
   readonly cerebras?: LlmSettings;
   readonly together?: LlmSettings;
@@ -122,6 +139,14 @@ const LLM_DEFAULTS = {
   connectTimeoutMs: 3_000,
   // 500 calls with every fourth waiting for its model at the same instant.
   requestsMax: 128,
+} as const;
+
+const WHISPER_DEFAULTS = {
+  connectTimeoutMs: 3_000,
+  // Half a second is usual for a sentence; at 8 the caller has long asked whether anybody is there.
+  requestTimeoutMs: 8_000,
+  // 500 calls of which every eighth has just fallen silent.
+  requestsMax: 64,
 } as const;
 
 export const providerDefaults = {
@@ -164,6 +189,10 @@ export const providerDefaults = {
     warmPerKind: 1,
     warmMax: 4,
   },
+  // Each interim is the whole utterance again: on one's own GPU that costs time only.
+  whisper: { ...WHISPER_DEFAULTS, interimEveryMs: 1_000 },
+  // Ten seconds at least are paid for with every request.
+  groqWhisper: { ...WHISPER_DEFAULTS, url: "https://api.groq.com", interimEveryMs: 0 },
   groq: { ...LLM_DEFAULTS, url: "https://api.groq.com" },
   cerebras: { ...LLM_DEFAULTS, url: "https://api.cerebras.ai" },
   together: { ...LLM_DEFAULTS, url: "https://api.together.xyz" },

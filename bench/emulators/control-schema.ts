@@ -1,6 +1,7 @@
 /** What the control endpoint takes: faults by kind, scripts as JSON, latencies as numbers or distributions. */
 import { z } from "zod";
 import type { DeepgramFault, DeepgramStreamFault } from "./deepgram/faults.js";
+import type { WhisperFault } from "./whisper/server.js";
 import { type Distribution, around } from "./distribution.js";
 import type { ModelFault } from "./llm/faults.js";
 import { MODEL_VENDORS } from "./llm/vendors.js";
@@ -29,6 +30,18 @@ const deepgramKinds: Kinds<DeepgramFault> = {
   refuse: true,
   slowHandshake: true,
   dropHandshake: true,
+};
+const whisperKinds: Kinds<WhisperFault> = {
+  status: true,
+  reset: true,
+  noAnswer: true,
+  cut: true,
+  missingEnd: true,
+  stall: true,
+  garbage: true,
+  errorBody: true,
+  noWords: true,
+  madeUp: true,
 };
 const modelKinds: Kinds<ModelFault> = {
   status: true,
@@ -87,6 +100,7 @@ function faultOfKind<Fault extends { readonly kind: string }>(kinds: Kinds<Fault
 
 const deepgramFault = faultOfKind<DeepgramFault>(deepgramKinds);
 const deepgramStreamFault = faultOfKind<DeepgramStreamFault>(deepgramStreamKinds);
+const whisperFault = faultOfKind<WhisperFault>(whisperKinds);
 const modelFault = faultOfKind<ModelFault>(modelKinds);
 const voiceSocketFault = faultOfKind<VoiceSocketFault>(voiceSocketKinds);
 const voiceLiveFault = faultOfKind<VoiceLiveFault>(voiceLiveKinds);
@@ -98,6 +112,7 @@ const armed = { count: z.int().min(1).default(1), callId: z.string().optional() 
 export const armSchema = z.discriminatedUnion("target", [
   z.strictObject({ target: z.literal("deepgram"), fault: deepgramFault, ...armed }),
   z.strictObject({ target: z.literal("assemblyai"), fault: deepgramFault, ...armed }),
+  z.strictObject({ target: z.literal("whisper"), fault: whisperFault, ...armed }),
   z.strictObject({ target: z.enum(MODEL_VENDORS), fault: modelFault, ...armed }),
   z.strictObject({ target: z.literal("cartesiaSocket"), fault: voiceSocketFault, ...armed }),
   z.strictObject({ target: z.literal("cartesiaContext"), fault: speechFault, ...armed }),
@@ -194,6 +209,7 @@ export const limitsSchema = z.strictObject({
   deepgramStreams: z.int().min(0).optional(),
   assemblyaiSessions: z.int().min(0).optional(),
   assemblyaiSessionsPerMinute: z.int().min(0).optional(),
+  whisperRequestsPerMinute: z.int().min(0).optional(),
   cartesiaContexts: z.int().min(0).optional(),
   elevenLabsContexts: z.int().min(0).optional(),
   elevenLabsContextsPerSocket: z.int().min(0).optional(),

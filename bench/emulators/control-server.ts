@@ -125,7 +125,7 @@ export class ControlServer {
   }
 
   #info(): object {
-    const { urls, latency, deepgram, assemblyai, models, cartesia, elevenlabs } = this.#emulators;
+    const { urls, latency, deepgram, assemblyai, whisper, models, cartesia, elevenlabs } = this.#emulators;
     return {
       urls,
       env: this.#emulators.env(),
@@ -140,6 +140,7 @@ export class ControlServer {
         openedCount: assemblyai.openedCount,
         refusedCount: assemblyai.refusedCount,
       },
+      whisper: { running: whisper.runningCount, requestCount: whisper.requestCount },
       ...Object.fromEntries(
         Object.entries(models).map(([vendor, { live, requestCount, connectionCount }]) => [
           vendor,
@@ -161,7 +162,7 @@ export class ControlServer {
 
   #arm(body: unknown): void {
     const command = armSchema.parse(body);
-    const { deepgram, assemblyai, models, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, whisper, models, cartesia, elevenlabs } = this.#emulators;
     const { count, callId } = command;
     const when = (info: { readonly callId: string | null }): boolean =>
       callId === undefined || info.callId === callId;
@@ -171,6 +172,9 @@ export class ControlServer {
         return;
       case "assemblyai":
         assemblyai.faults.arm(command.fault, { count });
+        return;
+      case "whisper":
+        whisper.faults.arm(command.fault, { count });
         return;
       case "cartesiaSocket":
         cartesia.socketFaults.arm(command.fault, { count });
@@ -190,9 +194,10 @@ export class ControlServer {
   }
 
   #disarmAll(): void {
-    const { deepgram, assemblyai, models, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, whisper, models, cartesia, elevenlabs } = this.#emulators;
     deepgram.faults.clear();
     assemblyai.faults.clear();
+    whisper.faults.clear();
     for (const vendor of MODEL_VENDORS) models[vendor].faults.clear();
     cartesia.socketFaults.clear();
     cartesia.contextFaults.clear();

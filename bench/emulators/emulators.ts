@@ -15,6 +15,7 @@ import {
   checkRates,
   resolveEmulatorOptions,
 } from "./options.js";
+import { type WhisperControl, WhisperServer } from "./whisper/server.js";
 
 /** Of language models `http://127.0.0.1:port`. */
 export interface EmulatorUrls extends Readonly<Record<ModelVendor, string>> {
@@ -24,6 +25,8 @@ export interface EmulatorUrls extends Readonly<Record<ModelVendor, string>> {
   readonly assemblyai: string;
   /** `ws://127.0.0.1:port` */
   readonly cartesia: string;
+  /** `http://127.0.0.1:port` */
+  readonly whisper: string;
   /** `ws://127.0.0.1:port` */
   readonly elevenlabs: string;
 }
@@ -34,6 +37,7 @@ export interface Emulators {
   env(): Record<string, string>;
   readonly deepgram: DeepgramControl;
   readonly assemblyai: AssemblyControl;
+  readonly whisper: WhisperControl;
   /** `models.groq`, which most tests use. */
   readonly groq: ModelControl;
   readonly models: Readonly<Record<ModelVendor, ModelControl>>;
@@ -55,10 +59,11 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
   const settings = resolveEmulatorOptions(options);
   const deepgram = new DeepgramServer(settings);
   const assemblyai = new AssemblyServer(settings);
+  const whisper = new WhisperServer(settings);
   const models = forEachModel((vendor) => new ModelServer(vendor, settings));
   const cartesia = new CartesiaServer(settings);
   const elevenlabs = new ElevenLabsServer(settings);
-  const servers = { deepgram, assemblyai, ...models, cartesia, elevenlabs };
+  const servers = { deepgram, assemblyai, whisper, ...models, cartesia, elevenlabs };
   const close = async (): Promise<void> => {
     await Promise.all(Object.values(servers).map(async (server) => server.close()));
     settings.clock.cancelAll();
@@ -80,6 +85,7 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
     cartesia: origin("ws", "cartesia"),
     elevenlabs: origin("ws", "elevenlabs"),
     assemblyai: origin("ws", "assemblyai"),
+    whisper: origin("http", "whisper"),
   };
   return {
     urls,
@@ -88,6 +94,9 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
       DEEPGRAM_API_KEY: settings.apiKey,
       ASSEMBLYAI_URL: urls.assemblyai,
       ASSEMBLYAI_API_KEY: settings.apiKey,
+      WHISPER_URL: urls.whisper,
+      WHISPER_API_KEY: settings.apiKey,
+      GROQ_WHISPER_URL: urls.whisper,
       ...Object.fromEntries(
         MODEL_VENDORS.flatMap((vendor) => [
           [`${vendor.toUpperCase()}_URL`, urls[vendor]],
@@ -101,6 +110,7 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
     }),
     deepgram,
     assemblyai,
+    whisper,
     groq: models.groq,
     models,
     cartesia,

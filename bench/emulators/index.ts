@@ -13,6 +13,7 @@
  * await emulators.close();
  * ```
  */
+export type { WhisperControl, WhisperFault } from "./whisper/server.js";
 export type { AssemblyFault, AssemblyStreamFault } from "./assemblyai/server.js";
 export type { AssemblyControl, LiveAssemblySession } from "./assemblyai/server.js";
 export type {

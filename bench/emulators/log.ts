@@ -19,7 +19,7 @@ export interface SttUtteranceEntry {
   readonly callId: string | null;
   /** `dg-request-id` of the stream. */
   readonly requestId: string;
-  readonly flavour: "v1" | "flux" | "assemblyai";
+  readonly flavour: "v1" | "flux" | "assemblyai" | "whisper";
   /** Instant the audio holding the end of the first word arrived. */
   readonly firstWordReceivedAtMs: number;
   /** Instant the last speech audio so far arrived. */

@@ -16,7 +16,8 @@ import type { EmulatorOptions } from "./options.js";
 
 const USAGE = `usage: node dist/bench/emulators/main.js [options]   (or EMULATOR_<OPTION> in the environment)
   --host HOST            where the servers listen (127.0.0.1)
-  --deepgram-port PORT   0 picks a free one (0); also --assemblyai-port, --cartesia-port, --elevenlabs-port,
+  --deepgram-port PORT   0 picks a free one (0); also --assemblyai-port, --whisper-port, --cartesia-port,
+                         --elevenlabs-port,
                          --control-port, and of each language model: --groq-port, --openai-port …
   --seed N               of the drawn latencies (1)
   --voice tones|spoken   how the voices speak (tones)
@@ -33,6 +34,7 @@ const OPTIONS = [
   "host",
   "deepgram-port",
   "assemblyai-port",
+  "whisper-port",
   ...MODEL_VENDORS.map((vendor) => `${vendor}-port` as const),
   "cartesia-port",
   "elevenlabs-port",
@@ -72,6 +74,7 @@ async function resolveOptions(given: Partial<Record<OptionName, string>>): Promi
     ports: {
       deepgram: port("deepgram-port"),
       assemblyai: port("assemblyai-port"),
+      whisper: port("whisper-port"),
       ...Object.fromEntries(MODEL_VENDORS.map((vendor) => [vendor, port(`${vendor}-port`)])),
       cartesia: port("cartesia-port"),
       elevenlabs: port("elevenlabs-port"),

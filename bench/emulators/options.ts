@@ -30,6 +30,8 @@ export interface EmulatorLimits {
   readonly assemblyaiSessions: number;
   /** AssemblyAI: sessions opened in a minute. @default 1000000 */
   readonly assemblyaiSessionsPerMinute: number;
+  /** Whisper: requests in any minute. @default 1000000 */
+  readonly whisperRequestsPerMinute: number;
   /** Cartesia: contexts with audio still to come, over all sockets. @default 4096 */
   readonly cartesiaContexts: number;
   /** ElevenLabs: contexts that are not over, over all sockets. @default 4096 */
@@ -55,6 +57,7 @@ export interface EmulatorRates {
 export interface EmulatorPorts extends Readonly<Record<ModelVendor, number>> {
   readonly deepgram: number;
   readonly assemblyai: number;
+  readonly whisper: number;
   readonly cartesia: number;
   readonly elevenlabs: number;
 }
@@ -116,6 +119,7 @@ export const DEFAULT_LIMITS: EmulatorLimits = {
   deepgramStreams: 4_096,
   assemblyaiSessions: 4_096,
   assemblyaiSessionsPerMinute: 1_000_000,
+  whisperRequestsPerMinute: 1_000_000,
   cartesiaContexts: 4_096,
   elevenLabsContexts: 4_096,
   elevenLabsContextsPerSocket: 5,
@@ -126,6 +130,7 @@ export const DEFAULT_LIMITS: EmulatorLimits = {
 const NO_PORTS: EmulatorPorts = {
   deepgram: 0,
   assemblyai: 0,
+  whisper: 0,
   cartesia: 0,
   elevenlabs: 0,
   ...(Object.fromEntries(MODEL_VENDORS.map((vendor) => [vendor, 0])) as Record<ModelVendor, number>),

@@ -38,6 +38,8 @@ export interface SttBench {
   start(deps: ProviderDeps, options: { readonly warmPerKind: number }): SttProvider;
   /** A request for plain µ-law at 8 kHz. */
   readonly model: string;
+  /** It has no sockets of its own: each utterance is a request, and nothing is held ahead. @default false */
+  readonly isBatch?: boolean;
   /** How long a recogniser that hears speech may say nothing. @default 4 to 10 s */
   readonly gaveUpAfterMs?: readonly [leastMs: number, mostMs: number];
   /** Audio of a sentence, µ-law at 8 kHz. */
@@ -167,7 +169,8 @@ export function sttCompliance(bench: SttBench): void {
     for (let at = 0; at < longest + PAUSE_FRAMES * 160; at += 160) {
       for (const [index, { call }] of calls.entries()) {
         const frame = audio[index]!.subarray(at, at + 160);
-        call.write(frame.length === 160 ? frame : SILENCE);
+        if (frame.length === 160) call.write(frame);
+        else call.write(SILENCE, false);
       }
     }
     for (const { sentence, call } of calls) {
@@ -182,7 +185,7 @@ export function sttCompliance(bench: SttBench): void {
     const call = open(provider);
     call.say(bench.speak("one two three four five"), 0);
     await call.recorder.untilEvent("onInterim");
-    t.equal(server.openCount(), 1);
+    if (bench.isBatch !== true) t.equal(server.openCount(), 1);
     call.close();
     call.close();
     call.write(SILENCE);
@@ -221,13 +224,15 @@ export function sttCompliance(bench: SttBench): void {
       const error = await call.recorder.untilError();
       t.equal(error.code, code);
       t.match(error.detail, { status });
-      t.same(call.recorder.names(), ["onError"]);
+      const told = bench.isBatch === true ? ["onReady", "onSpeechStarted", "onError"] : ["onError"];
+      t.same(call.recorder.names(), told);
       t.same(call.recorder.faults, []);
       t.same(errorsCounted, [`${name} ${code}`]);
     });
   }
 
-  void t.test(`${name}: a handshake that breaks or never ends is a typed error`, async (t) => {
+  const unlessBatch = { skip: bench.isBatch === true };
+  void t.test(`${name}: a handshake that breaks or never ends is a typed error`, unlessBatch, async (t) => {
     const { provider, clock } = rig(t);
     server.failNext({ kind: "dropHandshake" });
     t.equal((await open(provider).recorder.untilError()).code, "STT_CONNECT_FAILED");
@@ -268,6 +273,7 @@ export function sttCompliance(bench: SttBench): void {
       call.say(bench.speak("hello there"), 0);
       await call.recorder.untilEvent("onInterim");
       server.strike(fault);
+      if (bench.isBatch === true) call.pause();
       const error = await call.recorder.untilError();
       t.equal(error.code, code);
       t.equal(error.retryable, true);
@@ -297,7 +303,7 @@ export function sttCompliance(bench: SttBench): void {
     const [leastMs, mostMs] = bench.gaveUpAfterMs ?? [4_000, 10_000];
     t.ok(waitedMs >= leastMs && waitedMs <= mostMs, `${waitedMs} ms`);
     t.equal(error.code, "STT_TIMEOUT");
-    t.match(error.detail, { phase: "betweenEvents" });
+    t.match(error.detail, { phase: bench.isBatch === true ? "firstEvent" : "betweenEvents" });
     t.same(call.recorder.faults, []);
   });
 
@@ -314,6 +320,7 @@ export function sttCompliance(bench: SttBench): void {
 
   void t.test(
     `${name}: opening a stream on a warm socket costs no handshake, and the pool refills`,
+    unlessBatch,
     async (t) => {
       const { provider, clock } = rig(t, { warmPerKind: 2 });
       const before = server.openedSinceStart();
@@ -334,25 +341,29 @@ export function sttCompliance(bench: SttBench): void {
     },
   );
 
-  void t.test(`${name}: a warm socket that is refused is tried again, ever more slowly`, async (t) => {
-    const { provider, clock, log, errorsCounted } = rig(t, { warmPerKind: 1 });
-    const before = server.openedSinceStart();
-    server.failNext({ kind: "refuse", status: 503 });
-    await provider.warm(request()); // resolves although it failed
-    t.match(log.lines, [
-      { level: "warn", fields: { code: "STT_CONNECT_FAILED", status: 503, failureCount: 1 } },
-    ]);
-    t.same(errorsCounted, [`${name} STT_CONNECT_FAILED`]);
-    server.failNext({ kind: "refuse", status: 503 });
-    clock.advance(100);
-    await quietTurns();
-    t.equal(log.lines.length, 1, "not at once");
-    clock.advance(160);
-    await eventually(() => log.lines.length === 2);
-    t.equal(server.openedSinceStart(), before);
-    clock.advance(510);
-    await eventually(() => server.openedSinceStart() === before + 1);
-  });
+  void t.test(
+    `${name}: a warm socket that is refused is tried again, ever more slowly`,
+    unlessBatch,
+    async (t) => {
+      const { provider, clock, log, errorsCounted } = rig(t, { warmPerKind: 1 });
+      const before = server.openedSinceStart();
+      server.failNext({ kind: "refuse", status: 503 });
+      await provider.warm(request()); // resolves although it failed
+      t.match(log.lines, [
+        { level: "warn", fields: { code: "STT_CONNECT_FAILED", status: 503, failureCount: 1 } },
+      ]);
+      t.same(errorsCounted, [`${name} STT_CONNECT_FAILED`]);
+      server.failNext({ kind: "refuse", status: 503 });
+      clock.advance(100);
+      await quietTurns();
+      t.equal(log.lines.length, 1, "not at once");
+      clock.advance(160);
+      await eventually(() => log.lines.length === 2);
+      t.equal(server.openedSinceStart(), before);
+      clock.advance(510);
+      await eventually(() => server.openedSinceStart() === before + 1);
+    },
+  );
 
   void t.test(
     `${name}: closing the provider ends open streams with STT_CLOSED and every socket`,
@@ -372,27 +383,31 @@ export function sttCompliance(bench: SttBench): void {
     },
   );
 
-  void t.test(`${name}: the key is in no error and no log line, even if the server repeats it`, async (t) => {
-    const { provider, log, clock } = rig(t, { warmPerKind: 1 });
-    server.failNext({ kind: "refuse", status: 401, message: `Bad key ${PLANTED_KEY}` });
-    await provider.warm(request());
-    server.failNext({ kind: "refuse", status: 401, message: `Bad key ${PLANTED_KEY}` });
-    const error = await open(provider).recorder.untilError();
-    t.equal(error.code, "STT_UNAUTHORIZED");
-    server.failNext({ kind: "dropHandshake" });
-    const dropped = await open(provider).recorder.untilError();
-    server.failNext({ kind: "neverAnswer" });
-    const late = open(provider);
-    await quietTurns();
-    clock.advance(5_000);
-    const all = inspect([error, dropped, await late.recorder.untilError()], {
-      depth: null,
-      showHidden: true,
-    });
-    t.notMatch(all + log.text, PLANTED_KEY);
-    t.match(all, "Bad key [key]", "the rest of what it said is kept, under pii");
-    t.ok(log.lines.length > 0);
-  });
+  void t.test(
+    `${name}: the key is in no error and no log line, even if the server repeats it`,
+    unlessBatch,
+    async (t) => {
+      const { provider, log, clock } = rig(t, { warmPerKind: 1 });
+      server.failNext({ kind: "refuse", status: 401, message: `Bad key ${PLANTED_KEY}` });
+      await provider.warm(request());
+      server.failNext({ kind: "refuse", status: 401, message: `Bad key ${PLANTED_KEY}` });
+      const error = await open(provider).recorder.untilError();
+      t.equal(error.code, "STT_UNAUTHORIZED");
+      server.failNext({ kind: "dropHandshake" });
+      const dropped = await open(provider).recorder.untilError();
+      server.failNext({ kind: "neverAnswer" });
+      const late = open(provider);
+      await quietTurns();
+      clock.advance(5_000);
+      const all = inspect([error, dropped, await late.recorder.untilError()], {
+        depth: null,
+        showHidden: true,
+      });
+      t.notMatch(all + log.text, PLANTED_KEY);
+      t.match(all, "Bad key [key]", "the rest of what it said is kept, under pii");
+      t.ok(log.lines.length > 0);
+    },
+  );
 
   void t.test(`${name}: a handler that throws disturbs neither its stream nor another`, async (t) => {
     const { provider, log } = rig(t);
