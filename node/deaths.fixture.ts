@@ -3,7 +3,7 @@ export const DEATHS = {
   exits: "1",
   throws: "2",
   hangs: "3",
-  /** The thread's heap: see DYING_HEAP_MIB. */
+  /** The thread's heap. */
   exhausts: "4",
   /** The call's actor alone. */
   crashes: "5",

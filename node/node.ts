@@ -91,6 +91,9 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       shardCount: settings.LUMENTRA_SHARDS,
       slotsPerShard: settings.LUMENTRA_CALLS_PER_SHARD,
       spare: settings.LUMENTRA_SPARE_SHARD,
+      ...(settings.LUMENTRA_SHARD_HEAP_MIB !== undefined && {
+        resourceLimits: { maxOldGenerationSizeMb: settings.LUMENTRA_SHARD_HEAP_MIB },
+      }),
       entry: shardEntry,
       workerData: shardData,
       readyTimeoutMs: SHARD_READY_TIMEOUT_MS,

@@ -16,7 +16,7 @@ import {
 } from "./recovery.fixture.js";
 import { isOneJournal } from "./resume.fixture.js";
 
-const server = await startDyingNode(t, { LUMENTRA_SHARDS: "2" });
+const server = await startDyingNode(t, { LUMENTRA_SHARDS: "2", LUMENTRA_SHARD_HEAP_MIB: "128" });
 const { call, journal, admin, emulators } = server;
 const intended = plainWords(REPLY);
 
@@ -42,7 +42,7 @@ async function inMidReply(tenant: number): Promise<{ phone: PhoneCall; since: nu
   return { phone, since };
 }
 
-const IN_MID_REPLY = ["crashes", "throws", "exits", "hangs"] as const satisfies readonly Death[];
+const IN_MID_REPLY = ["crashes", "throws", "exits", "hangs", "exhausts"] as const satisfies readonly Death[];
 
 for (const [tenant, death] of IN_MID_REPLY.entries()) {
   void t.test(`in mid-reply, a call that ${death}: every word is heard once, and it goes on`, async (t) => {
@@ -79,7 +79,7 @@ for (const [tenant, death] of IN_MID_REPLY.entries()) {
 }
 
 void t.test("a crash in the greeting: it is heard to its end", async (t) => {
-  const phone = await call({ to: numberOf(4) });
+  const phone = await call({ to: numberOf(5) });
   await heardMore(phone, 0, 2);
   phone.dtmf(DEATHS.crashes);
   await phone.waitForReply(0, undefined, 1_200);
@@ -94,7 +94,7 @@ void t.test("a crash while the model thinks: the question is answered once", asy
     open = resolve;
   });
   emulators.groq.script(/how many/i, { parts: [{ gate }, { text: "There are forty seats." }] });
-  const phone = await call({ to: numberOf(5) });
+  const phone = await call({ to: numberOf(6) });
   const since = await greeted(phone);
   await phone.say("How many seats are there?");
   await written(phone, "callerProgress");
@@ -112,7 +112,7 @@ void t.test("a crash while the model thinks: the question is answered once", asy
 });
 
 void t.test("the shard dies while the caller speaks: no word of the sentence is lost", async (t) => {
-  const phone = await call({ to: numberOf(6) });
+  const phone = await call({ to: numberOf(7) });
   const since = await greeted(phone);
   const saying = phone.say("Which tables do you have?");
   await new Promise((resolve) => setTimeout(resolve, 900));
@@ -128,9 +128,9 @@ void t.test("the shard dies while the caller speaks: no word of the sentence is 
 });
 
 void t.test("a shard is drained: its calls move in mid-reply and between turns, unheard", async (t) => {
-  const quiet = await call({ to: numberOf(7) });
+  const quiet = await call({ to: numberOf(8) });
   await greeted(quiet);
-  const { phone: speaking, since } = await inMidReply(8);
+  const { phone: speaking, since } = await inMidReply(9);
   for (const { shardId, live, role } of await shardsOf(server)) {
     if (live === 0 || role !== "serving") continue;
     const { status } = await fetch(`${server.adminUrl}/shards/${shardId}/drain`, { method: "POST" });

@@ -94,6 +94,10 @@ export const settingsSchema = z.object({
   LUMENTRA_SPARE_SHARD: meta(flag().default(true), {
     help: "One more worker thread, warm and without calls, takes over when another dies; some 60 MiB.",
   }),
+  LUMENTRA_SHARD_HEAP_MIB: meta(whole(64, 65_536).optional(), {
+    help: "Heap of a shard; at the bound it dies alone, and its calls go on in another.",
+    shownDefault: "V8's own",
+  }),
   LUMENTRA_CALLS_PER_SHARD: meta(whole(1, MAX_SLOT_COUNT).default(500), {
     help: "Slots of a shard's arena, 1 to 4,096; memory for their rings is set aside at start.",
   }),

@@ -54,7 +54,9 @@ function rig(t: Test) {
   });
   const leases: SlotLease[] = [];
   const apologised: Uint8Array[] = [];
-  const pool = {
+  /** For calls that lose their actor: none, as when a shard takes all slots with it and no other is to come. */
+  const slots = { left: 0 };
+  const pool: ShardPool = {
     reserve: () => {
       const lease = {
         shardId: 0,
@@ -67,13 +69,14 @@ function rig(t: Test) {
       return lease;
     },
     open: () => true,
-    // A shard that died takes all slots with it, and no other is to come.
-    reserveAgain: () => null,
+    reserveAgain: () => (slots.left > 0 ? pool.reserve() : null),
     hasProspect: false,
     release: () => {},
   } as unknown as ShardPool;
   const edge = {
     hangUp: () => {},
+    takeRest: () => ({ held: [] }),
+    rebind: () => {},
     playAndClose: (_callId: string, audio: Uint8Array) => apologised.push(audio),
   } as unknown as Edge;
   const pressure = { mayTakeCalls: () => true } as unknown as Pressure;
@@ -95,11 +98,11 @@ function rig(t: Test) {
     return { callId: admission.callId, lease: leases.at(-1)! };
   };
   /** The shard writes it. */
-  const writes = (callId: string, fields: object) => {
+  const writes = (callId: string, fields: object, tenure = 0) => {
     const event = { callId, atMs: clock.nowMs(), atUnixMs: clock.unixMs(), ...fields };
-    switchboard.onEvent(0, { kind: "journal", tenure: 0, event });
+    switchboard.onEvent(0, { kind: "journal", tenure, event });
   };
-  return { switchboard, journals, apologies, apologised, open, writes };
+  return { switchboard, journals, apologies, apologised, spooled, slots, pool, open, writes };
 }
 
 const started = {
@@ -160,4 +163,43 @@ void t.test("the apology comes in the format of the leg", async (t) => {
   t.equal(apologised[0], audio);
   const wideMs = apologised[1]!.length / 32;
   t.ok(wideMs >= 100 && wideMs <= 103, `${wideMs} ms of 16-bit audio at 16 kHz`);
+});
+
+void t.test("an actor that wakes up late writes nothing once another one has its call", async (t) => {
+  const { switchboard, journals, spooled, slots, open, writes } = rig(t);
+  slots.left = 1;
+  const { callId, lease } = open();
+  writes(callId, started);
+  switchboard.onCallClosed(lease, { kind: "actorCrashed", code: "INTERNAL" });
+  writes(callId, { kind: "dtmf", sequence: 1, pii: { digit: "4" } }, 0);
+  writes(callId, { kind: "callResumed", sequence: 1, nodeId: "node-1", gapMs: 0, reason: "actorCrashed" }, 1);
+  writes(callId, { kind: "dtmf", sequence: 2, pii: { digit: "5" } }, 0);
+  t.same(
+    journals.get(callId)!.map(({ kind }) => kind),
+    ["callStarted", "callResumed"],
+  );
+  t.equal(spooled.length, 2, "nor does it reach the control plane");
+});
+
+void t.test("a call whose journal is not whole ends with words rather than with gaps", async (t) => {
+  const { switchboard, journals, apologies, apologised, slots, open, writes } = rig(t);
+  slots.left = 1;
+  apologies.set("test", new Uint8Array(800));
+  const { callId, lease } = open();
+  writes(callId, started);
+  writes(callId, { kind: "dtmf", sequence: 5, pii: { digit: "4" } });
+  switchboard.onCallClosed(lease, { kind: "actorCrashed", code: "INTERNAL" });
+  t.match(journals.get(callId)!.at(-1), { kind: "callEnded", outcome: { kind: "actorCrashed" } });
+  t.equal(apologised.length, 1);
+});
+
+void t.test("a caller who hangs up while his call waits for a shard has hung up", async (t) => {
+  const { switchboard, journals, pool, open, writes } = rig(t);
+  (pool as { hasProspect: boolean }).hasProspect = true;
+  const { callId, lease } = open();
+  writes(callId, started);
+  switchboard.onShardLost(0, [lease], "hung", { culprit: null, silentMs: 0 });
+  await new Promise(setImmediate);
+  switchboard.legEnded(callId, LegEnd.stopped, 0);
+  t.match(journals.get(callId)!.at(-1), { kind: "callEnded", outcome: { kind: "callerHungUp" } });
 });

@@ -1,12 +1,14 @@
 /** What the journal tells of a call is what its owner knew: over generated calls on virtual time. */
-import t from "tap";
+import t, { type Test } from "tap";
 import { type Random, seededRandom } from "#runtime/actor";
 import { LegEnd } from "#runtime/media";
-import type { JournalEvent } from "#actors/journal";
+import type { JournalEvent, JournalFact } from "#actors/journal";
 import type { LlmMessage } from "#actors/providers";
+import { phrasesFor } from "#actors/speech";
 import { tenantSchema } from "#actors/tenants";
 import { CallFixture, TEST_TENANT } from "./call.fixture.js";
 import { History } from "./history.js";
+import { Ledger } from "./ledger.js";
 import { REPLAY_EVENTS_MAX, replayJournal } from "./resume.js";
 
 const tenant = tenantSchema.parse(TEST_TENANT);
@@ -210,3 +212,152 @@ void t.test("tools that ran side by side are one round again, one after the othe
     ["user", 2, "tool", "tool", 1, "tool"],
   );
 });
+
+type Kind = JournalFact["kind"];
+type FactOf<K extends Kind> = Extract<JournalFact, { kind: K }>;
+type State = ReturnType<typeof replayed>;
+
+const LEDGER = new Ledger().snapshot();
+const SAID: JournalFact = { kind: "callerTurn", turn: 1, pii: { said: "when are you open?" } };
+const SPEAKING: JournalFact = {
+  kind: "agentProgress",
+  turn: 1,
+  source: "model",
+  whole: true,
+  pii: { intended: "We open at nine. Come in.", heard: "We open at nine." },
+};
+
+/** Of every kind: what stands before it, one of it, and what it changes. A kind without a row does not compile. */
+const EACH_KIND: {
+  readonly [K in Kind]: {
+    readonly before: readonly JournalFact[];
+    readonly fact: FactOf<K>;
+    readonly changes: (t: Test, state: State, before: State) => void;
+  };
+} = {
+  callStarted: {
+    before: [],
+    fact: {
+      kind: "callStarted",
+      tenantId: "test",
+      carrier: "twilio",
+      carrierCallId: "CA1",
+      nodeId: "node-1",
+      pii: { from: "", to: "" },
+    },
+    changes: (t, state) => t.match(state, { startedAtUnixMs: 0, point: { kind: "greet" } }),
+  },
+  callerTurn: {
+    before: [],
+    fact: SAID as FactOf<"callerTurn">,
+    changes: (t, state) => t.match(state, { turn: 1, point: { kind: "answer", said: "" } }),
+  },
+  callerProgress: {
+    before: [],
+    fact: { kind: "callerProgress", turn: 1, pii: { said: "is there parking?" } },
+    changes: (t, state) => t.match(state, { turn: 0, point: { kind: "answer", said: "is there parking?" } }),
+  },
+  agentProgress: {
+    before: [SAID],
+    fact: SPEAKING as FactOf<"agentProgress">,
+    changes: (t, state) =>
+      t.match(state, { point: { kind: "speak", text: "Come in." }, open: { heard: "We open at nine." } }),
+  },
+  agentTurn: {
+    before: [SAID, SPEAKING],
+    fact: {
+      kind: "agentTurn",
+      turn: 1,
+      source: "model",
+      cut: null,
+      ledger: LEDGER,
+      pii: { intended: "We open at nine. Come in.", heard: "We open at nine. Come in." },
+    },
+    changes: (t, state) => {
+      t.match(state, { point: { kind: "listen" }, open: null });
+      t.match(state.messages.at(-1), { role: "assistant", content: "We open at nine. Come in." });
+    },
+  },
+  bargeIn: {
+    before: [SAID, prompted()],
+    fact: { kind: "bargeIn", turn: 1, decidedAtMs: 0, clearSentAtMs: null },
+    changes: (t, state, before) => t.same([before.silencePrompts, state.silencePrompts], [1, 0]),
+  },
+  bargeInRejected: {
+    before: [SAID, prompted()],
+    fact: { kind: "bargeInRejected", turn: 1, reason: "backchannel" },
+    changes: (t, state, before) => t.same([before.silencePrompts, state.silencePrompts], [1, 0]),
+  },
+  eagerDiscarded: {
+    before: [SAID],
+    fact: { kind: "eagerDiscarded", turn: 1 },
+    changes: (t, state, before) => t.same({ ...state, nextSequence: 0 }, { ...before, nextSequence: 0 }),
+  },
+  toolCalled: {
+    before: [SAID],
+    fact: {
+      kind: "toolCalled",
+      turn: 1,
+      tool: "check_opening_hours",
+      ok: true,
+      durationMs: 5,
+      pii: { argumentsJson: "{}", result: "nine to five" },
+    },
+    changes: (t, state) => t.match(state.messages.at(-1), { role: "tool", content: "nine to five" }),
+  },
+  dtmf: {
+    before: [],
+    fact: { kind: "dtmf", pii: { digit: "4" } },
+    changes: (t, state) => t.equal(state.digits, "4"),
+  },
+  providerFailed: {
+    before: [SAID],
+    fact: { kind: "providerFailed", provider: "groq", code: "LLM_TIMEOUT", fallback: null },
+    changes: (t, state) => t.match(state.point, { kind: "answer" }),
+  },
+  messageTaken: {
+    before: [SAID],
+    fact: { kind: "messageTaken", durationMs: 900, audioFile: null, pii: { transcript: "call me" } },
+    changes: (t, state) => t.match(state.point, { kind: "leave", outcome: { kind: "providerFailed" } }),
+  },
+  legLost: {
+    before: [SAID, SPEAKING],
+    fact: { kind: "legLost" },
+    changes: (t, state, before) => t.same({ ...state, nextSequence: 0 }, { ...before, nextSequence: 0 }),
+  },
+  callResumed: {
+    before: [SAID, SPEAKING],
+    fact: { kind: "callResumed", nodeId: "node-2", gapMs: 40, reason: "shardLost" },
+    changes: (t, state, before) => t.same({ ...state, nextSequence: 0 }, { ...before, nextSequence: 0 }),
+  },
+  callEnded: {
+    before: [SAID],
+    fact: { kind: "callEnded", outcome: { kind: "callerHungUp" }, durationMs: 1 },
+    changes: (t, state, before) => t.same(state.messages, before.messages),
+  },
+};
+
+function prompted(): JournalFact {
+  const intended = phrasesFor(tenant.language).silencePrompts[0]!;
+  const pii = { intended, heard: intended };
+  return { kind: "agentTurn", turn: 1, source: "prompt", cut: null, ledger: LEDGER, pii };
+}
+
+for (const [kind, { before, fact, changes }] of Object.entries(EACH_KIND)) {
+  void t.test(`replaying ${kind}`, (t) => {
+    const events = [...before, fact].map(
+      (one, sequence): JournalEvent => ({
+        ...one,
+        callId: "call-1",
+        sequence,
+        epoch: 1,
+        atMs: sequence,
+        atUnixMs: sequence,
+      }),
+    );
+    const state = replayed(events);
+    t.equal(state.nextSequence, events.length);
+    changes(t, state, replayed(events.slice(0, -1)));
+    t.end();
+  });
+}

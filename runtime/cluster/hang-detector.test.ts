@@ -47,6 +47,42 @@ void t.test("a silent shard is found even when every look is late", (t) => {
   t.end();
 });
 
+/** Looks every 100 ms at a silent shard that runs so much between two looks; when it is taken for hung. */
+function hungAtMs(ranMs: number, isRunnable: boolean, mayRun = false): number | null {
+  const detector = new HangDetector(options, 7, 0);
+  for (let look = 1; look <= 100; look++) {
+    const cpu = { ranMs: 5_000 + look * ranMs, isRunnable };
+    if (detector.look(7, look * 100, () => cpu, mayRun)) return look * 100;
+  }
+  return null;
+}
+
+void t.test(
+  "silence means what the thread did in it: a loop, a wait for a processor, or nothing at all",
+  (t) => {
+    t.equal(hungAtMs(100, true), 300, "it ran and got nowhere: after spinningAfterMs");
+    t.equal(hungAtMs(50, true), 500, "of a processor that it shares: of its own time");
+    t.equal(hungAtMs(0, false), 1_000, "blocked: after hungAfterMs");
+    t.equal(hungAtMs(0, true), null, "starved: never");
+    t.ok(hungAtMs(3, true)! > 6_000, "as good as starved: when it has run enough");
+    t.equal(hungAtMs(100, true, true), 1_000, "it has a reason to run long");
+    t.end();
+  },
+);
+
+void t.test("another call's turn is a sign of life, as a beat is; and who runs is told", (t) => {
+  const shardSide = new Heartbeat();
+  const mainSide = new Heartbeat(shardSide.buffer);
+  shardSide.beat(1_000);
+  const before = mainSide.progress();
+  shardSide.enter(42);
+  t.not(mainSide.progress(), before);
+  t.equal(mainSide.runs(), 42);
+  shardSide.leave();
+  t.equal(mainSide.runs(), 0);
+  t.end();
+});
+
 void t.test("a beat is seen from the other side, and its age survives the wrap of the word", (t) => {
   const shardSide = new Heartbeat();
   const mainSide = new Heartbeat(shardSide.buffer);

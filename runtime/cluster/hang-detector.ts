@@ -7,7 +7,7 @@
  *
  * ```
  *   the main thread looked late     it was held up, and the shard perhaps too: of the gap two looks count
- *   it waited for a processor       starved: that time does not count
+ *   it waited for a processor       starved: of that time only what it ran counts
  *   it ran, and got nowhere         a loop: hung after spinningAfterMs, of which it ran spinningCpuMs
  *   it did not run at all           blocked (a slow disk, a debugger): hung after hungAfterMs
  * ```
@@ -61,8 +61,9 @@ export class HangDetector {
     }
     const present = cpu();
     const before = this.#cpuAtLook;
-    const starvedMs = present === null || before === null ? 0 : present.waitedMs - before.waitedMs;
-    this.#silentMs += Math.max(0, Math.min(sinceLookMs, 2 * lookEveryMs) - starvedMs);
+    const lookedMs = Math.min(sinceLookMs, 2 * lookEveryMs);
+    const isKnown = present !== null && before !== null && present.isRunnable;
+    this.#silentMs += isKnown ? Math.min(lookedMs, present.ranMs - before.ranMs) : lookedMs;
     this.#cpuAtFirst ??= present;
     this.#cpuAtLook = present;
     if (this.#silentMs >= hungAfterMs) return true;

@@ -6,6 +6,7 @@ import type { CallOutcome, CallStart } from "./call-start.js";
 import type { ShardPoolOptions } from "./options.js";
 import { ShardPool, type ShardPoolDelegate } from "./shard-pool.js";
 import type { TestShardData } from "./shard.fixture.js";
+import type { LastOfShard } from "./shard-host.js";
 import type { ShardLossReason } from "./shard-incarnation.js";
 import type { SlotLease } from "./slot-lease.js";
 
@@ -19,6 +20,7 @@ export type Seen =
       readonly shardId: number;
       readonly leases: readonly SlotLease[];
       readonly reason: ShardLossReason;
+      readonly culprit: SlotLease | null;
     }
   | { readonly kind: "ready"; readonly shardId: number };
 
@@ -39,8 +41,13 @@ export class SeenLog implements ShardPoolDelegate {
   onCallClosed(lease: SlotLease, outcome: CallOutcome): void {
     this.#add({ kind: "closed", lease, outcome });
   }
-  onShardLost(shardId: number, leases: readonly SlotLease[], reason: ShardLossReason): void {
-    this.#add({ kind: "lost", shardId, leases, reason });
+  onShardLost(
+    shardId: number,
+    leases: readonly SlotLease[],
+    reason: ShardLossReason,
+    { culprit }: LastOfShard,
+  ): void {
+    this.#add({ kind: "lost", shardId, leases, reason, culprit });
   }
   onShardReady(shardId: number): void {
     this.#add({ kind: "ready", shardId });

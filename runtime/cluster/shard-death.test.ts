@@ -1,11 +1,13 @@
 /** Shards that hang, throw, exit or run out of memory; what their calls and the others notice. */
-import type { Worker } from "node:worker_threads";
+import { availableParallelism, setPriority } from "node:os";
+import { Worker } from "node:worker_threads";
 import t, { type Test } from "tap";
 import { VirtualClock } from "#runtime/actor";
 import type { ShardPoolOptions } from "./options.js";
 import { type PoolWorld, callStart, poolWorld } from "./pool.fixture.js";
 import type { TestShardData } from "./shard.fixture.js";
 import type { SlotLease } from "./slot-lease.js";
+import { threadCpu } from "./thread-cpu.js";
 
 const workers: Worker[] = [];
 process.on("worker", (worker) => workers.push(worker));
@@ -30,14 +32,14 @@ function kill(t: Test, { pool }: PoolWorld, shardId: number, topic: string, mess
 }
 
 void t.test("a shard in an infinite loop is replaced, while the other goes on as before", async (t) => {
-  // The watchdog's defaults: two seconds, so that a machine under load does not make a healthy shard look hung.
+  // The watchdog's defaults: a loop is seen from what the thread runs, where the system tells.
   const world = await started(t, {}, { shardCount: 2 });
   const { pool, seen } = world;
   const leases = [pool.reserve()!, pool.reserve()!];
   for (const lease of leases) pool.open(lease, callStart(`call-${lease.shardId}`));
   const lost = seen.next("lost");
   const ready = seen.next("ready");
-  kill(t, world, 1, "spin", /sent no heartbeat for 2\d\d\d ms/);
+  kill(t, world, 1, "spin", /sent no heartbeat for \d{3,4} ms/);
   let answersMeanwhile = 0;
   while (seen.of("lost").length === 0) {
     await pool.ask(0, "echo", answersMeanwhile, DEADLINE_MS);
@@ -100,6 +102,81 @@ void t.test(
   },
 );
 
+void t.test(
+  "a shard that gets no processor is not taken for hung, and one that loops is found at once",
+  { skip: process.platform !== "linux" && "nobody tells what a thread runs" },
+  async (t) => {
+    const world = await started(t, {}, { watchdog: { hungAfterMs: 400 } });
+    const { pool, seen } = world;
+    const lease = pool.reserve()!;
+    pool.open(lease, callStart());
+    const threadId = (await pool.ask(0, "threadId", null, DEADLINE_MS)) as number;
+    t.ok(threadCpu(threadId)!.ranMs > 0);
+    // Every core is taken, and the shard comes last.
+    setPriority(threadId, 19);
+    const greedy = Array.from(
+      { length: 2 * availableParallelism() },
+      () => new Worker("for (;;);", { eval: true }),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    await Promise.all(greedy.map((worker) => worker.terminate()));
+    t.same(seen.of("lost"), [], "it was not lost");
+    t.equal(await pool.ask(0, "echo", "alive", DEADLINE_MS), "alive");
+
+    const lost = seen.next("lost");
+    void t.rejects(pool.ask(0, "spinIn", lease.slot, DEADLINE_MS), {
+      message: /sent no heartbeat for [2-4]\d\d ms/,
+    });
+    t.match(await lost, { reason: "hung", leases: [lease], culprit: lease });
+  },
+);
+
+void t.test(
+  "a spare gets no calls until a shard dies; then it stands in, and the next one is the spare",
+  async (t) => {
+    const world = await started(t, {}, { shardCount: 1, spare: true });
+    const { pool, seen } = world;
+    while (pool.stats()[1]!.state !== "ready") await seen.next("ready");
+    t.match(pool.stats(), [{ role: "serving" }, { role: "spare" }]);
+    const leases = Array.from({ length: 4 }, () => pool.reserve()!);
+    t.same(
+      leases.map(({ shardId }) => shardId),
+      [0, 0, 0, 0],
+    );
+    t.equal(pool.reserve(), null, "full: the spare is not for this");
+    const lost = seen.next("lost");
+    kill(t, world, 0, "exit");
+    await lost;
+    t.match(pool.stats(), [
+      { role: "spare", state: "backoff" },
+      { role: "serving", state: "ready" },
+    ]);
+    const again = Array.from({ length: 4 }, () => pool.reserveAgain(0)!);
+    t.ok(again.every(({ shardId }) => shardId === 1));
+    await seen.next("ready");
+    t.match(pool.stats(), [{ role: "spare", state: "ready", restarts: 1 }, { live: 4 }]);
+    t.equal(pool.reserve(), null);
+    t.equal(pool.reserveAgain(1)?.shardId, 0, "but a call that lost its own is taken in");
+  },
+);
+
+void t.test("a drained shard gets nothing, starts afresh when it is empty, and was no loss", async (t) => {
+  const world = await started(t, {}, { shardCount: 2 });
+  const { pool, seen } = world;
+  t.ok(pool.drainShard(0));
+  const leases = Array.from({ length: 4 }, () => pool.reserve()!);
+  t.ok(leases.every(({ shardId }) => shardId === 1));
+  t.equal(pool.reserve(), null);
+  t.equal(pool.reserveAgain(0)?.shardId, 0, "rather there than nowhere");
+  t.notOk(pool.endShardDrain(0), "it has a call: it serves again as it is");
+  t.ok(pool.drainShard(1));
+  for (const lease of leases) pool.release(lease);
+  const ready = seen.next("ready");
+  t.ok(pool.endShardDrain(1));
+  t.match(await ready, { shardId: 1 });
+  t.match(pool.stats()[1], { role: "serving", state: "ready", restarts: 0 });
+});
+
 void t.test("a bug in the tick ends the shard, not the process", async (t) => {
   const world = await started(t);
   const { pool, seen } = world;
@@ -160,9 +237,9 @@ void t.test(
     const { pool, seen } = world;
     const leases = [pool.reserve()!, pool.reserve()!];
     const onShardLost = seen.onShardLost.bind(seen);
-    seen.onShardLost = (shardId, lost, reason): void => {
+    seen.onShardLost = (shardId, lost, reason, last): void => {
       for (const _ of lost) replacements.push(pool.reserve());
-      onShardLost(shardId, lost, reason);
+      onShardLost(shardId, lost, reason, last);
     };
     const lost = seen.next("lost");
     kill(t, world, leases[0]!.shardId, "exit");
@@ -181,7 +258,7 @@ void t.test("restarts back off, and a shard that needs too many is given up: the
       clock,
       shardCount: 2,
       restart: { maxRestarts: 3, withinMs: 60_000 },
-      watchdog: { heartbeatMs: 1_000_000, hungAfterMs: 4_000_000 },
+      watchdog: { heartbeatMs: 1_000_000, lookEveryMs: 1_000_000, hungAfterMs: 4_000_000 },
     },
   );
   const { pool, seen } = world;

@@ -80,7 +80,8 @@ export class ShardPool {
         this.#tell(() => this.#delegate.onShardLost(shardId, leases, reason, last));
       },
       hasStandIn: (shardId: number) =>
-        this.#hosts.some((host) => host.shardId !== shardId && host.readySlots),
+        this.#spare !== null &&
+        this.#hosts.some((host) => host.shardId !== shardId && host.readySlots !== null),
     };
     this.#hosts = Array.from(
       { length: this.#options.shardCount + (this.#options.spare ? 1 : 0) },

@@ -6,6 +6,7 @@
 import { LumentraError } from "#runtime/errors";
 import { RecordKind, type ShardSlot } from "#runtime/media";
 import type { CallOutcome, CallStart } from "./call-start.js";
+import { ownThreadId } from "./thread-cpu.js";
 import { type ShardContext, type ShardHandler, runShard } from "./shard-runtime.js";
 
 export interface TestShardData {
@@ -117,6 +118,12 @@ class TestShard implements ShardHandler {
 
   readonly #commands: Readonly<Record<string, (payload: unknown) => unknown>> = {
     echo: (payload) => payload,
+    threadId: () => ownThreadId(),
+    /** As if this slot's call never came back. */
+    spinIn: (payload) => {
+      this.#context.enter(payload as number);
+      for (;;);
+    },
     fail: () => {
       throw new LumentraError("AUDIO_FORMAT_UNSUPPORTED", "no such codec", { detail: { codec: "opus" } });
     },

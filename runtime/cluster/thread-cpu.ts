@@ -1,13 +1,13 @@
 /**
- * What the operating system says of one thread of this process: how long it ran, and how long it waited for a
- * processor while it could have run. Linux tells; elsewhere nobody does, and that is an answer too.
+ * What the operating system says of one thread of this process: how long it ran, and whether it wants to. Linux tells;
+ * elsewhere nobody does, and that is an answer too.
  */
 import { readFileSync, readlinkSync } from "node:fs";
 
 export interface ThreadCpu {
   readonly ranMs: number;
-  /** Runnable, and not running: what a starved thread does. */
-  readonly waitedMs: number;
+  /** It runs, or waits for a processor; else it waits for something else, as a thread does that has nothing to do. */
+  readonly isRunnable: boolean;
 }
 
 /** Of the calling thread; 0 where the system does not tell. */
@@ -19,14 +19,16 @@ export function ownThreadId(): number {
   }
 }
 
-/** Null: not known. Takes some 20 us. */
+/** Null: not known. Takes some 40 us. */
 export function threadCpu(threadId: number): ThreadCpu | null {
   if (threadId === 0) return null;
   try {
-    const [ranNs, waitedNs] = readFileSync(`/proc/self/task/${threadId}/schedstat`, "latin1").split(" ");
-    const told = { ranMs: Number(ranNs) / 1e6, waitedMs: Number(waitedNs) / 1e6 };
-    // A kernel without these statistics shows zeros; a thread that beats has run.
-    return told.ranMs > 0 ? told : null;
+    const [ranNs] = readFileSync(`/proc/self/task/${threadId}/schedstat`, "latin1").split(" ");
+    const status = readFileSync(`/proc/self/task/${threadId}/stat`, "latin1");
+    const ranMs = Number(ranNs) / 1e6;
+    // The name, in parentheses, may hold anything; a kernel without these statistics shows zeros.
+    const state = status[status.lastIndexOf(")") + 2];
+    return ranMs > 0 ? { ranMs, isRunnable: state === "R" } : null;
   } catch {
     return null;
   }
