@@ -249,7 +249,7 @@ const EACH_KIND: {
   },
   callerTurn: {
     before: [],
-    fact: SAID as FactOf<"callerTurn">,
+    fact: SAID,
     changes: (t, state) => t.match(state, { turn: 1, point: { kind: "answer", said: "" } }),
   },
   callerProgress: {
@@ -259,7 +259,7 @@ const EACH_KIND: {
   },
   agentProgress: {
     before: [SAID],
-    fact: SPEAKING as FactOf<"agentProgress">,
+    fact: SPEAKING,
     changes: (t, state) =>
       t.match(state, { point: { kind: "speak", text: "Come in." }, open: { heard: "We open at nine." } }),
   },
