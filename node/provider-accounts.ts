@@ -115,6 +115,20 @@ export const PROVIDER_ACCOUNTS = {
     needs: "key",
     schemes: WS,
   },
+  openaiSpeech: {
+    title: "OpenAI speech (voice)",
+    key: "OPENAI_API_KEY",
+    url: "OPENAI_SPEECH_URL",
+    needs: "key",
+    schemes: HTTP,
+  },
+  piper: {
+    title: "a Piper server (voice)",
+    key: "PIPER_API_KEY",
+    url: "PIPER_URL",
+    needs: "url",
+    schemes: HTTP,
+  },
 } as const satisfies Readonly<Record<ProviderAccount, AccountRow>>;
 
 type Row = (typeof PROVIDER_ACCOUNTS)[ProviderAccount];

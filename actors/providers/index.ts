@@ -18,6 +18,7 @@ export {
   type CartesiaSettings,
   type DeepgramSettings,
   type ElevenLabsSettings,
+  type HttpPcmSettings,
   type LlmSettings,
   type ProviderSettings,
   providerDefaults,

@@ -26,6 +26,8 @@ import type { SttProvider } from "./stt/provider.js";
 import { WhisperStt } from "./stt/whisper.js";
 import { CartesiaProvider } from "./tts/cartesia.js";
 import { ElevenLabsProvider } from "./tts/elevenlabs.js";
+import { HttpPcmProvider } from "./tts/http-pcm.js";
+import { openAiSpeech, piper } from "./tts/http-pcm-voices.js";
 import type { TtsProvider } from "./tts/provider.js";
 
 export interface ProviderDeps {
@@ -80,6 +82,11 @@ const LLM: Registry<LlmName, LlmProvider> = {
 const TTS: Registry<TtsName, TtsProvider> = {
   cartesia: entry("cartesia", (settings, parts) => new CartesiaProvider(settings, parts)),
   elevenlabs: entry("elevenlabs", (settings, parts) => new ElevenLabsProvider(settings, parts)),
+  "openai-tts": entry(
+    "openaiSpeech",
+    (settings, parts) => new HttpPcmProvider(openAiSpeech, settings, parts),
+  ),
+  piper: entry("piper", (settings, parts) => new HttpPcmProvider(piper, settings, parts)),
 };
 
 interface Kinds {

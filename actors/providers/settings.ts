@@ -115,6 +115,20 @@ export interface ElevenLabsSettings {
   readonly contextsPerSocket: number;
 }
 
+export interface HttpPcmSettings {
+  /** "" where the server wants none. */
+  readonly apiKey: string;
+  /** Origin; the path is added. */
+  readonly url: string;
+  readonly connectTimeoutMs: number;
+  /** From when it is a request's turn to its first audio. */
+  readonly firstAudioTimeoutMs: number;
+  /** Between two pieces of an answer, and to its end. */
+  readonly betweenEventsTimeoutMs: number;
+  /** Replies spoken at once, per shard. */
+  readonly repliesMax: number;
+}
+
 export interface ProviderSettings {
   readonly deepgram?: DeepgramSettings;
   readonly assemblyai?: AssemblySettings;
@@ -129,6 +143,8 @@ export interface ProviderSettings {
   readonly anthropic?: LlmSettings;
   readonly cartesia?: CartesiaSettings;
   readonly elevenlabs?: ElevenLabsSettings;
+  readonly openaiSpeech?: HttpPcmSettings;
+  readonly piper?: HttpPcmSettings;
 }
 
 const LLM_DEFAULTS = {
@@ -214,6 +230,23 @@ export const providerDefaults = {
     socketsMax: 8,
     // 200 were fine; 64 keep the loss small when a socket drops and its audio below 3 MB/s.
     contextsPerSocket: 64,
+  },
+  openaiSpeech: {
+    url: "https://api.openai.com",
+    connectTimeoutMs: 3_000,
+    // Half a second is usual, twice that under load.
+    firstAudioTimeoutMs: 4_000,
+    betweenEventsTimeoutMs: 3_000,
+    // Sixteen times what a new account may ask for in a second.
+    repliesMax: 128,
+  },
+  piper: {
+    connectTimeoutMs: 1_000,
+    // It answers when all of a clause is spoken, and one request after the other.
+    firstAudioTimeoutMs: 5_000,
+    betweenEventsTimeoutMs: 3_000,
+    // Four cores speak at 10 to 20 times real time; more would only wait there.
+    repliesMax: 32,
   },
   elevenlabs: {
     url: "wss://api.elevenlabs.io",

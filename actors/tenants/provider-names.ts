@@ -4,7 +4,7 @@
  */
 export const STT_NAMES = ["deepgram", "deepgram-flux", "assemblyai", "whisper", "groq-whisper"] as const;
 export const LLM_NAMES = ["groq", "cerebras", "together", "openai", "ollama", "vllm", "anthropic"] as const;
-export const TTS_NAMES = ["cartesia", "elevenlabs"] as const;
+export const TTS_NAMES = ["cartesia", "elevenlabs", "openai-tts", "piper"] as const;
 
 export type SttName = (typeof STT_NAMES)[number];
 export type LlmName = (typeof LLM_NAMES)[number];

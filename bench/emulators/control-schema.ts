@@ -5,6 +5,7 @@ import type { WhisperFault } from "./whisper/server.js";
 import { type Distribution, around } from "./distribution.js";
 import type { ModelFault } from "./llm/faults.js";
 import { MODEL_VENDORS } from "./llm/vendors.js";
+import type { SpeechHttpFault } from "./speech-http/faults.js";
 import type { SpeechFault } from "./speech-queue.js";
 import type { VoiceLiveFault, VoiceSocketFault } from "./voice-faults.js";
 
@@ -89,6 +90,15 @@ const speechKinds: Kinds<SpeechFault> = {
   dropSocket: true,
 };
 
+const speechHttpKinds: Kinds<SpeechHttpFault> = {
+  ...speechKinds,
+  status: true,
+  reset: true,
+  noAnswer: true,
+  shortBody: true,
+  garbage: true,
+};
+
 /** A fault object of one of these kinds; its other fields are taken as they are, they are a test's own. */
 function faultOfKind<Fault extends { readonly kind: string }>(kinds: Kinds<Fault>): z.ZodType<Fault, Fault> {
   const names = Object.keys(kinds);
@@ -104,6 +114,7 @@ const whisperFault = faultOfKind<WhisperFault>(whisperKinds);
 const modelFault = faultOfKind<ModelFault>(modelKinds);
 const voiceSocketFault = faultOfKind<VoiceSocketFault>(voiceSocketKinds);
 const voiceLiveFault = faultOfKind<VoiceLiveFault>(voiceLiveKinds);
+const speechHttpFault = faultOfKind<SpeechHttpFault>(speechHttpKinds);
 const speechFault = faultOfKind<SpeechFault>(speechKinds);
 
 const armed = { count: z.int().min(1).default(1), callId: z.string().optional() };
@@ -118,6 +129,7 @@ export const armSchema = z.discriminatedUnion("target", [
   z.strictObject({ target: z.literal("cartesiaContext"), fault: speechFault, ...armed }),
   z.strictObject({ target: z.literal("elevenlabsSocket"), fault: voiceSocketFault, ...armed }),
   z.strictObject({ target: z.literal("elevenlabsContext"), fault: speechFault, ...armed }),
+  z.strictObject({ target: z.literal("speech"), fault: speechHttpFault, ...armed }),
 ]);
 export type ArmCommand = z.input<typeof armSchema>;
 
@@ -212,6 +224,7 @@ export const limitsSchema = z.strictObject({
   whisperRequestsPerMinute: z.int().min(0).optional(),
   cartesiaContexts: z.int().min(0).optional(),
   elevenLabsContexts: z.int().min(0).optional(),
+  speechRequests: z.int().min(0).optional(),
   elevenLabsContextsPerSocket: z.int().min(0).optional(),
   llmRequestsPerMinute: z.int().min(0).optional(),
   llmTokensPerMinute: z.int().min(0).optional(),

@@ -125,7 +125,8 @@ export class ControlServer {
   }
 
   #info(): object {
-    const { urls, latency, deepgram, assemblyai, whisper, models, cartesia, elevenlabs } = this.#emulators;
+    const { urls, latency, deepgram, assemblyai, whisper, models, cartesia, elevenlabs, speech } =
+      this.#emulators;
     return {
       urls,
       env: this.#emulators.env(),
@@ -157,12 +158,17 @@ export class ControlServer {
         activeContexts: elevenlabs.activeContexts,
         openedCount: elevenlabs.openedCount,
       },
+      speech: {
+        activeRequests: speech.activeRequests,
+        requestCount: speech.requestCount,
+        connectionCount: speech.connectionCount,
+      },
     };
   }
 
   #arm(body: unknown): void {
     const command = armSchema.parse(body);
-    const { deepgram, assemblyai, whisper, models, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, whisper, models, cartesia, elevenlabs, speech } = this.#emulators;
     const { count, callId } = command;
     const when = (info: { readonly callId: string | null }): boolean =>
       callId === undefined || info.callId === callId;
@@ -188,13 +194,16 @@ export class ControlServer {
       case "elevenlabsContext":
         elevenlabs.contextFaults.arm(command.fault, { count, when });
         return;
+      case "speech":
+        speech.faults.arm(command.fault, { count, when });
+        return;
       default:
         models[command.target].faults.arm(command.fault, { count, when });
     }
   }
 
   #disarmAll(): void {
-    const { deepgram, assemblyai, whisper, models, cartesia, elevenlabs } = this.#emulators;
+    const { deepgram, assemblyai, whisper, models, cartesia, elevenlabs, speech } = this.#emulators;
     deepgram.faults.clear();
     assemblyai.faults.clear();
     whisper.faults.clear();
@@ -203,6 +212,7 @@ export class ControlServer {
     cartesia.contextFaults.clear();
     elevenlabs.socketFaults.clear();
     elevenlabs.contextFaults.clear();
+    speech.faults.clear();
   }
 
   /** How many live things it befell. */

@@ -75,6 +75,7 @@ void t.test("a port that is taken fails the start, and leaves nothing listening"
     groq: port(first.urls.groq),
     cartesia: port(first.urls.cartesia),
     elevenlabs: port(first.urls.elevenlabs),
+    speech: port(first.urls.speech),
   };
   for (const [name, value] of Object.entries(taken)) {
     const clock = new OwnedClock(new SystemClock());

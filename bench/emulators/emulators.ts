@@ -7,6 +7,7 @@ import type { ModelControl } from "./llm/control.js";
 import { ModelServer } from "./llm/server.js";
 import { MODEL_VENDORS, type ModelVendor } from "./llm/vendors.js";
 import type { EmulatorLog } from "./log.js";
+import { type SpeechHttpControl, SpeechHttpServer } from "./speech-http/server.js";
 import {
   type EmulatorLatency,
   type EmulatorLimits,
@@ -29,6 +30,8 @@ export interface EmulatorUrls extends Readonly<Record<ModelVendor, string>> {
   readonly whisper: string;
   /** `ws://127.0.0.1:port` */
   readonly elevenlabs: string;
+  /** `http://127.0.0.1:port`: OpenAI speech and Piper. */
+  readonly speech: string;
 }
 
 export interface Emulators {
@@ -43,6 +46,7 @@ export interface Emulators {
   readonly models: Readonly<Record<ModelVendor, ModelControl>>;
   readonly cartesia: CartesiaControl;
   readonly elevenlabs: ElevenLabsControl;
+  readonly speech: SpeechHttpControl;
   readonly log: EmulatorLog;
   readonly latency: EmulatorLatency;
   /** From the next draw on. */
@@ -63,7 +67,8 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
   const models = forEachModel((vendor) => new ModelServer(vendor, settings));
   const cartesia = new CartesiaServer(settings);
   const elevenlabs = new ElevenLabsServer(settings);
-  const servers = { deepgram, assemblyai, whisper, ...models, cartesia, elevenlabs };
+  const speech = new SpeechHttpServer(settings);
+  const servers = { deepgram, assemblyai, whisper, ...models, cartesia, elevenlabs, speech };
   const close = async (): Promise<void> => {
     await Promise.all(Object.values(servers).map(async (server) => server.close()));
     settings.clock.cancelAll();
@@ -86,6 +91,7 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
     elevenlabs: origin("ws", "elevenlabs"),
     assemblyai: origin("ws", "assemblyai"),
     whisper: origin("http", "whisper"),
+    speech: origin("http", "speech"),
   };
   return {
     urls,
@@ -107,6 +113,8 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
       CARTESIA_API_KEY: settings.apiKey,
       ELEVENLABS_URL: urls.elevenlabs,
       ELEVENLABS_API_KEY: settings.apiKey,
+      OPENAI_SPEECH_URL: urls.speech,
+      PIPER_URL: urls.speech,
     }),
     deepgram,
     assemblyai,
@@ -115,6 +123,7 @@ export async function startEmulators(options: EmulatorOptions = {}): Promise<Emu
     models,
     cartesia,
     elevenlabs,
+    speech,
     log: settings.log,
     get latency() {
       return settings.latency;

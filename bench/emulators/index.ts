@@ -32,6 +32,8 @@ export type {
 } from "./deepgram/faults.js";
 export type { DeepgramControl, LiveStream } from "./deepgram/server.js";
 export type { ElevenLabsControl, LiveElevenLabsSocket } from "./elevenlabs/server.js";
+export type { SpeechHttpFault, SpeechHttpInfo } from "./speech-http/faults.js";
+export type { SpeechHttpControl } from "./speech-http/server.js";
 export type { SpeechFault, SpeechInfo } from "./speech-queue.js";
 export type { VoiceLiveFault, VoiceSocketFault, VoiceSocketInfo } from "./voice-faults.js";
 export { type Distribution, around, drawMs, exactly } from "./distribution.js";

@@ -17,8 +17,8 @@ import type { EmulatorOptions } from "./options.js";
 const USAGE = `usage: node dist/bench/emulators/main.js [options]   (or EMULATOR_<OPTION> in the environment)
   --host HOST            where the servers listen (127.0.0.1)
   --deepgram-port PORT   0 picks a free one (0); also --assemblyai-port, --whisper-port, --cartesia-port,
-                         --elevenlabs-port,
-                         --control-port, and of each language model: --groq-port, --openai-port …
+                         --elevenlabs-port, --speech-port, --control-port, and of each language model:
+                         --groq-port, --openai-port …
   --seed N               of the drawn latencies (1)
   --voice tones|spoken   how the voices speak (tones)
   --latency JSON         such as {"llmFirstTokenMs":300,"sttFinalMs":{"medianMs":150,"jitterMs":0}}
@@ -38,6 +38,7 @@ const OPTIONS = [
   ...MODEL_VENDORS.map((vendor) => `${vendor}-port` as const),
   "cartesia-port",
   "elevenlabs-port",
+  "speech-port",
   "control-port",
   "seed",
   "voice",
@@ -78,6 +79,7 @@ async function resolveOptions(given: Partial<Record<OptionName, string>>): Promi
       ...Object.fromEntries(MODEL_VENDORS.map((vendor) => [vendor, port(`${vendor}-port`)])),
       cartesia: port("cartesia-port"),
       elevenlabs: port("elevenlabs-port"),
+      speech: port("speech-port"),
     },
     seed: number("seed", 1),
     voice: await voiceNamed(given.voice ?? "tones"),

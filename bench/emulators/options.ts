@@ -38,6 +38,8 @@ export interface EmulatorLimits {
   readonly elevenLabsContexts: number;
   /** ElevenLabs: contexts on one socket. @default 5, the vendor's */
   readonly elevenLabsContextsPerSocket: number;
+  /** Voices by HTTP: requests at once. @default 4096 */
+  readonly speechRequests: number;
   /** Each language model: requests in any minute. @default 1000000 */
   readonly llmRequestsPerMinute: number;
   /** Each language model: prompt and completion tokens in any minute. @default 1000000000 */
@@ -60,6 +62,8 @@ export interface EmulatorPorts extends Readonly<Record<ModelVendor, number>> {
   readonly whisper: number;
   readonly cartesia: number;
   readonly elevenlabs: number;
+  /** Voices by HTTP: OpenAI speech and Piper. */
+  readonly speech: number;
 }
 
 export interface EmulatorOptions {
@@ -122,6 +126,7 @@ export const DEFAULT_LIMITS: EmulatorLimits = {
   whisperRequestsPerMinute: 1_000_000,
   cartesiaContexts: 4_096,
   elevenLabsContexts: 4_096,
+  speechRequests: 4_096,
   elevenLabsContextsPerSocket: 5,
   llmRequestsPerMinute: 1_000_000,
   llmTokensPerMinute: 1_000_000_000,
@@ -133,6 +138,7 @@ const NO_PORTS: EmulatorPorts = {
   whisper: 0,
   cartesia: 0,
   elevenlabs: 0,
+  speech: 0,
   ...(Object.fromEntries(MODEL_VENDORS.map((vendor) => [vendor, 0])) as Record<ModelVendor, number>),
 };
 

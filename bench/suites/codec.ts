@@ -8,12 +8,14 @@ import {
   encodeInto,
   Resampler,
   type SampleRateHz,
+  type VoiceRateHz,
 } from "#runtime/media";
 import { type Batch, threeFigures, timeBatches } from "./stopwatch.js";
 import type { SuiteOptions, SuiteResult } from "./suite.js";
 
 const ENCODINGS: readonly AudioEncoding[] = ["mulaw", "alaw", "l16le", "l16be"];
 const RATES: readonly SampleRateHz[] = [8_000, 16_000, 24_000, 48_000];
+const VOICE_RATES: readonly VoiceRateHz[] = [...RATES, 22_050, 44_100];
 const FRAMES_PER_SECOND = 50;
 /** 20 ms at 8 kHz. */
 const FRAME_SAMPLES = 160;
@@ -74,7 +76,7 @@ function codecs(): Measurement[] {
 }
 
 function resamplers(): Measurement[] {
-  return RATES.flatMap((fromHz) =>
+  return VOICE_RATES.flatMap((fromHz) =>
     RATES.filter((toHz) => toHz !== fromHz).map((toHz) => {
       const source = twoTones(fromHz);
       const target = new Int16Array(LONGEST_FRAME_SAMPLES);

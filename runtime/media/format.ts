@@ -6,6 +6,8 @@
 /** G.711 or signed 16-bit linear PCM; `le`/`be` is the byte order on the wire. */
 export type AudioEncoding = "mulaw" | "alaw" | "l16le" | "l16be";
 export type SampleRateHz = 8000 | 16000 | 24000 | 48000;
+/** What the resampler takes beside them: rates of voices that run on one's own machines. */
+export type VoiceRateHz = SampleRateHz | 22050 | 44100;
 
 /** Always one channel. */
 export interface AudioFormat {

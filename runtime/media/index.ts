@@ -41,6 +41,7 @@ export {
   FRAME_MS,
   MULAW_8K,
   type SampleRateHz,
+  type VoiceRateHz,
   bytesPerMs,
   bytesPerSample,
 } from "./format.js";

@@ -36,12 +36,12 @@ export interface PolyphaseFilter {
 
 const filters = new Map<number, PolyphaseFilter>();
 
-/** Filters are kept: there are twelve pairs of rates and eight ratios. */
+/** Filters are kept: there are twenty pairs of rates and sixteen ratios. */
 export function polyphaseFilter(fromHz: number, toHz: number): PolyphaseFilter {
   const divisor = greatestCommonDivisor(fromHz, toHz);
   const up = toHz / divisor;
   const down = fromHz / divisor;
-  const key = up * 64 + down;
+  const key = up * 1024 + down;
   const existing = filters.get(key);
   if (existing) return existing;
   const created = designFilter(up, down);

@@ -1,5 +1,6 @@
 /**
- * Changes the sample rate of one stream of audio, piece by piece, between 8, 16, 24 and 48 kHz. However the
+ * Changes the sample rate of one stream of audio, piece by piece, between 8, 16, 24 and 48 kHz, and from
+ * 22.05 and 44.1 kHz to these. However the
  * stream is cut into pieces, the output is the same to the bit. The filter and its measured error are in
  * resampler-filter.ts.
  *
@@ -11,7 +12,7 @@
  * ```
  */
 import assert from "node:assert/strict";
-import type { SampleRateHz } from "./format.js";
+import type { SampleRateHz, VoiceRateHz } from "./format.js";
 import { FILTER_HALF_WIDTH, polyphaseFilter, TAP_LANES } from "./resampler-filter.js";
 
 /** Longer pieces are worked through in blocks of this size: 20 ms at 48 kHz. */
@@ -22,7 +23,7 @@ const MAX_CARRIED_SAMPLES = 195;
 const work = new Float64Array(MAX_CARRIED_SAMPLES + BLOCK_SAMPLES);
 
 export class Resampler {
-  readonly fromHz: SampleRateHz;
+  readonly fromHz: VoiceRateHz;
   readonly toHz: SampleRateHz;
   /** How long the filter holds a sound back: 0 to 2 ms. */
   readonly delayMs: number;
@@ -34,7 +35,7 @@ export class Resampler {
   /** Where the next output lies after the next input sample, in units of 1 / up input samples. */
   #position = 0;
 
-  constructor(fromHz: SampleRateHz, toHz: SampleRateHz) {
+  constructor(fromHz: VoiceRateHz, toHz: SampleRateHz) {
     const { up, down, tapsPerPhase, coefficients } = polyphaseFilter(fromHz, toHz);
     assert(tapsPerPhase - 1 <= MAX_CARRIED_SAMPLES);
     this.fromHz = fromHz;

@@ -52,6 +52,9 @@ export interface ResponseSink {
 export interface Exchange {
   /** Idempotent. The socket is closed, since the rest of the answer is on its way on it. */
   abort(): void;
+  /** Nothing more is read from the socket until `resume()`. For whoever has as much as it keeps. */
+  pause(): void;
+  resume(): void;
 }
 
 export class HttpTransport {
@@ -120,6 +123,14 @@ class PoolExchange implements Exchange, Dispatcher.DispatchHandler {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#controller?.abort(new Error("aborted"));
+  }
+
+  pause(): void {
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    this.#controller?.resume();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
