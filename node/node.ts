@@ -106,6 +106,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     {
       host: settings.LUMENTRA_EDGE_HOST,
       port: settings.LUMENTRA_EDGE_PORT,
+      sharedPort: settings.LUMENTRA_SHARED_PORT,
       adminHost: settings.LUMENTRA_ADMIN_HOST,
       adminPort: settings.LUMENTRA_ADMIN_PORT,
       maxSockets: settings.LUMENTRA_MAX_SOCKETS,

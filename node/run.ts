@@ -6,6 +6,7 @@ import { LumentraError } from "#runtime/errors";
 import type { Environment } from "#runtime/settings";
 import { printBanner } from "./banner.js";
 import { type RunningNode, startNode } from "./node.js";
+import { checkProcesses, runProcesses } from "./processes.js";
 import { type Settings, resolveSettings } from "./settings.js";
 
 /**
@@ -18,6 +19,10 @@ export async function runNode(environment: Environment, shardEntry?: URL): Promi
   let node: RunningNode;
   try {
     settings = resolveSettings(environment);
+    if (settings.LUMENTRA_PROCESSES > 1) {
+      checkProcesses(settings);
+      return await runProcesses(settings, environment);
+    }
     node = await startNode(settings, shardEntry);
   } catch (error) {
     const isSetting =
@@ -49,5 +54,7 @@ export async function runNode(environment: Environment, shardEntry?: URL): Promi
     };
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
+    // One of several processes whose parent is gone.
+    process.once("disconnect", () => onSignal("SIGTERM"));
   });
 }

@@ -42,6 +42,13 @@ export const settingsSchema = z.object({
   LUMENTRA_EDGE_PORT: meta(whole(0, 65_535).default(8080), {
     help: "Port for webhooks and media sockets; 0 takes a free one.",
   }),
+  LUMENTRA_SHARED_PORT: meta(whole(1, 65_535).optional(), {
+    help: "A port for webhooks that all node processes of this machine share; media sockets keep to each one's own. LUMENTRA_PROCESSES sets it.",
+    shownDefault: "none",
+  }),
+  LUMENTRA_PROCESSES: meta(whole(1, 64).default(1), {
+    help: "Node processes to run on this machine, for one edge thread each; above 1 LUMENTRA_EDGE_PORT is shared by all for webhooks, the ports after it are theirs for media sockets, and a control plane is needed. See docs/design/edge-scaling.md.",
+  }),
   LUMENTRA_ADMIN_HOST: meta(text().default("127.0.0.1"), {
     help: "Address of health, metrics and live calls. Journals hold what callers said: keep it private.",
   }),
@@ -49,7 +56,7 @@ export const settingsSchema = z.object({
     help: "Port of the same; 0 takes a free one.",
   }),
   LUMENTRA_PUBLIC_URL: meta(url("http:", "https:").optional(), {
-    help: "How carriers reach the edge, without a trailing slash. Signatures are computed over it.",
+    help: "How carriers reach the edge, without a trailing slash. Signatures are computed over it. With several processes `{process}` in it is the process's number, from 0.",
     shownDefault: "http://localhost and the edge port",
   }),
   LUMENTRA_WEBHOOK_URL: meta(url("http:", "https:").optional(), {

@@ -54,6 +54,8 @@ const CLOSE_GRACE_MS = 250;
  * must not take the descriptors that the carriers' sockets need.
  */
 export const ADMIN_SOCKETS_MAX = 256;
+/** With SO_REUSEPORT: see EdgeOptions.sharedPort. */
+const LISTEN_SHARED = 0;
 /** Exclusive: without it two processes could share the port, and each get some of the calls. */
 const LISTEN_EXCLUSIVE = 1;
 const CLOSE_GOING_AWAY = 1001;
@@ -170,8 +172,9 @@ export class Edge {
 
   /** @throws LumentraError EDGE_LISTEN_FAILED */
   async listen(): Promise<{ port: number; adminPort: number }> {
-    const { host, port: wantedPort, adminHost, adminPort: wantedAdminPort } = this.#options;
+    const { host, port: wantedPort, sharedPort, adminHost, adminPort: wantedAdminPort } = this.#options;
     const port = await this.#listenOn(this.#app, host, wantedPort);
+    if (sharedPort !== null) await this.#listenOn(this.#app, host, sharedPort, LISTEN_SHARED);
     const adminPort = await this.#listenOn(this.#adminApp, adminHost, wantedAdminPort);
     this.#publicUrl = this.#options.publicUrl ?? `http://localhost:${port}`;
     this.#webhookUrl = this.#options.webhookUrl ?? this.#publicUrl;
@@ -330,7 +333,7 @@ export class Edge {
     });
   }
 
-  #listenOn(app: TemplatedApp, host: string, port: number): Promise<number> {
+  #listenOn(app: TemplatedApp, host: string, port: number, options = LISTEN_EXCLUSIVE): Promise<number> {
     return new Promise((resolve, reject) => {
       // The package's types lack this form; the binary has it.
       const listen = app.listen.bind(app) as unknown as (
@@ -339,7 +342,7 @@ export class Edge {
         options: number,
         callback: (socket: us_listen_socket | false) => void,
       ) => void;
-      listen(host, port, LISTEN_EXCLUSIVE, (socket) => {
+      listen(host, port, options, (socket) => {
         if (socket === false) {
           const message = `cannot listen on ${host}:${port}: the port is taken or the address is not ours`;
           reject(new LumentraError("EDGE_LISTEN_FAILED", message));

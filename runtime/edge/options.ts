@@ -11,6 +11,11 @@ export interface EdgeOptions {
   readonly host?: string;
   /** 0: any free one. */
   readonly port: number;
+  /**
+   * A second port on `host`, which every process of this machine that names it shares: the kernel gives each some of the
+   * connections. For webhooks; media sockets go to `publicUrl`, which is one process's own. @default none
+   */
+  readonly sharedPort?: number | undefined;
   /** Address of the admin port, which has no authentication. @default "127.0.0.1" */
   readonly adminHost?: string;
   /** 0: any free one. */
@@ -43,7 +48,9 @@ export interface EdgeOptions {
   readonly halfOpenMs?: number;
 }
 
-export interface ResolvedEdgeOptions extends Required<Omit<EdgeOptions, "publicUrl" | "webhookUrl">> {
+export interface ResolvedEdgeOptions
+  extends Required<Omit<EdgeOptions, "publicUrl" | "webhookUrl" | "sharedPort">> {
+  readonly sharedPort: number | null;
   /** Null until the port is known. */
   readonly publicUrl: string | null;
   /** Null: the public URL. */
@@ -56,6 +63,7 @@ export function resolveEdgeOptions(options: EdgeOptions): ResolvedEdgeOptions {
     carriers: options.carriers,
     host: options.host ?? "0.0.0.0",
     port: options.port,
+    sharedPort: options.sharedPort ?? null,
     adminHost: options.adminHost ?? "127.0.0.1",
     adminPort: options.adminPort,
     publicUrl: options.publicUrl === undefined ? null : baseUrlOf("publicUrl", options.publicUrl),
@@ -70,6 +78,7 @@ export function resolveEdgeOptions(options: EdgeOptions): ResolvedEdgeOptions {
     halfOpenMs: options.halfOpenMs ?? 15_000,
   };
   inRange("port", resolved.port, 0, 65_535);
+  if (resolved.sharedPort !== null) inRange("sharedPort", resolved.sharedPort, 1, 65_535);
   inRange("adminPort", resolved.adminPort, 0, 65_535);
   inRange("mediaTokenTtlMs", resolved.mediaTokenTtlMs, 1_000, 300_000);
   inRange("admissionTimeoutMs", resolved.admissionTimeoutMs, 10, 10_000);

@@ -1,0 +1,165 @@
+/** One machine, two node processes behind one port: calls spread over both, and those of one that is killed go on at the other. */
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import t from "tap";
+import { type PhoneCall, placeCall } from "#bench/caller";
+import { startEmulators } from "#bench/emulators";
+import { readUsage } from "#bench/processes";
+import { NUMBER, checkJournal, closedJournal, makeTenant } from "./cluster.fixture.js";
+import { startCluster } from "./cluster.js";
+
+/** The kernel draws a process for each connection: that all draw the same happens once in five hundred runs. */
+const CALLS = 10;
+const STORY = "one two three four five six seven eight nine ten eleven twelve";
+
+void t.test(
+  "two processes share a port; one is killed and its calls go on",
+  { timeout: 120_000 },
+  async (t) => {
+    const emulators = await startEmulators({ seed: 12, ttsRealtimeFactor: 50 });
+    t.teardown(() => emulators.close());
+    const port = await freePorts(3);
+    const cluster = await startCluster({
+      nodes: 1,
+      providers: emulators.env(),
+      nodeEnvironment: {
+        LUMENTRA_PROCESSES: "2",
+        LUMENTRA_EDGE_PORT: String(port),
+        LUMENTRA_WEBHOOK_URL: `http://localhost:${port}`,
+      },
+    });
+    t.teardown(() => cluster.stop());
+    await makeTenant(cluster);
+    const [parent] = cluster.nodes;
+    t.equal(parent!.edgeUrl, `http://127.0.0.1:${port}`);
+    const before = childrenOf(parent!.pid);
+    t.strictSame([...before.keys()].toSorted(), ["node-1-0", "node-1-1"], "each is a node of its own");
+
+    const calls = await Promise.all(
+      Array.from({ length: CALLS }, async (_, index) => {
+        const call = await placeCall({
+          nodeUrl: parent!.edgeUrl,
+          to: NUMBER,
+          from: `+1555${3_000_000 + index}`,
+        });
+        await call.waitForReply(0);
+        const said = await call.say(`Please say ${nameOf(index)} ${STORY}`);
+        await call.waitForAgentSpeech(said.endedAtMs, 700);
+        return call;
+      }),
+    );
+    const { rows } = await cluster.store.transaction({ kind: "operator" }, "operator:test", (tx) =>
+      tx.calls.list({ state: "live" }, { size: 500, after: null }),
+    );
+    const owners = new Map(rows.map(({ carrierCallId, nodeId }) => [carrierCallId, nodeId]));
+    const isStruck = (call: PhoneCall): boolean => owners.get(call.callSid) === "node-1-0";
+    const struck = calls.filter(isStruck);
+    t.ok(
+      struck.length > 0 && struck.length < CALLS,
+      `${struck.length} of ${CALLS} calls came to the first process`,
+    );
+    for (const [nodeId, pid] of before) {
+      t.comment(`${nodeId}: ${readUsage(pid).threadCpuMs.get(pid)} ms of CPU on its edge thread so far`);
+    }
+
+    process.kill(before.get("node-1-0")!, "SIGKILL");
+    await Promise.all(
+      struck.map((call) => call.waitUntil("a second stream", 20_000, () => call.stats.streamCount === 2)),
+    );
+    await Promise.all(
+      calls.map(async (call, index) => {
+        await call.waitForHeard((text) => text.includes("twelve"), 30_000);
+        await call.waitForSilence(1_000);
+        const said = await call.say(`Please say goodnight ${nameOf(index)}`);
+        await call.waitForHeard(
+          () =>
+            call
+              .heardText(said.endedAtMs)
+              .toLowerCase()
+              .includes(`goodnight ${nameOf(index)}`),
+          20_000,
+        );
+        call.hangUp();
+        t.equal((await call.ended).outcome.kind, "callerHungUp", `${nameOf(index)}: was there to the end`);
+      }),
+    );
+    for (const [index, call] of calls.entries()) {
+      const resumes = checkJournal(t, await closedJournal(cluster, call), nameOf(index));
+      t.equal(
+        resumes,
+        isStruck(call) ? 1 : 0,
+        `${nameOf(index)}: changed hands as often as its process died`,
+      );
+    }
+
+    let after = childrenOf(parent!.pid);
+    while (!after.has("node-1-0")) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      after = childrenOf(parent!.pid);
+    }
+    t.not(after.get("node-1-0"), before.get("node-1-0"), "it was started again");
+    t.equal(after.get("node-1-1"), before.get("node-1-1"), "and the other was left alone");
+
+    await parent!.kill();
+    // Until the test's time is up: M1 of node/processes.ts.
+    while ([...after.values()].some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 50));
+    t.pass("none outlives its parent");
+  },
+);
+
+function isRunning(pid: number): boolean {
+  try {
+    // A zombie whose parent is gone may stay for a while where nobody reaps.
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+/** By node id. */
+function childrenOf(pid: number): Map<string, number> {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  const found = new Map<string, number>();
+  for (const child of text.trim().split(" ").filter(Boolean).map(Number)) {
+    const nodeId = /\0LUMENTRA_NODE_ID=([^\0]+)/.exec(
+      `\0${readFileSync(`/proc/${child}/environ`, "utf8")}`,
+    )?.[1];
+    if (nodeId !== undefined) found.set(nodeId, child);
+  }
+  return found;
+}
+
+/** The first of so many in a row that nobody listens on. */
+async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    const servers = [];
+    try {
+      const first = createServer();
+      await listen(first, 0);
+      servers.push(first);
+      const { port } = first.address() as { port: number };
+      for (let next = 1; next < count; next++) {
+        const server = createServer();
+        servers.push(server);
+        await listen(server, port + next);
+      }
+      return port;
+    } catch {
+      // Somebody has one of them: others are tried.
+    } finally {
+      for (const server of servers) server.close();
+    }
+  }
+}
+
+function listen(server: ReturnType<typeof createServer>, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+}
+
+function nameOf(index: number): string {
+  const letters = "bdfgklmnprst";
+  return `${letters[Math.floor(index / letters.length)]!}o${letters[index % letters.length]!}a`;
+}
