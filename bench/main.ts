@@ -1,5 +1,5 @@
 /**
- * The command line of bench: `npm run demo`, `npm run call -- …`, `npm run bench -- calls|rings|codec|vad|placement`.
+ * The command line of bench: `npm run demo`, `npm run call -- …`, `npm run bench -- load|rings|codec|vad|placement|control`.
  *
  * Exit codes: 0 done, 1 it did not work out (the message says what), 2 wrong usage.
  */
@@ -9,6 +9,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { LumentraError } from "#runtime/errors";
 import { type CommandOutput, runCallCommand } from "./call.js";
 import { runDemo } from "./demo.js";
+import { BUILT_IN_MIXES, CALLERS_MAX } from "#bench/load";
+import { runLoadCommand } from "./load-command.js";
 import { runSuite, suiteNames } from "./suite-command.js";
 
 const EXIT_USAGE = 2;
@@ -24,6 +26,7 @@ export function buildProgram(output: CommandOutput, run: (code: Promise<number>)
     .configureHelp({ sortSubcommands: true });
   addDemoCommand(program, output, run);
   addCallCommand(program, output, run);
+  addLoadCommand(program, output, run);
   addSuiteCommands(program, output, run);
   return program;
 }
@@ -79,11 +82,33 @@ function addCallCommand(program: Command, output: CommandOutput, run: (code: Pro
 }
 
 const SUITE_SUMMARIES: Readonly<Record<string, string>> = {
-  calls: "whole calls: correctness, CPU and memory per call, delay added per stage",
   control: "the control plane: placements, journal appends, watchers; Redis too with REDIS_URL",
   edge: "the main thread alone: raw media sockets, shards that only drain their rings",
   placement: "simulated: a cluster's balance, refusals and time per placement",
 };
+
+function addLoadCommand(program: Command, output: CommandOutput, run: (code: Promise<number>) => void): void {
+  program
+    .command("load")
+    .description("many callers at once against a node: delays, CPU, memory; a report with charts")
+    .option("--calls <n>", "calls at once", whole(1, CALLERS_MAX), 20)
+    .option("--ramp <s>", "over which they come; 50 a second if not given", number(0, 3_600))
+    .option("--seconds <s>", "how long to measure after that", number(0.2, 7 * 86_400), 20)
+    .option("--mix <name or file>", `what the callers do: ${BUILT_IN_MIXES.join(", ")}, or a file`, "mixed")
+    .option("--processes <n>", "generator processes", whole(1, 64), 1)
+    .option("--target <url>", "a node that runs; one is started with emulators if not given", url)
+    .option("--public-url <url>", "what it calls itself, if not http://localhost and its port", url)
+    .option("--admin-url <url>", "its admin port, for its own figures", url)
+    .option("--to <number>", "number that is called", "+12025550101")
+    .addOption(
+      new Option("--carrier <name>", "whose protocol").choices(["twilio", "signalwire"]).default("twilio"),
+    )
+    .option("--auth-token <token>", "sign as the carrier does")
+    .option("--compare <file>", "JSON of an earlier run: what moved beyond noise")
+    .option("--out <folder>", "where report and JSON go", "out")
+    .option("--json", "the last line of output is one JSON object", false)
+    .action((options) => run(runLoadCommand(options, output)));
+}
 
 function addSuiteCommands(
   program: Command,
@@ -114,16 +139,6 @@ function addSuiteCommands(
         .option("--calls <n>", "media sockets at once", whole(1, 4_000), 200)
         .option("--shards <n>", "sink shards", whole(1, 64), 1)
         .option("--speak", "every call is spoken to without a pause", false);
-    }
-    if (name === "calls") {
-      command
-        .option("--calls <n>", "calls at once", number(1, 676), 20)
-        .addOption(
-          new Option("--mix <name>", "what the callers do; both if not given").choices([
-            "idle",
-            "conversation",
-          ]),
-        );
     }
     command.action((options) => run(runSuite(name, options, output)));
   }

@@ -5,7 +5,6 @@
  */
 import { describeMachine, machineFacts, renderRows } from "#bench/report";
 import {
-  type CallsOptions,
   type ControlOptions,
   type EdgeBenchOptions,
   type PlacementOptions,
@@ -21,7 +20,7 @@ export const suiteNames = Object.keys(suites) as readonly SuiteName[];
 /** Resolves with the exit code. */
 export async function runSuite(
   name: SuiteName,
-  options: CallsOptions & ControlOptions & EdgeBenchOptions & PlacementOptions,
+  options: ControlOptions & EdgeBenchOptions & PlacementOptions,
   output: CommandOutput,
 ): Promise<number> {
   const machine = machineFacts();

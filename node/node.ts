@@ -61,6 +61,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     log: logOptions,
   };
   const metrics = createMetrics({ thread: "main", processMetrics: true });
+  metrics.onCollect(() => metrics.timers.set({ thread: "main" }, clock.timerCount));
   const nodeId = settings.LUMENTRA_NODE_ID ?? nodeIdIn(settings.LUMENTRA_DATA_DIR);
   const local = new LocalPlacement(clock);
   const control = await openControlSide(settings, { clock, log, metrics, local, nodeId });

@@ -3,7 +3,7 @@
  * when it can serve: providers are warm and the tenants' phrases are in memory, as far as that can be had in
  * READY_WITHIN_MS; a node must start without its providers too, and apologise.
  */
-import { ActorSystem, type ActorRef, type Clock } from "#runtime/actor";
+import { ActorSystem, type ActorRef, type Clock, SystemClock } from "#runtime/actor";
 import type { CallOutcome, CallStart, ShardContext, ShardHandler } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
 import { type AudioFormat, MULAW_8K, type ShardSlot } from "#runtime/media";
@@ -110,6 +110,10 @@ class CallShard implements ShardHandler {
     this.#context = context;
     this.#log = createLogger({ ...data.log, name: thread });
     this.#metrics = createMetrics({ thread });
+    const { clock } = context;
+    if (clock instanceof SystemClock) {
+      this.#metrics.onCollect(() => this.#metrics.timers.set({ thread }, clock.timerCount));
+    }
     this.#counters = new CallCounters(this.#metrics);
     this.#losses = new RingLosses(context.arena, this.#metrics);
     const limits = data.providerLimits ?? {};

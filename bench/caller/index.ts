@@ -13,6 +13,7 @@
  * ```
  */
 export { type CarrierName, carrierDialects } from "./carrier.js";
+export { signForm } from "./signature.js";
 export type { HeardWord } from "./ear.js";
 export type { LineImpairments } from "./line.js";
 export { type MarkupVerb, parseMarkup } from "./markup.js";
@@ -30,4 +31,5 @@ export { type PlaceCallOptions, phoneClock, placeCall } from "./place-call.js";
 export type { Spurt } from "./playout.js";
 export { CallRecording } from "./recording.js";
 export { type ScriptReport, type ScriptStep, runScript } from "./script.js";
+export { LineTicker } from "./ticker.js";
 export { type Turn, type TurnStages, turnLedger, turnsOf } from "./turns.js";

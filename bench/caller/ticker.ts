@@ -28,6 +28,8 @@ export class LineTicker {
   readonly #phases: readonly Set<TickListener>[] = Array.from({ length: PHASE_COUNT }, () => new Set());
   readonly #fine = new Set<TickListener>();
   #nextTick = 0;
+  /** Told after each tick how late it was: what a load generator must know of itself. */
+  onTickLate: ((lateMs: number) => void) | null = null;
 
   /** The ticker of a clock; one each. */
   static of(clock: Clock): LineTicker {
@@ -76,6 +78,7 @@ export class LineTicker {
   #serve(nowMs: number): void {
     const { grid } = this.#frames;
     const dueTick = grid.indexAt(nowMs);
+    this.onTickLate?.(nowMs - grid.deadlineMs(this.#nextTick));
     const first = Math.max(this.#nextTick, dueTick - PHASE_COUNT + 1); // T2
     this.#nextTick = dueTick + 1;
     this.#frames.tickAt(grid.deadlineMs(this.#nextTick));

@@ -3,7 +3,7 @@
  * only then says what held and how fast it was.
  */
 import type { JournalEvent } from "#actors/journal";
-import { Distribution } from "../suites/calls-distribution.js";
+import { Distribution } from "#bench/load";
 import { type Evidence, failuresOf, resumesOf } from "./checks.js";
 import { type StruckFault, isFromTheStart, strike } from "./faults.js";
 import { Lab } from "./lab.js";

@@ -9,8 +9,8 @@
  * L1: the log never holds more than its capacity; the oldest entry goes first.
  */
 
-/** Enough for 500 calls over five minutes at three entries per turn; about 8 MB when full. */
-export const LOG_CAPACITY_DEFAULT = 20_000;
+/** Enough for 1,000 talking calls between two readings a minute apart; about 40 MB when full. */
+export const LOG_CAPACITY_DEFAULT = 100_000;
 
 export interface SttUtteranceEntry {
   readonly kind: "stt";

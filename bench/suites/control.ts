@@ -7,9 +7,9 @@ import { randomUUID } from "node:crypto";
 import { journalEventToProto } from "#actors/journal";
 import type { AppendJournalResponse__Output, WatchCallsResponse__Output } from "#proto";
 import type { WatchTenantsResponse__Output } from "#proto";
+import { Distribution } from "#bench/load";
 import { plainTenant, startCluster } from "#bench/cluster";
 import { LumentraError } from "#runtime/errors";
-import { Distribution } from "./calls-distribution.js";
 import { type FakeNode, connectFakeNode } from "./control-nodes.js";
 import type { SuiteOptions, SuiteResult } from "./suite.js";
 

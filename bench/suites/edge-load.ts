@@ -14,7 +14,7 @@ import { Agent, request } from "node:http";
 import { type Socket, connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import { SystemClock } from "#runtime/actor";
-import { Distribution } from "./calls-distribution.js";
+import { Distribution } from "../load/distribution.js";
 import { type LoadReport, SENT_AT_BYTES } from "./edge-measures.js";
 
 /** Its entry file, for whoever starts it. */

@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { JsonLineProcess, inherited, readUsage, usageSince } from "#bench/processes";
-import { type MetricsPage, quantileBound, scrapeMetrics } from "./calls-metrics.js";
+import { type MetricsPage, quantileBound, scrapeMetrics } from "../load/metrics.js";
 import { EDGE_LOAD_ENTRY } from "./edge-load.js";
 import {
   FRAMES_METRIC,

@@ -5,7 +5,6 @@
  * const { rows, notes } = await suites.rings({ seconds: 10, json: false });
  * ```
  */
-import { run as calls } from "./calls.js";
 import { run as codec } from "./codec.js";
 import { run as control } from "./control.js";
 import { run as edge } from "./edge.js";
@@ -13,11 +12,10 @@ import { run as placement } from "./placement.js";
 import { run as rings } from "./rings.js";
 import { run as vad } from "./vad.js";
 
-export type { CallsOptions } from "./calls.js";
 export type { ControlOptions } from "./control.js";
 export type { EdgeBenchOptions } from "./edge.js";
 export type { PlacementOptions } from "./placement.js";
 export type { SuiteOptions, SuiteResult } from "./suite.js";
 
 /** By the name that `npm run bench -- NAME` takes. */
-export const suites = { calls, control, edge, rings, codec, vad, placement } as const;
+export const suites = { control, edge, rings, codec, vad, placement } as const;

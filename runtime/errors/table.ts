@@ -103,6 +103,11 @@ export const errorTable = {
   },
 
   // bench/caller
+  BENCH_MIX_INVALID: {
+    retryable: false,
+    grpcStatus: "INVALID_ARGUMENT",
+    meaning: "A mix of callers could not be read; the message says what is wrong in it.",
+  },
   CALLER_NODE_UNREACHABLE: {
     retryable: true,
     grpcStatus: "UNAVAILABLE",

@@ -9,6 +9,7 @@
  * shards. There is no label for the call, the number or the tenant: a reseller may bring thousands of
  * tenants, and each would multiply every series. What happened to one tenant is in its journals.
  */
+import { readFileSync } from "node:fs";
 import { Counter, Gauge, Histogram, type Metric, Registry, collectDefaultMetrics } from "prom-client";
 import { EventLoopDelayMonitor } from "./event-loop-delay.js";
 import { HotHistogram } from "./hot-histogram.js";
@@ -59,6 +60,8 @@ export function createMetrics(options: MetricsOptions) {
     ["thread", "quantile"],
   );
 
+  const threadCpuMs = counter("thread_cpu_ms_total", "CPU time of the thread.", ["thread"]);
+  let countedCpuMs = 0;
   return {
     registry,
     thread,
@@ -126,6 +129,9 @@ export function createMetrics(options: MetricsOptions) {
     ),
     mailboxDepthMaxMessages: gauge("mailbox_depth_max_messages", "Depth of the fullest mailbox.", ["thread"]),
     eventLoopDelayMs,
+    /** Of the threads that hold calls; what the compiler and the collector take on theirs is in the process's. */
+    threadCpuMs,
+    timers: gauge("timers", "Timers waiting on the thread's clock.", ["thread"]),
     shardRestarts: counter("shard_restarts_total", "Shards respawned, by what ended them.", ["reason"]),
 
     // turns
@@ -217,6 +223,9 @@ export function createMetrics(options: MetricsOptions) {
     /** This thread's figures as plain data, for MetricsMerge on the main thread. */
     async snapshot(): Promise<MetricsSnapshot> {
       for (const collector of collectors) collector();
+      const cpuMs = readThreadCpuMs();
+      threadCpuMs.inc({ thread }, Math.max(0, cpuMs - countedCpuMs));
+      countedCpuMs = Math.max(countedCpuMs, cpuMs);
       const delayMs = eventLoop.take();
       for (const quantile of ["p50", "p99", "max"] as const) {
         eventLoopDelayMs.set({ thread, quantile }, delayMs[quantile]);
@@ -229,4 +238,13 @@ export function createMetrics(options: MetricsOptions) {
       registry.clear();
     },
   };
+}
+
+/** What the calling thread has used, from its scheduler's own count; 0 where there is no /proc. */
+function readThreadCpuMs(): number {
+  try {
+    return Number(readFileSync("/proc/thread-self/schedstat", "latin1").split(" ")[0]) / 1e6;
+  } catch {
+    return 0;
+  }
 }

@@ -1,5 +1,16 @@
 /** A latency distribution: an HDR histogram in microseconds, shown in milliseconds. */
-import { type Histogram, build } from "hdr-histogram-js";
+import {
+  type Histogram,
+  build,
+  decodeFromCompressedBase64,
+  encodeIntoCompressedBase64,
+} from "hdr-histogram-js";
+
+/** A histogram as text, to cross processes whole. */
+export interface EncodedDistribution {
+  readonly what: string;
+  readonly base64: string;
+}
 
 /** A minute; whatever takes longer has failed and is counted as that. */
 const HIGHEST_US = 60_000_000;
@@ -28,6 +39,23 @@ export class Distribution {
   /** Adds another's observations: percentiles are taken of the whole, never averaged. */
   add(other: Distribution): void {
     this.#histogram.add(other.#histogram);
+  }
+
+  encode(): EncodedDistribution {
+    return { what: this.what, base64: encodeIntoCompressedBase64(this.#histogram) };
+  }
+
+  /** Adds what another process observed. */
+  addEncoded({ base64 }: EncodedDistribution): void {
+    this.#histogram.add(decodeFromCompressedBase64(base64));
+  }
+
+  reset(): void {
+    this.#histogram.reset();
+  }
+
+  get maxMs(): number {
+    return this.count === 0 ? 0 : this.#histogram.maxValue / 1000;
   }
 
   percentileMs(percentile: number): number {

@@ -6,7 +6,8 @@
 /** Spelling words: easy to read in a report, all lower case, one tone-speech word each. */
 const WORDS = (
   "alfa bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa quebec " +
-  "romeo sierra tango uniform victor whiskey xray yankee zulu"
+  "romeo sierra tango uniform victor whiskey xray yankee zulu amber basil cedar dune ember fern grove hazel iris " +
+  "jade kelp lotus maple nectar"
 ).split(" ");
 
 /** Two words name a caller. */
@@ -25,3 +26,11 @@ export function codeWords(callerIndex: number, turnIndex: number): string {
 export function sentenceFor(words: string): string {
   return `Please say ${words}`;
 }
+
+/** Several seconds of reply, of the caller's own: what an interrupter has to interrupt. */
+export function longWords(callerIndex: number, turnIndex: number): string {
+  const words = codeWords(callerIndex, turnIndex);
+  return `${words} ${LONG_TAIL}`;
+}
+
+const LONG_TAIL = "seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen";

@@ -3,6 +3,9 @@
 export interface MetricsPage {
   /** Sum over all label sets of this name; 0 when it is not there. */
   total(name: string): number;
+  /** By the value of one label, or of several joined by "/"; summed over the others. */
+  byLabel(name: string, label: string): ReadonlyMap<string, number>;
+  byLabels(name: string, labels: readonly string[]): ReadonlyMap<string, number>;
   /** Cumulative counts by upper bound, all label sets together. */
   buckets(name: string): ReadonlyMap<number, number>;
 }
@@ -19,7 +22,19 @@ export function parseMetrics(text: string): MetricsPage {
     const match = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/.exec(line);
     if (match !== null) samples.push({ name: match[1]!, labels: match[2] ?? "", value: Number(match[3]) });
   }
+  const byLabels = (name: string, labels: readonly string[]): ReadonlyMap<string, number> => {
+    const sums = new Map<string, number>();
+    for (const sample of samples) {
+      if (sample.name !== name) continue;
+      const values = labels.map((label) => new RegExp(`(?:^|,)${label}="([^"]*)"`).exec(sample.labels)?.[1]);
+      const key = values.map((value) => value ?? "").join("/");
+      sums.set(key, (sums.get(key) ?? 0) + sample.value);
+    }
+    return sums;
+  };
   return {
+    byLabels,
+    byLabel: (name, label) => byLabels(name, [label]),
     total(name) {
       let sum = 0;
       for (const sample of samples) if (sample.name === name) sum += sample.value;

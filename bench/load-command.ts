@@ -1,0 +1,162 @@
+/**
+ * `npm run bench -- load`: a load against a node of this machine, or with --target against one elsewhere; its progress,
+ * its table, and a report with charts beside its JSON.
+ *
+ * Exit codes: 0 measured, 1 what was measured was wrong.
+ */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import type { CarrierName } from "#bench/caller";
+import {
+  type CallMix,
+  type LoadResult,
+  type Movement,
+  type Subject,
+  Progress,
+  RESULT_FORMAT,
+  compareRuns,
+  incomparable,
+  loadMix,
+  remoteSubject,
+  renderReport,
+  runFront,
+  runLoad,
+  shown,
+  startSubject,
+} from "#bench/load";
+import { describeMachine, machineFacts, renderRows } from "#bench/report";
+import { LumentraError } from "#runtime/errors";
+import type { CommandOutput } from "./call.js";
+
+export interface LoadCommandOptions {
+  readonly calls: number;
+  readonly ramp?: number;
+  readonly seconds: number;
+  readonly mix: string;
+  readonly processes: number;
+  readonly target?: string;
+  readonly publicUrl?: string;
+  readonly adminUrl?: string;
+  readonly to: string;
+  readonly carrier: CarrierName;
+  readonly authToken?: string;
+  readonly compare?: string;
+  readonly out: string;
+  readonly json: boolean;
+}
+
+/** Calls a second while a load is built up, unless the ramp is given. */
+const ARRIVALS_PER_SECOND = 50;
+
+/** Resolves with the exit code. */
+export async function runLoadCommand(options: LoadCommandOptions, output: CommandOutput): Promise<number> {
+  const mix = await loadMix(options.mix);
+  const earlier = options.compare === undefined ? null : await readResult(options.compare);
+  if (!options.json) output.write(`${describeMachine(machineFacts())}\n`);
+  if (mix.front !== "calls") return runFront({ ...options, mix, output });
+  const result = await measure(options, mix, output);
+  const movements = earlier === null ? [] : compareRuns(earlier, result);
+  const differs = earlier === null ? [] : incomparable(earlier, result);
+  const base = join(options.out, `load-${result.mix}-${result.calls}`);
+  await mkdir(options.out, { recursive: true });
+  await writeFile(`${base}.json`, JSON.stringify(result));
+  await writeFile(`${base}.html`, await renderReport(result, movements));
+  if (options.json) {
+    output.write(`${JSON.stringify({ ...result, windows: [], movements })}\n`);
+  } else {
+    printResult(result, output);
+    if (earlier !== null) printMovements(movements, differs, output);
+    output.write(`Report: ${resolve(`${base}.html`)}, data: ${basename(base)}.json\n`);
+  }
+  return result.failureCount === 0 ? 0 : 1;
+}
+
+async function measure(
+  options: LoadCommandOptions,
+  mix: CallMix,
+  output: CommandOutput,
+): Promise<LoadResult> {
+  const { calls, seconds, processes } = options;
+  const rampS = options.ramp ?? Math.max(1, calls / ARRIVALS_PER_SECOND);
+  const subject = await subjectOf(options, mix);
+  const live = process.stdout.isTTY === true && !options.json;
+  const progress = new Progress((text) => output.write(text), live, rampS + seconds);
+  try {
+    return await runLoad({
+      subject,
+      mix,
+      mixName: basename(options.mix).replace(/\.(toml|json)$/, ""),
+      calls,
+      rampS,
+      seconds,
+      processes,
+      onWindow: (window) => {
+        if (!options.json) progress.show(window);
+      },
+    });
+  } finally {
+    if (!options.json) progress.end();
+    await subject.stop();
+  }
+}
+
+function subjectOf(options: LoadCommandOptions, mix: CallMix): Promise<Subject> {
+  if (options.target === undefined) {
+    // A short call's slot is given back while its line is dialled again.
+    const spare = mix.callers.some(({ kind }) => kind === "short") ? options.calls : 0;
+    return startSubject({ calls: options.calls + spare });
+  }
+  return Promise.resolve(
+    remoteSubject({
+      url: options.target,
+      to: options.to,
+      carrier: options.carrier,
+      ...(options.publicUrl !== undefined && { publicUrl: options.publicUrl }),
+      ...(options.adminUrl !== undefined && { adminUrl: options.adminUrl }),
+      ...(options.authToken !== undefined && { authToken: options.authToken }),
+    }),
+  );
+}
+
+async function readResult(file: string): Promise<LoadResult> {
+  const result = JSON.parse(await readFile(file, "utf8")) as Partial<LoadResult>;
+  if (result.format === RESULT_FORMAT && Array.isArray(result.figures)) return result as LoadResult;
+  throw new LumentraError("BENCH_MIX_INVALID", `${file} is not the JSON of a load run of this version`);
+}
+
+export function printResult(result: LoadResult, output: CommandOutput): void {
+  const rows = result.figures.map(({ name, unit, value, slices, count }) => ({
+    what: name,
+    value: `${shown(value)}${unit === "" ? "" : ` ${unit}`}`,
+    "over fifths": slices.length < 2 ? "" : `${shown(Math.min(...slices))} – ${shown(Math.max(...slices))}`,
+    count: count ?? "",
+  }));
+  output.write(`${renderRows(rows, output.colors)}\n`);
+  for (const note of result.notes) output.write(`· ${note}\n`);
+  if (result.failureCount === 0) return;
+  output.write(`Wrong, so the figures do not count: ${result.failureCount} failures\n`);
+  for (const why of result.failures.slice(0, 5)) output.write(`  ${why}\n`);
+}
+
+function printMovements(
+  movements: readonly Movement[],
+  differs: readonly string[],
+  output: CommandOutput,
+): void {
+  if (differs.length > 0)
+    output.write(`Not the same load, so what follows says little: ${differs.join("; ")}\n`);
+  const moved = movements.filter(({ verdict }) => verdict !== "same");
+  if (moved.length > 0) {
+    const rows = moved.map(({ name, unit, old, new: now, noise, verdict }) => ({
+      what: name,
+      then: shown(old),
+      now: `${shown(now)} ${unit}`,
+      noise: noise === null ? "not known" : `± ${shown(noise)}`,
+      verdict: verdict === "unknown" ? "too little to tell" : verdict,
+    }));
+    output.write(`${renderRows(rows, output.colors)}\n`);
+  }
+  output.write(
+    `${movements.length - moved.length} figures did not move beyond noise (twice both spreads, and 5 %)\n`,
+  );
+}

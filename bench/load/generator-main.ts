@@ -1,0 +1,24 @@
+/** A generator as a process of its own, so that its CPU is its own and there may be one per core. */
+import { Generator } from "./generator.js";
+import type { FromGenerator, ToGenerator } from "./records.js";
+
+const tell = (message: FromGenerator): void => {
+  if (process.connected) process.send!(message);
+};
+
+let generator: Generator | null = null;
+
+process.on("message", (message: ToGenerator) => {
+  if (message.kind === "stop") {
+    generator?.stop();
+    return;
+  }
+  generator = new Generator(message.plan, tell);
+  void generator.run().then(() => {
+    tell({ kind: "ended" });
+    process.disconnect();
+  });
+});
+// Whoever started it is gone: nobody would read what it measures.
+process.on("disconnect", () => process.exit());
+tell({ kind: "ready" });

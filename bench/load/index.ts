@@ -1,0 +1,22 @@
+/**
+ * Load: many simulated callers against a node, and what came of it.
+ *
+ * ```ts
+ * const mix = await loadMix("conversation");
+ * const subject = await startSubject({ calls: 200 });
+ * const result = await runLoad({ subject, mix, mixName: "conversation", calls: 200, rampS: 5, seconds: 20 });
+ * await writeFile("report.html", await renderReport(result));
+ * await subject.stop();
+ * ```
+ */
+export { type Movement, compareRuns, incomparable } from "./compare.js";
+export { Distribution } from "./distribution.js";
+export { type Figure } from "./figures.js";
+export { type FrontOptions, runFront } from "./front.js";
+export { BUILT_IN_MIXES, type CallMix, type FrontMix, type Mix, loadMix } from "./mix.js";
+export { Progress } from "./progress.js";
+export { renderReport, shown } from "./report.js";
+export { type LoadResult, type LoadWindow, RESULT_FORMAT } from "./results.js";
+export { type LoadOptions, runLoad } from "./run.js";
+export { type Subject, type Target, remoteSubject, startSubject } from "./subject.js";
+export { CALLERS_MAX } from "./words.js";

@@ -1,0 +1,292 @@
+import { readFile } from "node:fs/promises";
+import t from "tap";
+import type { LlmRequestEntry, LogEntry, SttUtteranceEntry, TtsContextEntry } from "#bench/emulators";
+import { seededRandom } from "#runtime/actor";
+import { runLoadCommand } from "../load-command.js";
+import { heardRight } from "./callers.js";
+import { compareRuns } from "./compare.js";
+import { DelayJoiner } from "./delays.js";
+import { Distribution } from "./distribution.js";
+import type { Figure } from "./figures.js";
+import { runFront } from "./front.js";
+import { parseMetrics, quantileBound } from "./metrics.js";
+import { BUILT_IN_MIXES, callersOf, loadMix, parseMix } from "./mix.js";
+import type { LoadResult } from "./results.js";
+import { arrivals } from "./schedule.js";
+import { CALLERS_MAX, codeWords, sentenceFor } from "./words.js";
+
+const SAID = sentenceFor("alfa bravo alfa alfa");
+
+const stt: SttUtteranceEntry = {
+  kind: "stt",
+  seq: 1,
+  callId: null,
+  requestId: "r",
+  flavour: "v1",
+  firstWordReceivedAtMs: 500,
+  speechEndReceivedAtMs: 1_004,
+  speechEndAudioMs: 900,
+  interimCount: 3,
+  interim: { text: SAID, plannedDelayMs: 100, sentAtMs: 1_105, lateMs: 1 },
+  eager: null,
+  final: { text: "Please say alfa bravo alfa alfa.", plannedDelayMs: 150, sentAtMs: 1_155, lateMs: 1 },
+};
+const llm: LlmRequestEntry = {
+  kind: "llm",
+  provider: "groq",
+  seq: 2,
+  callId: "c",
+  requestId: "r",
+  receivedAtMs: 1_107,
+  prompt: SAID,
+  status: 200,
+  plannedFirstTokenMs: 200,
+  firstTokenSentAtMs: 1_309,
+  doneAtMs: 1_400,
+  reply: "alfa bravo alfa alfa",
+  toolCalls: [],
+  aborted: false,
+};
+const tts: TtsContextEntry = {
+  kind: "tts",
+  seq: 3,
+  callId: "c",
+  contextId: "c/1",
+  firstTextAtMs: 1_312,
+  plannedMs: 40,
+  firstAudioSentAtMs: 1_353,
+  lastAudioSentAtMs: 1_380,
+  doneAtMs: 1_390,
+  cancelledAtMs: null,
+  text: "alfa bravo alfa alfa",
+  audioMs: 1_000,
+};
+const turn = {
+  said: SAID,
+  expected: "alfa bravo alfa alfa",
+  speechEndAtMs: 1_000,
+  phoneLateMs: 1,
+  replyAtMs: 1_355,
+  committedAtMs: 1_200,
+};
+
+void t.test("the way of a turn is put together from what each part logged", (t) => {
+  const aborted: LlmRequestEntry = { ...llm, seq: 9, receivedAtMs: 1_160, aborted: true };
+  const joiner = new DelayJoiner([stt, llm, aborted, tts]);
+  t.same(joiner.delaysOf(turn), {
+    voiceToVoiceMs: 355,
+    // The phone was late by 1, the recogniser by 1, the model by 2, the voice by 1.
+    toolsLateMs: 5,
+    toSttMs: 3,
+    sttToLlmMs: 2,
+    llmToTtsMs: 3,
+    ttsToPhoneMs: 2,
+    addedMs: 355 - 100 - 200 - 40 - 5,
+  });
+  t.end();
+});
+
+void t.test("a model asked after the final is measured against the final", (t) => {
+  const late: LlmRequestEntry = { ...llm, receivedAtMs: 1_160, firstTokenSentAtMs: 1_360 };
+  const delays = new DelayJoiner([stt, late, tts]).delaysOf({ ...turn, replyAtMs: 1_405 });
+  t.equal(delays.sttToLlmMs, 5);
+  t.equal(delays.addedMs, 405 - 150 - 200 - 40 - 3);
+  t.end();
+});
+
+void t.test("audio that had to wait for the turn's end is counted from there", (t) => {
+  const delays = new DelayJoiner([stt, llm, tts]).delaysOf({ ...turn, committedAtMs: 1_354 });
+  t.equal(delays.ttsToPhoneMs, 1);
+  t.end();
+});
+
+void t.test("a turn whose parts are not all in the log has no more than is known", (t) => {
+  const nothing: LogEntry[] = [];
+  t.same(new DelayJoiner(nothing).delaysOf(turn), {
+    voiceToVoiceMs: 355,
+    toolsLateMs: null,
+    toSttMs: null,
+    sttToLlmMs: null,
+    llmToTtsMs: null,
+    ttsToPhoneMs: null,
+    addedMs: null,
+  });
+  t.equal(new DelayJoiner([stt, { ...llm, receivedAtMs: 900 }, tts]).delaysOf(turn).addedMs, null);
+  t.end();
+});
+
+void t.test("no two callers have the same words, nor a caller in two turns", (t) => {
+  const seen = new Set<string>();
+  for (let caller = 0; caller < CALLERS_MAX; caller++) seen.add(codeWords(caller, 0));
+  t.equal(seen.size, CALLERS_MAX);
+  const turns = new Set<string>();
+  for (let turn = 0; turn < 600; turn++) turns.add(codeWords(5, turn));
+  t.equal(turns.size, 600);
+  t.equal(sentenceFor("kilo lima"), "Please say kilo lima");
+  t.end();
+});
+
+void t.test("only the caller's own words, all of them and no others, count as right", (t) => {
+  t.ok(heardRight("alfa kilo", "alfa kilo"));
+  t.ok(heardRight("Alfa kilo.", "alfa kilo"));
+  t.notOk(heardRight("alfa", "alfa kilo"));
+  t.notOk(heardRight("alfa kilo alfa", "alfa kilo"));
+  t.notOk(heardRight("alfa lima", "alfa kilo"));
+  t.end();
+});
+
+void t.test("distributions are merged before percentiles are taken", (t) => {
+  const quick = new Distribution("x");
+  const slow = new Distribution("y");
+  for (let i = 0; i < 98; i++) quick.record(1);
+  slow.record(100);
+  slow.record(-0.001);
+  quick.addEncoded(slow.encode()); // as it comes from another process
+  t.equal(quick.count, 100);
+  t.equal(quick.percentileMs(50), 1);
+  t.ok(Math.abs(quick.percentileMs(99.5) - 100) < 0.1);
+  t.match(quick.row(2), { what: "x", p50: 1, count: 100 });
+  t.same(new Distribution("none").row(2), { what: "none", count: 0 });
+  t.end();
+});
+
+void t.test(
+  "counters are summed over their labels, and quantiles are of what came between two scrapes",
+  (t) => {
+    const page = (small: number, large: number): string =>
+      [
+        "# HELP lumentra_x Something.",
+        'lumentra_drops_total{direction="in"} 3',
+        'lumentra_drops_total{direction="out"} 4.5',
+        `lumentra_x_bucket{le="1",thread="main"} ${small}`,
+        `lumentra_x_bucket{le="5",thread="main"} ${small + large}`,
+        `lumentra_x_bucket{le="+Inf",thread="main"} ${small + large}`,
+        `lumentra_x_count{thread="main"} ${small + large}`,
+      ].join("\n");
+    const before = parseMetrics(page(1_000, 0));
+    const after = parseMetrics(page(1_090, 10));
+    t.equal(after.total("lumentra_drops_total"), 7.5);
+    t.equal(after.total("lumentra_nothing"), 0);
+    const bound = (quantile: number): number | null =>
+      quantileBound(before.buckets("lumentra_x"), after.buckets("lumentra_x"), quantile);
+    t.equal(bound(0.5), 1);
+    t.equal(bound(0.9), 1);
+    t.equal(bound(0.95), 5);
+    t.equal(quantileBound(before.buckets("lumentra_x"), before.buckets("lumentra_x"), 0.5), null);
+    t.end();
+  },
+);
+
+void t.test("arrivals keep to their curve, and the same seed is the same schedule", (t) => {
+  t.same(arrivals("constant", 4, 1_000, 1, seededRandom(1)), [0, 250, 500, 750]);
+  t.same(arrivals("constant", 4, 1_000, 2, seededRandom(1)), [0, 0, 500, 500]);
+  const ramp = arrivals("ramp", 100, 1_000, 1, seededRandom(1));
+  t.equal(ramp.filter((at) => at < 500).length, 25, "a quarter comes in the first half");
+  const poisson = arrivals("poisson", 1_000, 1_000, 1, seededRandom(7));
+  t.same(poisson, arrivals("poisson", 1_000, 1_000, 1, seededRandom(7)));
+  t.ok(poisson.every((at, i) => at >= 0 && at < 1_000 && (i === 0 || at >= poisson[i - 1]!)));
+  const gaps = poisson.slice(1).map((at, i) => at - poisson[i]!);
+  // Independent arrivals: the gaps' deviation is their mean, where even ones have none.
+  const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
+  const deviation = Math.sqrt(gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / gaps.length);
+  t.ok(deviation > 0.8 * mean && deviation < 1.2 * mean, `gaps ${mean} ± ${deviation}`);
+  t.end();
+});
+
+void t.test("lines are shared out by weight, and a wrong mix says what is wrong in it", async (t) => {
+  const mix = await loadMix("mixed");
+  t.ok(mix.front === "calls");
+  if (mix.front !== "calls") return;
+  const kinds = callersOf(mix, 100).map(({ kind }) => kind);
+  const count = (kind: string): number => kinds.filter((one) => one === kind).length;
+  t.same([count("conversation"), count("idle"), count("bargeIn"), count("short")], [60, 20, 10, 10]);
+  t.same(new Set(kinds.slice(0, 10)).size, 4, "any ten of them are a mix");
+  for (const name of BUILT_IN_MIXES) t.ok(await loadMix(name), name);
+  t.throws(() => parseMix({ callers: [{ kind: "shout" }] }), /callers\[0\]\.kind/);
+  await t.rejects(loadMix("/nowhere.toml"), { code: "BENCH_MIX_INVALID" });
+});
+
+function runWith(figures: Partial<Figure>[]): LoadResult {
+  const common = {
+    name: "x",
+    unit: "ms",
+    value: 10,
+    slices: [9.8, 10, 10.2, 9.9, 10.1],
+    better: "lower" as const,
+  };
+  return { figures: figures.map((figure) => ({ ...common, ...figure })) } as unknown as LoadResult;
+}
+
+void t.test("a figure has moved when it differs by more than both runs varied, and by more than 5 %", (t) => {
+  const verdict = (old: Partial<Figure>, now: Partial<Figure>): unknown =>
+    compareRuns(runWith([old]), runWith([now]))[0]?.verdict;
+  t.equal(verdict({}, {}), "same");
+  t.equal(verdict({}, { value: 10.4 }), "same", "4 %");
+  t.equal(verdict({}, { value: 11.5, slices: [11.4, 11.5, 11.6] }), "worse");
+  t.equal(verdict({}, { value: 8, slices: [8, 8.1, 7.9] }), "better");
+  t.equal(verdict({ better: "higher" }, { better: "higher", value: 8, slices: [8, 8, 8] }), "worse");
+  t.equal(verdict({ slices: [6, 10, 14] }, { value: 14, slices: [10, 14, 18] }), "same", "lost in the noise");
+  t.equal(verdict({ slices: [10] }, { value: 20, slices: [20] }), "unknown");
+  t.equal(verdict({ unit: "", slices: [] }, { unit: "", value: 11, slices: [] }), "worse", "a count");
+  t.end();
+});
+
+void t.test(
+  "a small load of all kinds of callers: every word heard, every figure there, a report that stands alone",
+  { timeout: 90_000 },
+  async (t) => {
+    const out = t.testdir({
+      "mix.toml": ["conversation", "bargeIn", "short"]
+        .map((kind) => `[[callers]]\nkind = "${kind}"\nthinkMs = [100, 300]\neverySeconds = 5\n`)
+        .join("\n"),
+    });
+    const write = (text: string): void => void lines.push(text);
+    const lines: string[] = [];
+    const options = { calls: 3, ramp: 0.3, seconds: 4, processes: 2, mix: `${out}/mix.toml`, out } as const;
+    const code = await runLoadCommand(
+      { ...options, json: false, to: "+12025550101", carrier: "twilio" },
+      { write, colors: false, columns: 100 },
+    );
+    const result = JSON.parse(await readFile(`${out}/load-mix-3.json`, "utf8")) as LoadResult;
+    t.equal(code, 0, result.failures.join("; "));
+    const value = (name: string): number =>
+      result.figures.find((figure) => figure.name === name)?.value ?? -1;
+    t.ok(value("turns") >= 3);
+    t.equal(value("turns that were wrong"), 0);
+    t.equal(value("records dropped by rings"), 0);
+    t.ok(value("interruption to clear p50") > 0, "the interrupter was heard");
+    t.ok(value("calls that ended") >= 4, "the short call came again");
+    for (const name of ["added p50", "node CPU per call and second", "generator CPU per call and second"]) {
+      t.ok(value(name) > 0, name);
+    }
+    t.ok(value("voice to voice p50") > value("added p50"));
+    t.ok(result.windows.some((window) => window.up === 3 && window.edgeCores !== null));
+    const page = await readFile(`${out}/load-mix-3.html`, "utf8");
+    t.notMatch(page, /(src|href)=|url\(http|@import/, "nothing is fetched");
+    t.match(page, "new uPlot");
+    t.match(lines.join(""), "Report: ");
+  },
+);
+
+void t.test(
+  "webhooks by the hundred are signed, and each is answered as it should be",
+  { timeout: 60_000 },
+  async (t) => {
+    const lines: string[] = [];
+    const code = await runFront({
+      mix: { front: "webhooks", description: "", ratePerSecond: 50, connections: 4 },
+      seconds: 2,
+      json: true,
+      to: "+12025550101",
+      carrier: "twilio",
+      output: { write: (text) => void lines.push(text), colors: false },
+    });
+    const { rows, failures } = JSON.parse(lines.join("")) as {
+      rows: { count: number }[];
+      failures: string[];
+    };
+    t.same(failures, []);
+    t.equal(code, 0);
+    t.ok(rows[0]!.count >= 50, `${rows[0]!.count} of about 100`);
+  },
+);

@@ -1,0 +1,78 @@
+/** How a report looks, and the script that draws its charts; both are written into the page as they stand. */
+
+export const PAGE_STYLE = `
+:root { --ink:#1b1f24; --dim:#626c78; --line:#e3e7ec; --ground:#f6f7f9; --card:#fff; --good:#1a7f4b; --bad:#c23a2b;
+  --c0:#3564c9; --c1:#c96a1f; --c2:#b03080; --c3:#2b8a6b; --c4:#7a5bc7; }
+@media (prefers-color-scheme: dark) { :root { --ink:#e6e9ee; --dim:#98a2b0; --line:#2c333d; --ground:#14171c; --card:#1c2128;
+  --good:#4cc38a; --bad:#f0806f; --c0:#7ea6ff; --c1:#f0a35c; --c2:#ec7fbf; --c3:#5fcfa6; --c4:#b39cf5; } }
+* { box-sizing:border-box }
+body { margin:0; background:var(--ground); color:var(--ink); font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif }
+header,main { max-width:1180px; margin:0 auto; padding:0 20px }
+header { padding-top:28px }
+h1 { font-size:26px; margin:0; letter-spacing:-.01em } h1 span { color:var(--dim); font-weight:400 }
+h2 { font-size:17px; margin:32px 0 10px }
+header p { color:var(--dim); margin:4px 0 } .verdict { font-weight:600 } .verdict.good { color:var(--good) } .verdict.bad { color:var(--bad) }
+.tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(148px,1fr)); gap:12px; margin-top:20px }
+.tile,.chart { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:12px 14px }
+.tile b { display:block; font-size:23px; font-variant-numeric:tabular-nums } .tile small { font-size:13px; color:var(--dim); font-weight:400 }
+.tile span { color:var(--dim); font-size:13px }
+#charts { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(480px,100%),1fr)); gap:14px; margin-top:14px }
+.chart { min-width:0; overflow:hidden } .chart h3 { margin:0; font-size:14px } .chart p { margin:0 0 6px; color:var(--dim); font-size:12.5px }
+.u-legend { font-size:12px; color:var(--dim); text-align:left } .u-legend .u-marker { border-radius:2px }
+.scroll { overflow-x:auto; background:var(--card); border:1px solid var(--line); border-radius:10px }
+table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums } th,td { text-align:left; padding:6px 14px; border-top:1px solid var(--line); white-space:nowrap }
+.uplot table { width:auto } .uplot th, .uplot td { border:0; padding:1px 6px }
+thead th { border-top:0; color:var(--dim); font-weight:500; font-size:13px } .n { text-align:right }
+tr.better td:last-child { color:var(--good) } tr.worse td:last-child { color:var(--bad) }
+ul { padding-left:20px } main { padding-bottom:48px }
+`;
+
+export const PAGE_SCRIPT = `
+const W = DATA.windows, xs = W.map((w) => w.atS);
+const pick = (f) => W.map((w) => { const v = f(w); return v === undefined ? null : v; });
+const perCall = (f) => pick((w) => w.up > 0 && f(w) !== null ? f(w) * 1000 / w.up : null);
+const p = (key, q) => pick((w) => w[key] && w[key][q]);
+const shards = Math.max(0, ...W.map((w) => w.shardCores.length));
+const CHARTS = [
+  ["Voice to voice, ms", "from the caller's last sample to the reply's first", [["p50", p("voiceToVoiceMs","p50")], ["p95", p("voiceToVoiceMs","p95")], ["p99", p("voiceToVoiceMs","p99")]]],
+  ["Added by the node, ms", "voice to voice less what the providers took and the tools were late", [["p50", p("addedMs","p50")], ["p95", p("addedMs","p95")], ["p99", p("addedMs","p99")]]],
+  ["Calls up", "as the callers see it; the node's own count beside it", [["up", pick((w) => w.up)], ["node", pick((w) => w.nodeCalls)]]],
+  ["CPU per call, ms a second", "of the node, and of what drives it", [["node", perCall((w) => w.nodeCores)], ["callers", perCall((w) => w.generatorCores)], ["emulators", perCall((w) => w.emulatorCores)]]],
+  ["CPU by thread, cores", "one is a whole core: what reaches it is the wall", [["edge", pick((w) => w.edgeCores)], ...Array.from({ length: shards }, (_, i) => ["shard " + i, pick((w) => w.shardCores[i])])]],
+  ["Memory of the node, MiB", "resident", [["RSS", pick((w) => w.nodeRssMiB)]]],
+  ["Event loops late, ms", "p99 of each window", [["edge", pick((w) => w.edgeLoopP99Ms)], ["worst thread", pick((w) => w.worstLoopP99Ms)]]],
+  ["Pacing error, ms", "p99 of each window, bound of the node's bucket", [["p99", pick((w) => w.pacingP99Ms)]]],
+  ["The generator itself late, ms", "p99 of its frames: what it cannot keep up with is not the node's", [["p99", pick((w) => w.generatorLateP99Ms)]]],
+  ["What went wrong", "in each window", [["refused", pick((w) => w.refused)], ["failed", pick((w) => w.failed)], ["wrong turns", pick((w) => w.wrong)], ["drops", pick((w) => w.drops)], ["underruns", pick((w) => w.underruns)]]],
+];
+const root = document.getElementById("charts");
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const number = (v) => v == null ? "–" : Math.abs(v) >= 100 ? v.toFixed(0) : Math.abs(v) >= 10 ? v.toFixed(1) : String(+v.toFixed(3));
+let drawn = [];
+function draw() {
+  for (const plot of drawn) plot.destroy();
+  root.textContent = ""; drawn = [];
+  const boxes = CHARTS.map(([title, what, series]) => {
+    const known = series.filter(([, ys]) => ys.some((y) => y !== null));
+    if (known.length === 0) return null;
+    const box = document.createElement("div"); box.className = "chart";
+    const h = document.createElement("h3"); h.textContent = title;
+    const sub = document.createElement("p"); sub.textContent = what;
+    box.append(h, sub); root.append(box);
+    return [box, known];
+  });
+  // Once all stand: the first would be as wide as the page.
+  for (const [box, known] of boxes.filter(Boolean)) {
+    const axis = { stroke: css("--dim"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 }, font: "11px system-ui" };
+    drawn.push(new uPlot({
+      width: box.clientWidth - 28, height: 200, cursor: { sync: { key: "load" } },
+      scales: { x: { time: false }, y: { range: (u, lo, hi) => [Math.min(0, lo ?? 0), hi > 0 ? hi * 1.08 : 1] } },
+      axes: [{ ...axis, values: (u, vs) => vs.map((v) => v + " s") }, { ...axis, size: 52, values: (u, vs) => vs.map(number) }],
+      series: [{ label: "at", value: (u, v) => v == null ? "–" : v.toFixed(0) + " s" }, ...known.map(([label], i) => ({ label, stroke: css("--c" + i % 5), width: 1.6, spanGaps: true, points: { show: xs.length < 40, size: 4 }, value: (u, v) => number(v) }))],
+    }, [xs, ...known.map(([, ys]) => ys)], box));
+  }
+}
+draw();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+let resizing; addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(draw, 150); });
+`;

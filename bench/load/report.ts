@@ -1,0 +1,120 @@
+/**
+ * A run as one HTML file that asks nothing of any network: figures in tables, time in charts (uPlot, inlined). The
+ * data stands in the page as JSON; what the page does with it is in report-page.ts.
+ */
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { describeMachine } from "#bench/report";
+import type { Movement } from "./compare.js";
+import type { Figure } from "./figures.js";
+import { PAGE_SCRIPT, PAGE_STYLE } from "./report-page.js";
+import type { LoadResult } from "./results.js";
+
+export async function renderReport(result: LoadResult, movements: readonly Movement[] = []): Promise<string> {
+  const require = createRequire(import.meta.url);
+  const [script, style] = await Promise.all(
+    ["uplot/dist/uPlot.iife.min.js", "uplot/dist/uPlot.min.css"].map((path) =>
+      readFile(require.resolve(path), "utf8"),
+    ),
+  );
+  const data = { windows: result.windows, calls: result.calls, rampS: result.rampS };
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Load: ${text(result.mix)}, ${result.calls} calls</title>
+<style>${style}${PAGE_STYLE}</style>
+</head>
+<body>
+<header>
+<h1>${text(result.mix)} <span>${result.calls.toLocaleString("en")} calls, ${result.seconds} s</span></h1>
+<p>${text(result.startedAt.slice(0, 16).replace("T", " "))} UTC · ${text(describeMachine(result.machine))} · ${text(result.target)} · ${result.processes} generator ${result.processes === 1 ? "process" : "processes"}</p>
+${verdict(result)}
+</header>
+<main>
+<section class="tiles">${tiles(result)}</section>
+<section id="charts"></section>
+${comparison(movements)}
+<section><h2>Figures</h2>${figureTable(result.figures)}</section>
+<section><h2>How to read them</h2><ul>${result.notes.map((note) => `<li>${text(note)}</li>`).join("")}</ul></section>
+${failures(result)}
+</main>
+<script>${closable(script!)}</script>
+<script>const DATA = ${closable(JSON.stringify(data))};
+${PAGE_SCRIPT}</script>
+</body>
+</html>
+`;
+}
+
+function verdict(result: LoadResult): string {
+  const count = (name: string): number => result.figures.find((figure) => figure.name === name)?.value ?? 0;
+  const turns = count("turns");
+  const wrong = count("turns that were wrong");
+  if (result.failureCount === 0) {
+    return `<p class="verdict good">${(turns - wrong).toLocaleString("en")} of ${turns.toLocaleString("en")} turns right, nothing failed.</p>`;
+  }
+  return `<p class="verdict bad">${result.failureCount} failures: the figures do not count. ${turns - wrong} of ${turns} turns right.</p>`;
+}
+
+/** What is looked at first. */
+const TILES: readonly (readonly [figure: string, label: string])[] = [
+  ["voice to voice p50", "voice to voice, p50"],
+  ["voice to voice p99", "voice to voice, p99"],
+  ["added p99", "added by the node, p99"],
+  ["pacing error p99, at most", "pacing error, p99"],
+  ["webhook to first greeting audio p95", "webhook to greeting, p95"],
+  ["node CPU per call and second", "node CPU per call·s"],
+  ["node memory per call", "node memory per call"],
+];
+
+function tiles({ figures }: LoadResult): string {
+  return TILES.map(([name, label]) => {
+    const figure = figures.find((candidate) => candidate.name === name);
+    if (figure === undefined) return "";
+    return `<div class="tile"><b>${shown(figure.value)}<small> ${figure.unit}</small></b><span>${text(label)}</span></div>`;
+  }).join("");
+}
+
+function figureTable(figures: readonly Figure[]): string {
+  const rows = figures.map(({ name, unit, value, slices, count }) => {
+    const spread = slices.length < 2 ? "" : `${shown(Math.min(...slices))} – ${shown(Math.max(...slices))}`;
+    return `<tr><td>${text(name)}</td><td class="n">${shown(value)} ${unit}</td><td class="n">${spread}</td><td class="n">${count?.toLocaleString("en") ?? ""}</td></tr>`;
+  });
+  return `<div class="scroll"><table><thead><tr><th>what</th><th class="n">over all</th><th class="n">over fifths of the run</th><th class="n">observations</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
+}
+
+function comparison(movements: readonly Movement[]): string {
+  if (movements.length === 0) return "";
+  const rows = movements
+    .filter(({ verdict: found }) => found !== "same")
+    .map(
+      ({ name, unit, old, new: now, noise, verdict: found }) =>
+        `<tr class="${found}"><td>${text(name)}</td><td class="n">${shown(old)}</td><td class="n">${shown(now)} ${unit}</td><td class="n">${noise === null ? "not known" : `± ${shown(noise)}`}</td><td>${found === "unknown" ? "too little to tell" : found}</td></tr>`,
+    );
+  const same = movements.filter(({ verdict: found }) => found === "same").length;
+  return `<section><h2>Against the earlier run</h2><p>${same} figures did not move beyond noise: twice both runs' spread over their fifths, and 5 %.</p><div class="scroll"><table><thead><tr><th>what</th><th class="n">then</th><th class="n">now</th><th class="n">noise</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table></div></section>`;
+}
+
+function failures({ failures: told, failureCount }: LoadResult): string {
+  if (failureCount === 0) return "";
+  const more = failureCount - told.length;
+  return `<section><h2>What failed</h2><ul>${told.map((why) => `<li>${text(why)}</li>`).join("")}${more > 0 ? `<li>and ${more} more</li>` : ""}</ul></section>`;
+}
+
+export function shown(value: number): string {
+  const size = Math.abs(value);
+  const decimals = Number.isInteger(value) || size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
+  return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+}
+
+function text(raw: string): string {
+  return raw.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+}
+
+/** A script ends at the first closing tag in it, wherever that stands. */
+function closable(script: string): string {
+  return script.replaceAll("</", "<\\/");
+}

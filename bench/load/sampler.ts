@@ -1,0 +1,144 @@
+/**
+ * What the machine and the node say of themselves, window by window: CPU per process and thread from the kernel,
+ * memory, and the node's own metrics. What cannot be read (a node elsewhere, no admin port) is null, never 0.
+ */
+import { readUsage } from "#bench/processes";
+import { type MetricsPage, quantileBound, scrapeMetrics } from "./metrics.js";
+import type { Subject } from "./subject.js";
+
+const PACING = "lumentra_edge_pacing_error_ms";
+
+export interface NodeWindow {
+  /** Cores' worth of CPU; from the kernel, or from the node's metrics when it is elsewhere. */
+  readonly cores: number;
+  readonly edgeCores: number;
+  /** By name, shards only. */
+  readonly shardCores: Readonly<Record<string, number>>;
+  readonly rssBytes: number;
+  readonly fds: number;
+  readonly timers: number;
+  readonly calls: number;
+  readonly eventLoopP99Ms: number;
+  readonly edgeLoopP99Ms: number;
+  /** Bound of the bucket; null when nothing was sent. */
+  readonly pacingP99Ms: number | null;
+  /** Observations by bucket, of this window alone. */
+  readonly pacingBuckets: ReadonlyMap<number, number>;
+  readonly drops: number;
+  readonly refusals: number;
+}
+
+export interface MachineWindow {
+  readonly atMs: number;
+  readonly seconds: number;
+  readonly node: NodeWindow | null;
+  readonly generatorCores: number;
+  /** Of the busiest generator's main thread. */
+  readonly busiestGeneratorCores: number;
+  readonly emulatorCores: number | null;
+}
+
+interface Reading {
+  readonly atMs: number;
+  readonly page: MetricsPage | null;
+  readonly nodeCpuMs: number | null;
+  readonly rssBytes: number | null;
+  readonly emulatorCpuMs: number | null;
+  readonly generators: readonly { readonly cpuMs: number; readonly mainMs: number }[];
+}
+
+export class Sampler {
+  readonly #subject: Subject;
+  readonly #generatorPids: readonly number[];
+  #last: Reading | null = null;
+
+  constructor(subject: Subject, generatorPids: readonly number[]) {
+    this.#subject = subject;
+    this.#generatorPids = generatorPids;
+  }
+
+  /** What happened since the last time; null the first time. */
+  async take(): Promise<MachineWindow | null> {
+    const before = this.#last;
+    const after = await this.#read();
+    this.#last = after;
+    if (before === null) return null;
+    const ms = after.atMs - before.atMs;
+    const cores = (used: number): number => Math.max(0, used) / ms;
+    const generators = after.generators.map(({ cpuMs, mainMs }, i) => ({
+      all: cores(cpuMs - (before.generators[i]?.cpuMs ?? cpuMs)),
+      main: cores(mainMs - (before.generators[i]?.mainMs ?? mainMs)),
+    }));
+    return {
+      atMs: after.atMs,
+      seconds: ms / 1_000,
+      node: nodeWindow(before, after),
+      generatorCores: generators.reduce((sum, { all }) => sum + all, 0),
+      busiestGeneratorCores: Math.max(0, ...generators.map(({ main }) => main)),
+      emulatorCores:
+        after.emulatorCpuMs === null || before.emulatorCpuMs === null
+          ? null
+          : cores(after.emulatorCpuMs - before.emulatorCpuMs),
+    };
+  }
+
+  async #read(): Promise<Reading> {
+    const { pid, emulators, target } = this.#subject;
+    const page =
+      target.adminUrl === undefined ? null : await scrapeMetrics(target.adminUrl).catch(() => null);
+    const node = pid === null ? null : readUsage(pid);
+    return {
+      atMs: Number(process.hrtime.bigint()) / 1e6,
+      page,
+      nodeCpuMs: node?.cpuMs ?? (page === null ? null : page.total("process_cpu_seconds_total") * 1_000),
+      rssBytes: node?.rssBytes ?? page?.total("process_resident_memory_bytes") ?? null,
+      emulatorCpuMs: emulators === null ? null : readUsage(emulators.pid).cpuMs,
+      generators: this.#generatorPids.map(generatorUsage),
+    };
+  }
+}
+
+/** Of one that has ended: nothing more. */
+function generatorUsage(pid: number): { readonly cpuMs: number; readonly mainMs: number } {
+  try {
+    const { cpuMs, threadCpuMs } = readUsage(pid);
+    return { cpuMs, mainMs: threadCpuMs.get(pid) ?? 0 };
+  } catch {
+    return { cpuMs: 0, mainMs: 0 };
+  }
+}
+
+function nodeWindow(before: Reading, after: Reading): NodeWindow | null {
+  const { page, nodeCpuMs, rssBytes } = after;
+  if (page === null || before.page === null || nodeCpuMs === null || before.nodeCpuMs === null) return null;
+  const ms = after.atMs - before.atMs;
+  const threads = page.byLabel("lumentra_thread_cpu_ms_total", "thread");
+  const earlier = before.page.byLabel("lumentra_thread_cpu_ms_total", "thread");
+  const shardCores: Record<string, number> = {};
+  for (const [thread, cpuMs] of threads) {
+    // A shard that was restarted counts from zero.
+    if (thread !== "main") shardCores[thread] = Math.max(0, cpuMs - (earlier.get(thread) ?? 0)) / ms;
+  }
+  const since = (name: string): number => page.total(name) - before.page!.total(name);
+  const buckets = page.buckets(PACING);
+  const bucketsBefore = before.page.buckets(PACING);
+  const loops = page.byLabels("lumentra_event_loop_delay_ms", ["thread", "quantile"]);
+  const p99s = [...loops].filter(([key]) => key.endsWith("/p99"));
+  return {
+    cores: Math.max(0, nodeCpuMs - before.nodeCpuMs) / ms,
+    edgeCores: Math.max(0, (threads.get("main") ?? 0) - (earlier.get("main") ?? 0)) / ms,
+    shardCores,
+    rssBytes: rssBytes ?? 0,
+    fds: page.total("process_open_fds"),
+    timers: page.total("lumentra_timers"),
+    calls: page.total("lumentra_calls"),
+    eventLoopP99Ms: Math.max(0, ...p99s.map(([, value]) => value)),
+    edgeLoopP99Ms: loops.get("main/p99") ?? 0,
+    pacingP99Ms: quantileBound(bucketsBefore, buckets, 0.99),
+    pacingBuckets: new Map(
+      [...buckets].map(([bound, count]) => [bound, count - (bucketsBefore.get(bound) ?? 0)]),
+    ),
+    drops: since("lumentra_ring_drops_total"),
+    refusals: since("lumentra_admission_refusals_total"),
+  };
+}

@@ -1,0 +1,96 @@
+/**
+ * What is put under load: a node of this machine with emulators of its providers, each a process of its own; or a node
+ * that runs somewhere, by the address its webhooks are sent to.
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { CarrierName } from "#bench/caller";
+import { type EmulatorProcess, startEmulatorProcess, startNodeProcess } from "#bench/processes";
+
+export const BENCH_NUMBER = "+12025550101";
+/** For calls of the warm-up, and for those whose slot is given back while the next one comes. */
+const SPARE_CALLS = 50;
+
+export interface Target {
+  /** Where the node's webhooks and sockets are: `https://voice.example.com`. */
+  readonly url: string;
+  /** What it calls itself, if that differs: signatures are made over it. */
+  readonly publicUrl?: string;
+  /** Its admin port, where its own figures are; without it they are left out. */
+  readonly adminUrl?: string;
+  readonly to: string;
+  readonly carrier: CarrierName;
+  readonly authToken?: string;
+}
+
+export interface Subject {
+  readonly target: Target;
+  /** Null when the node is not a process of this machine that we know. */
+  readonly pid: number | null;
+  readonly emulators: EmulatorProcess | null;
+  /** Slots it has; null when unknown. */
+  readonly slots: number | null;
+  stop(): Promise<void>;
+}
+
+export function remoteSubject(target: Target): Subject {
+  return { target, pid: null, emulators: null, slots: null, stop: async () => {} };
+}
+
+export interface LocalOptions {
+  /** Calls at once it is to have room for. */
+  readonly calls: number;
+  /** Settings of the node on top of ours. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export async function startSubject({ calls, environment = {} }: LocalOptions): Promise<Subject> {
+  const folder = await mkdtemp(join(tmpdir(), "lumentra-load-"));
+  const emulators = await startEmulatorProcess();
+  const stopEmulators = async (): Promise<void> => {
+    await emulators.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  const slots = Math.min(4_096, calls + SPARE_CALLS);
+  try {
+    const tenants = join(folder, "tenants.json");
+    await writeFile(tenants, JSON.stringify({ tenants: [benchTenant()] }));
+    const node = await startNodeProcess({
+      environment: {
+        ...emulators.environment,
+        LUMENTRA_TENANTS_FILE: tenants,
+        LUMENTRA_CALLS_PER_SHARD: String(slots),
+        LUMENTRA_LOG_LEVEL: "warn",
+        ...environment,
+      },
+    });
+    return {
+      target: { url: node.edgeUrl, adminUrl: node.adminUrl, to: BENCH_NUMBER, carrier: "twilio" },
+      pid: node.pid,
+      emulators,
+      slots,
+      stop: async () => {
+        await node.stop();
+        await stopEmulators();
+      },
+    };
+  } catch (error) {
+    await stopEmulators();
+    throw error;
+  }
+}
+
+/** A dental practice with a short greeting, and no cap on calls that a load could meet. */
+function benchTenant(): unknown {
+  return {
+    id: "bench",
+    name: "Bench Dental",
+    industry: "dental practice",
+    numbers: [BENCH_NUMBER],
+    timeZone: "America/New_York",
+    agentName: "Ava",
+    greeting: "Hello.",
+    limits: { concurrentCalls: 10_000 },
+  };
+}
