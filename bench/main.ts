@@ -10,6 +10,7 @@ import { LumentraError } from "#runtime/errors";
 import { type CommandOutput, runCallCommand } from "./call.js";
 import { runDemo } from "./demo.js";
 import { BUILT_IN_MIXES, CALLERS_MAX } from "#bench/load";
+import { runCapacityCommand, runSoakCommand } from "./capacity-command.js";
 import { runLoadCommand } from "./load-command.js";
 import { runSuite, suiteNames } from "./suite-command.js";
 
@@ -27,6 +28,7 @@ export function buildProgram(output: CommandOutput, run: (code: Promise<number>)
   addDemoCommand(program, output, run);
   addCallCommand(program, output, run);
   addLoadCommand(program, output, run);
+  addLongLoadCommands(program, output, run);
   addSuiteCommands(program, output, run);
   return program;
 }
@@ -108,6 +110,30 @@ function addLoadCommand(program: Command, output: CommandOutput, run: (code: Pro
     .option("--out <folder>", "where report and JSON go", "out")
     .option("--json", "the last line of output is one JSON object", false)
     .action((options) => run(runLoadCommand(options, output)));
+}
+
+function addLongLoadCommands(
+  program: Command,
+  output: CommandOutput,
+  run: (code: Promise<number>) => void,
+): void {
+  const common = (name: string, what: string, mix: string): Command =>
+    program
+      .command(name)
+      .description(what)
+      .option("--mix <name or file>", "what the callers do", mix)
+      .option("--processes <n>", "generator processes", whole(1, 64), 1)
+      .option("--out <folder>", "where what it leaves goes", "out")
+      .option("--json", "the last line of output is one JSON object", false);
+  common("soak", "a load for hours: fails when memory, descriptors, timers or slots grow", "mixed")
+    .option("--hours <h>", "how long", number(0.001, 24 * 365), 1)
+    .option("--calls <n>", "calls at once", whole(1, CALLERS_MAX), 50)
+    .action((options) => run(runSoakCommand(options, output)));
+  common("capacity", "raises calls until an objective breaks, and names what ran out", "conversation")
+    .option("--from <n>", "calls of the first step", whole(1, CALLERS_MAX), 50)
+    .option("--to <n>", "calls of the last", whole(1, CALLERS_MAX), 1_000)
+    .option("--seconds <s>", "how long each step is measured", number(1, 3_600), 15)
+    .action((options) => run(runCapacityCommand(options, output)));
 }
 
 function addSuiteCommands(

@@ -9,6 +9,7 @@
  * await subject.stop();
  * ```
  */
+export { type Capacity, findCapacity } from "./capacity.js";
 export { type Movement, compareRuns, incomparable } from "./compare.js";
 export { Distribution } from "./distribution.js";
 export { type Figure } from "./figures.js";
@@ -18,5 +19,6 @@ export { Progress } from "./progress.js";
 export { renderReport, shown } from "./report.js";
 export { type LoadResult, type LoadWindow, RESULT_FORMAT } from "./results.js";
 export { type LoadOptions, runLoad } from "./run.js";
+export { type SoakFinding, leaksOf } from "./soak.js";
 export { type Subject, type Target, remoteSubject, startSubject } from "./subject.js";
 export { CALLERS_MAX } from "./words.js";

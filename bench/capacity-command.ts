@@ -1,0 +1,154 @@
+/**
+ * `npm run bench -- soak` and `capacity`: loads that answer one question each. Exit codes: 0 answered well, 1 a leak, or
+ * a load that was wrong.
+ */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type LoadResult,
+  Progress,
+  findCapacity,
+  leaksOf,
+  loadMix,
+  renderReport,
+  runLoad,
+  shown,
+  startSubject,
+} from "#bench/load";
+import { describeMachine, machineFacts, renderRows } from "#bench/report";
+import { LumentraError } from "#runtime/errors";
+import type { CommandOutput } from "./call.js";
+
+interface LongLoadOptions {
+  readonly mix: string;
+  readonly processes: number;
+  readonly out: string;
+  readonly json: boolean;
+}
+
+export interface SoakCommandOptions extends LongLoadOptions {
+  readonly hours: number;
+  readonly calls: number;
+}
+
+export interface CapacityCommandOptions extends LongLoadOptions {
+  readonly from: number;
+  readonly to: number;
+  readonly seconds: number;
+}
+
+const ARRIVALS_PER_SECOND = 50;
+
+/** Resolves with the exit code. */
+export async function runSoakCommand(options: SoakCommandOptions, output: CommandOutput): Promise<number> {
+  const mix = await callMix(options.mix);
+  const { calls, processes, json } = options;
+  const seconds = options.hours * 3_600;
+  const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
+  if (!json) output.write(`${describeMachine(machineFacts())}\n`);
+  const progress = progressOf(output, json, rampS + seconds);
+  const subject = await startSubject({ calls: calls * 2 });
+  let result: LoadResult;
+  try {
+    result = await runLoad({
+      subject,
+      mix,
+      mixName: options.mix,
+      calls,
+      rampS,
+      seconds,
+      processes,
+      onWindow: (window) => progress?.show(window),
+    });
+  } finally {
+    progress?.end();
+    await subject.stop();
+  }
+  await mkdir(options.out, { recursive: true });
+  await writeFile(join(options.out, "soak.json"), JSON.stringify(result));
+  await writeFile(join(options.out, "soak.html"), await renderReport(result));
+  const findings = leaksOf(result.windows);
+  const leaks = findings.some((finding) => finding.leaks);
+  if (json) output.write(`${JSON.stringify({ findings, failureCount: result.failureCount })}\n`);
+  else {
+    const rows = findings.map(({ what, unit, trend, allowed, leaks: grew }) => ({
+      what: unit === "" ? what : `${what}, ${unit}`,
+      "per hour": trend === null ? "too short to tell" : shown(trend.perHour),
+      grew: trend === null ? "" : shown(trend.growth),
+      allowed: shown(allowed),
+      z: trend === null ? "" : shown(trend.z),
+      verdict: trend === null ? "" : grew ? "LEAKS" : "flat",
+    }));
+    output.write(`${renderRows(rows, output.colors)}\n`);
+    output.write(
+      `· ${calls} calls for ${shown(options.hours)} h: ${shown(calls * options.hours)} h of call time\n`,
+    );
+    for (const why of result.failures) output.write(`Wrong: ${why}\n`);
+  }
+  return leaks || result.failureCount > 0 ? 1 : 0;
+}
+
+/** Resolves with the exit code. */
+export async function runCapacityCommand(
+  options: CapacityCommandOptions,
+  output: CommandOutput,
+): Promise<number> {
+  const mix = await callMix(options.mix);
+  const { from, to, seconds, processes, json } = options;
+  if (!json) output.write(`${describeMachine(machineFacts())}\n`);
+  const subject = await startSubject({ calls: to });
+  let isWarm = false;
+  try {
+    const capacity = await findCapacity(from, to, subject.slots, processes, async (calls) => {
+      const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
+      const progress = progressOf(output, json, rampS + seconds);
+      const result = await runLoad({
+        subject,
+        mix,
+        mixName: options.mix,
+        calls,
+        rampS,
+        seconds,
+        processes,
+        ...(isWarm && { warmUpCalls: 0 }),
+        onWindow: (window) => progress?.show(window),
+      });
+      progress?.end();
+      isWarm = true;
+      return result;
+    });
+    if (json) output.write(`${JSON.stringify(capacity)}\n`);
+    else {
+      const rows = capacity.steps.map(({ calls, broken, evidence }) => ({
+        calls,
+        "edge, cores": evidence.edgeCores,
+        "worst shard": evidence.worstShardCores,
+        node: evidence.nodeCores,
+        callers: evidence.generatorCores,
+        emulators: evidence.emulatorCores,
+        "node, MiB": evidence.rssMiB,
+        broken: broken.length === 0 ? "nothing" : broken.join("; "),
+      }));
+      output.write(`${renderRows(rows, output.colors)}\n`);
+      output.write(
+        capacity.ranOut === null
+          ? `Nothing broke up to ${to} calls.\n`
+          : `${capacity.calls} calls within every objective; beyond, what ran out is ${capacity.ranOut}.\n`,
+      );
+    }
+    return capacity.calls > 0 ? 0 : 1;
+  } finally {
+    await subject.stop();
+  }
+}
+
+async function callMix(name: string) {
+  const mix = await loadMix(name);
+  if (mix.front === "calls") return mix;
+  throw new LumentraError("BENCH_MIX_INVALID", `Mix ${name} has no calls: it loads a front door`);
+}
+
+function progressOf(output: CommandOutput, json: boolean, totalS: number): Progress | null {
+  if (json) return null;
+  return new Progress((text) => output.write(text), process.stdout.isTTY === true, totalS);
+}
