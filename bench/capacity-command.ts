@@ -150,5 +150,5 @@ async function callMix(name: string) {
 
 function progressOf(output: CommandOutput, json: boolean, totalS: number): Progress | null {
   if (json) return null;
-  return new Progress((text) => output.write(text), process.stdout.isTTY === true, totalS);
+  return new Progress((text) => output.write(text), process.stdout.isTTY, totalS);
 }

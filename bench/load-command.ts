@@ -79,7 +79,7 @@ async function measure(
   const { calls, seconds, processes } = options;
   const rampS = options.ramp ?? Math.max(1, calls / ARRIVALS_PER_SECOND);
   const subject = await subjectOf(options, mix);
-  const live = process.stdout.isTTY === true && !options.json;
+  const live = process.stdout.isTTY && !options.json;
   const progress = new Progress((text) => output.write(text), live, rampS + seconds);
   try {
     return await runLoad({
@@ -149,7 +149,7 @@ function printMovements(
   if (moved.length > 0) {
     const rows = moved.map(({ name, unit, old, new: now, noise, verdict }) => ({
       what: name,
-      then: shown(old),
+      before: shown(old),
       now: `${shown(now)} ${unit}`,
       noise: noise === null ? "not known" : `± ${shown(noise)}`,
       verdict: verdict === "unknown" ? "too little to tell" : verdict,

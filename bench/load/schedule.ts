@@ -20,14 +20,9 @@ export function arrivals(
 
 function instantsOf(curve: ArrivalCurve, count: number, rampMs: number, random: Random): readonly number[] {
   const evenly = Array.from({ length: count }, (_, index) => index / count);
-  switch (curve) {
-    case "constant":
-      return evenly.map((share) => share * rampMs);
-    case "ramp":
-      // The rate grows from nothing in a straight line: the count with the square of time.
-      return evenly.map((share) => Math.sqrt(share) * rampMs);
-    case "poisson":
-      // A Poisson process of which the count is known is as many independent draws, put in order.
-      return evenly.map(() => random.next() * rampMs).sort((a, b) => a - b);
-  }
+  // The rate grows from nothing in a straight line: the count with the square of time.
+  if (curve === "ramp") return evenly.map((share) => Math.sqrt(share) * rampMs);
+  if (curve === "constant") return evenly.map((share) => share * rampMs);
+  // A Poisson process of which the count is known is as many independent draws, put in order.
+  return evenly.map(() => random.next() * rampMs).sort((a, b) => a - b);
 }
