@@ -197,3 +197,18 @@ void t.test("the same seed gives the same line", (t) => {
   t.not(listen(3), listen(4));
   t.end();
 });
+
+void t.test("frames that are mixed up change places with the next, and none is lost", (t) => {
+  const { clock, leg, frames } = listenAtTheNode({ reorderRatio: 0.2 });
+  for (let tick = 0; tick < 500; tick += 1) clock.advance(20);
+  leg.hangUp();
+  const chunks = frames.map(({ chunk }) => chunk);
+  const swapped = chunks.filter((chunk, index) => chunk !== index + 1).length;
+  t.ok(swapped > 50 && swapped < 400, `${swapped} of ${chunks.length} are not in their place`);
+  t.ok(
+    chunks.every((chunk, index) => Math.abs(chunk - index - 1) <= 1),
+    "each is next to it at most",
+  );
+  t.equal(new Set(chunks).size, chunks.length);
+  t.end();
+});

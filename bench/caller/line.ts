@@ -17,6 +17,8 @@ export interface LineImpairments {
   readonly jitterMs?: number;
   /** Share of audio frames that never arrive, 0 to 1. @default 0 */
   readonly lossRatio?: number;
+  /** Share of audio frames that change places with the next, as from a carrier that mixes its own packets up. @default 0 */
+  readonly reorderRatio?: number;
   /** The carrier says late that a mark was played, or never. @default at once */
   readonly markDelayMs?: number | "never";
   /** Nothing leaves for `durationMs`, then everything at once; `atMs` counts from the stream's start. */
@@ -38,6 +40,9 @@ export class LineOut {
   readonly #random: Random;
   readonly #jitterMs: number;
   readonly #lossRatio: number;
+  readonly #reorderRatio: number;
+  /** A frame that lets the next one go first. */
+  #overtaken: string | null = null;
   #held: HeldMessage[] = [];
   #stalledUntilMs = 0;
 
@@ -46,6 +51,7 @@ export class LineOut {
     this.#random = random;
     this.#jitterMs = line.jitterMs ?? 0;
     this.#lossRatio = line.lossRatio ?? 0;
+    this.#reorderRatio = line.reorderRatio ?? 0;
   }
 
   /** Whether the next audio frame is to be lost; counts it. */
@@ -58,6 +64,18 @@ export class LineOut {
   /** Nothing leaves from now on for this long. */
   stall(nowMs: number, durationMs: number): void {
     this.#stalledUntilMs = Math.max(this.#stalledUntilMs, nowMs + durationMs);
+  }
+
+  /** The same for a frame of audio, which may be overtaken by the next. */
+  pushAudio(text: string, nowMs: number): void {
+    const overtaken = this.#overtaken;
+    this.#overtaken = null;
+    if (overtaken === null && this.#reorderRatio > 0 && this.#random.next() < this.#reorderRatio) {
+      this.#overtaken = text;
+      return;
+    }
+    this.push(text, nowMs);
+    if (overtaken !== null) this.push(overtaken, nowMs);
   }
 
   push(text: string, nowMs: number): void {
@@ -87,6 +105,8 @@ export class LineOut {
   /** Sends everything, due or not: the carrier says its last words. */
   flushAll(): void {
     this.flush(Number.POSITIVE_INFINITY);
+    if (this.#overtaken !== null) this.#send(this.#overtaken);
+    this.#overtaken = null;
   }
 
   get heldCount(): number {

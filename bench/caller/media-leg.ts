@@ -252,7 +252,7 @@ export class MediaLeg {
     if (this.line.loses()) return;
     const timestampMs = dialect.firstTimestampMs + (chunk - 1) * FRAME_MS;
     this.framesSent++;
-    this.line.push(dialect.media(ids, sequence, chunk, timestampMs, payload), nowMs);
+    this.line.pushAudio(dialect.media(ids, sequence, chunk, timestampMs, payload), nowMs);
   }
 
   #echoDueMarks(nowMs: number): void {

@@ -16,6 +16,7 @@ const count = z.int().min(0);
 const lineSchema = z.strictObject({
   jitterMs: z.number().min(0).max(5_000).optional(),
   lossRatio: z.number().min(0).max(1).optional(),
+  reorderRatio: z.number().min(0).max(1).optional(),
 });
 
 const workloadSchema = z.strictObject({

@@ -3,7 +3,13 @@
  * the next. Nobody stops for a fault; what each asked and heard is kept for the checks.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type HeardWord, type PhoneCall, type PhoneCallResult, placeCall } from "#bench/caller";
+import {
+  type HeardWord,
+  type LineImpairments,
+  type PhoneCall,
+  type PhoneCallResult,
+  placeCall,
+} from "#bench/caller";
 import { normalizeWords } from "#bench/speech";
 import { LumentraError } from "#runtime/errors";
 import { NUMBER } from "./lab.js";
@@ -162,9 +168,7 @@ function plainWords(heard: readonly HeardWord[], sinceMs: number): readonly stri
   return heard.filter(({ playedAtMs }) => playedAtMs >= sinceMs).flatMap(({ word }) => normalizeWords(word));
 }
 
-function plain(line: Scenario["workload"]["line"]): { jitterMs?: number; lossRatio?: number } {
-  return {
-    ...(line.jitterMs !== undefined && { jitterMs: line.jitterMs }),
-    ...(line.lossRatio !== undefined && { lossRatio: line.lossRatio }),
-  };
+/** Without what was not said. */
+function plain(line: Scenario["workload"]["line"]): LineImpairments {
+  return Object.fromEntries(Object.entries(line).filter(([, value]) => value !== undefined));
 }
