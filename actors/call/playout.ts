@@ -358,6 +358,9 @@ export class Playout implements SegmentSink {
     this.#marks.length = 0;
     this.#anchorMs = this.#writtenBytes / this.#bytesPerMs;
     this.#events = null;
+    // A pause ends with the reply that it held: else the edge would send nothing of the next one either.
+    if (this.#paused) this.#deps.ring.setPaused(false);
+    this.#paused = false;
     events.onFinished();
   }
 
