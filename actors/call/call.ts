@@ -242,21 +242,14 @@ export class Call {
   relinquish(outcome: CallOutcome): void {
     if (this.#ended) return;
     this.#ended = true;
-    const steps = [
+    this.#attempt([
       () => this.#message?.close(), // the next one says thanks for it
       () => this.#turns.handOver(),
       () => this.#playout.close(), // a cut that waits is settled, and recorded
       () => this.#journal.close(),
       () => this.#stt.close(),
-      ...Object.values(this.#timers).map((timer) => () => timer?.cancel()),
-    ];
-    for (const step of steps) {
-      try {
-        step();
-      } catch (error) {
-        this.#deps.log.warn({ err: error }, "a step of giving up the call threw");
-      }
-    }
+      () => this.#cancelTimers(),
+    ]);
     this.#deps.onEnded(outcome);
   }
 
@@ -264,18 +257,40 @@ export class Call {
   end(outcome: CallOutcome): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#message?.close();
-    this.#turns.close("legEnded");
-    this.#playout.close();
-    this.#stt.close();
-    for (const timer of Object.values(this.#timers)) timer?.cancel();
+    this.#attempt([
+      () => this.#message?.close(),
+      () => this.#turns.close("legEnded"),
+      () => this.#playout.close(),
+      () => this.#stt.close(),
+      () => this.#cancelTimers(),
+      () => this.#recordEnd(outcome),
+    ]);
+    // Whatever became of its last events: a slot that is not given back is lost for good, and the node writes the end.
+    this.#deps.onEnded(outcome);
+  }
+
+  #recordEnd(outcome: CallOutcome): void {
     if (outcome.kind === "legLost") {
       // It may go on elsewhere: the node knows when it is over, and counts it then (J2).
       this.#journal.record({ kind: "legLost" });
     } else if (this.#journal.record({ kind: "callEnded", outcome, durationMs: this.#lastedMs() })) {
       this.#deps.counters.ended(outcome.kind);
     }
-    this.#deps.onEnded(outcome);
+  }
+
+  #cancelTimers(): void {
+    for (const timer of Object.values(this.#timers)) timer?.cancel();
+  }
+
+  /** The way out: no step is left out because one before it threw. */
+  #attempt(steps: readonly (() => void)[]): void {
+    for (const step of steps) {
+      try {
+        step();
+      } catch (error) {
+        this.#deps.log.warn({ err: error }, "a step of giving up the call threw");
+      }
+    }
   }
 
   #goOn(replayed: Replayed, { gapMs, reason }: NonNullable<CallStart["resumed"]>): void {

@@ -33,15 +33,17 @@ export class JournalWriter {
   /** False when the journal is closed already: what comes after the end of a call is not part of it. */
   record(fact: JournalFact): boolean {
     if (this.#ended) return false;
-    this.#ended = fact.kind === "callEnded" || fact.kind === "legLost"; // after that, another owner writes
     this.#emit({
       ...fact,
       callId: this.#callId,
-      sequence: this.#sequence++,
+      sequence: this.#sequence,
       epoch: this.#epoch,
       atMs: this.#clock.nowMs(),
       atUnixMs: this.#clock.unixMs(),
     });
+    // Only now: what could not be handed on has taken no number, and the end that follows its throw has no gap before it.
+    this.#sequence += 1;
+    this.#ended = fact.kind === "callEnded" || fact.kind === "legLost"; // after that, another owner writes
     return true;
   }
 }
