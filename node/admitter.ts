@@ -178,7 +178,9 @@ export class Admitter {
       case "refused":
         return this.#lose(callId, tenant, placed.reason);
       case "elsewhere": {
-        suspended.take(callId);
+        // Nobody tells us later: the lease that was lost is of a call we no longer have.
+        const own = suspended.take(callId);
+        if (own !== null) placement.release(callId, own.call.epoch);
         log.info({ callId, mediaUrl: placed.mediaUrl }, "call goes on on another node");
         return {
           kind: "reconnect",
