@@ -7,6 +7,7 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LumentraError } from "#runtime/errors";
+import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, runSim } from "#bench/simulator";
 import { type CommandOutput, runCallCommand } from "./call.js";
 import { runDemo } from "./demo.js";
 import { BUILT_IN_MIXES, CALLERS_MAX } from "#bench/load";
@@ -30,6 +31,7 @@ export function buildProgram(output: CommandOutput, run: (code: Promise<number>)
   addLoadCommand(program, output, run);
   addLongLoadCommands(program, output, run);
   addSuiteCommands(program, output, run);
+  addSimCommand(program, output, run);
   return program;
 }
 
@@ -168,6 +170,30 @@ function addSuiteCommands(
     }
     command.action((options) => run(runSuite(name, options, output)));
   }
+}
+
+function addSimCommand(program: Command, output: CommandOutput, run: (code: Promise<number>) => void): void {
+  program
+    .command("sim")
+    .description(
+      "simulated: whole calls under virtual time, broken at random, with invariants; see CONTRIBUTING.md",
+    )
+    .option("--calls <n>", "calls, ten to a seed", whole(1, 100_000_000), CALLS_PER_WORLD)
+    .option("--seed <n>", "the first seed", whole(0, 2 ** 31), 1)
+    .option("--seconds <s>", "goes on with further seeds for so long", number(0, 7 * 86_400))
+    .option("--faults <kinds>", `some of ${FAULT_KINDS.join(",")}, or none`, faultKinds, FAULT_KINDS)
+    .option("--script <file>", "one world from a script that a failure printed, in place of seeds")
+    .action((options) => run(runSim(options, output)));
+}
+
+function faultKinds(list: string): readonly FaultKind[] {
+  if (list === "none") return [];
+  return list.split(",").map((name) => {
+    const kind = FAULT_KINDS.find((known) => known === name);
+    if (kind === undefined)
+      throw new InvalidArgumentError(`kinds are ${FAULT_KINDS.join(", ")}, with commas between, or none.`);
+    return kind;
+  });
 }
 
 function collect(value: string, previous: readonly string[]): readonly string[] {

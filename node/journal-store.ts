@@ -15,13 +15,20 @@ const SEQUENCES_KEPT_MAX = 100_000;
 
 export class JournalStore {
   readonly #live = new Map<string, JournalEvent[]>();
-  readonly #ended = new LRUCache<string, JournalEvent[]>({ max: ENDED_JOURNALS_MAX });
+  readonly #ended: LRUCache<string, JournalEvent[]>;
   /** Carrier's id to ours: people have the one they see in the carrier's console. */
-  readonly #aliases = new LRUCache<string, string>({ max: ENDED_JOURNALS_MAX * 2 });
+  readonly #aliases: LRUCache<string, string>;
   /** Also of events that were not kept. */
-  readonly #nextSequences = new LRUCache<string, number>({ max: SEQUENCES_KEPT_MAX });
+  readonly #nextSequences: LRUCache<string, number>;
   /** Events not kept because their call was at its bound. */
   droppedCount = 0;
+
+  /** What is remembered is allocated at once: less of it for a node of a simulation, of which there are thousands. */
+  constructor(endedJournalsMax = ENDED_JOURNALS_MAX, sequencesKeptMax = SEQUENCES_KEPT_MAX) {
+    this.#ended = new LRUCache({ max: endedJournalsMax });
+    this.#aliases = new LRUCache({ max: endedJournalsMax * 2 });
+    this.#nextSequences = new LRUCache({ max: sequencesKeptMax });
+  }
 
   append(event: JournalEvent): void {
     const { callId } = event;

@@ -5,7 +5,7 @@
  * but a state that is not to be trusted.
  */
 import { Actor, type ActorContext, type ActorProps, type StopReason } from "#runtime/actor";
-import type { CallOutcome } from "#runtime/cluster";
+import type { CallOutcome, CallStart } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
 import { Call, type CallDeps } from "./call.js";
 
@@ -28,7 +28,7 @@ export const CALL_MAILBOX_CAPACITY = 16;
 
 export interface CallActorDeps extends Omit<CallDeps, "onCrash" | "clock" | "log"> {
   /** Told of the call before it begins: for who compares what it knows with its journal. */
-  readonly onCall?: ((callId: string, call: Call) => void) | undefined;
+  readonly onCall?: ((start: CallStart, call: Call) => void) | undefined;
 }
 
 export function callActorProps(deps: CallActorDeps): ActorProps<CallMessage> {
@@ -64,7 +64,7 @@ class CallActor extends Actor<CallMessage> {
         context.stop();
       },
     });
-    this.#deps.onCall?.(this.#deps.start.callId, this.#call);
+    this.#deps.onCall?.(this.#deps.start, this.#call);
     this.#call.begin();
     this.#deps.leave();
   }

@@ -80,8 +80,9 @@ export interface CallShardParts {
   readonly network?: Network;
   /** @default one of the shard's own, with its disk half */
   readonly cache?: VoiceCache;
+  readonly log?: Logger;
   /** Told of each call before it begins. */
-  readonly onCall?: (callId: string, call: Call) => void;
+  readonly onCall?: (start: CallStart, call: Call) => void;
 }
 
 export function createCallShard(context: ShardContext, parts: CallShardParts = {}): ShardHandler {
@@ -108,7 +109,7 @@ class CallShard implements ShardHandler {
     const data = context.workerData as CallShardData;
     const thread = `shard-${context.shardId}`;
     this.#context = context;
-    this.#log = createLogger({ ...data.log, name: thread });
+    this.#log = parts.log ?? createLogger({ ...data.log, name: thread });
     this.#metrics = createMetrics({ thread });
     const { clock } = context;
     if (clock instanceof SystemClock) {

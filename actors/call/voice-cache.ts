@@ -45,8 +45,8 @@ const storedSchema = z.object({
 export interface VoiceCacheDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Folder of the disk half; created when missing. */
-  readonly directory: string;
+  /** Folder of the disk half; created when missing. Null: memory is all there is. */
+  readonly directory: string | null;
   readonly tts: (name: string) => TtsProvider;
 }
 
@@ -91,7 +91,12 @@ export class VoiceCache {
 
   async #load(key: VoiceKey, text: string): Promise<void> {
     const name = cacheName(key, text);
-    const path = join(this.#deps.directory, `${name}.json`);
+    const { directory } = this.#deps;
+    if (directory === null) {
+      this.#memory.set(name, await this.#rendering.run(() => this.#render(key, text)));
+      return;
+    }
+    const path = join(directory, `${name}.json`);
     const stored = await readStored(path);
     if (stored !== null) {
       this.#memory.set(name, stored);
@@ -100,7 +105,7 @@ export class VoiceCache {
     }
     const speech = await this.#rendering.run(() => this.#render(key, text));
     this.#memory.set(name, speech);
-    await mkdir(this.#deps.directory, { recursive: true });
+    await mkdir(directory, { recursive: true });
     const { audio, words } = speech;
     const temporary = `${path}.${randomUUID()}`; // two shards may render the same phrase: the last rename wins
     await writeFile(temporary, JSON.stringify({ text, audio: Buffer.from(audio).toString("base64"), words }));

@@ -1,0 +1,88 @@
+/**
+ * `npm run sim`: runs seeds and says what was simulated; of a failing seed how to run it again, and the least that fails.
+ *
+ * Exit codes: 0 every invariant held, 1 one did not.
+ */
+import { readFile } from "node:fs/promises";
+import type { Violation } from "./invariants.js";
+import { type SeedResult, runScript } from "./run-seed.js";
+import { CALLS_PER_WORLD, type FaultKind, type Script, drawScript } from "./script.js";
+import { type Shrunk, shrink } from "./shrink.js";
+import { simulate } from "./simulate.js";
+
+export interface SimOptions {
+  readonly calls: number;
+  readonly seed: number;
+  readonly seconds?: number | undefined;
+  readonly faults: readonly FaultKind[];
+  /** A script to run in place of seeds, as a failure prints it. */
+  readonly script?: string | undefined;
+}
+
+export interface SimOutput {
+  write(text: string): void;
+}
+
+const VIOLATIONS_SHOWN = 4;
+
+/** Resolves with the exit code. */
+export async function runSim(options: SimOptions, output: SimOutput): Promise<number> {
+  if (options.script !== undefined) return runOne(options.script, output);
+  const { seed, calls, seconds, faults } = options;
+  const result = await simulate({ seed, calls, kinds: faults, seconds });
+  const line = (title: string, counts: Readonly<Record<string, number>>): void =>
+    output.write(
+      `${title}: ${Object.entries(counts)
+        .map(([name, count]) => `${name} ${count}`)
+        .join(", ")}\n`,
+    );
+  line("simulated", result.counts);
+  line("faults", result.faults);
+  const perMinute = Math.round((result.counts["calls"] ?? 0) / (result.wallMs / 60_000));
+  output.write(
+    `${result.worlds} worlds from seed ${seed}, digest ${result.digest}, ${(result.wallMs / 1_000).toFixed(1)} s, ${perMinute} calls a minute\n`,
+  );
+  for (const failure of result.failures) await explain(failure, options, output);
+  output.write(
+    result.failures.length === 0
+      ? "Every invariant held.\n"
+      : `Wrong: ${result.failures.length} of ${result.worlds} worlds\n`,
+  );
+  return result.failures.length === 0 ? 0 : 1;
+}
+
+async function runOne(file: string, output: SimOutput): Promise<number> {
+  const script = JSON.parse(await readFile(file, "utf8")) as Script;
+  const { violations, digest } = await runScript(script);
+  show(violations, output);
+  output.write(violations.length === 0 ? `Every invariant held, digest ${digest}.\n` : "Wrong\n");
+  return violations.length === 0 ? 0 : 1;
+}
+
+async function explain(failure: SeedResult, options: SimOptions, output: SimOutput): Promise<void> {
+  const { seed, violations } = failure;
+  output.write(`\nseed ${seed} fails; again with: ${commandOf(seed, options)}\n`);
+  show(violations, output);
+  const { script, tries } = await shrinkSeed(drawScript(seed, new Set(options.faults)), violations);
+  output.write(`the least of it that fails (${tries} tries), for --script:\n${JSON.stringify(script)}\n`);
+}
+
+export function commandOf(seed: number, { faults }: Pick<SimOptions, "faults">): string {
+  return `npm run sim -- --seed ${seed} --calls ${CALLS_PER_WORLD} --faults ${faults.join(",") || "none"}`;
+}
+
+/** For as long as one of the same invariants fails. */
+export function shrinkSeed(script: Script, violations: readonly Violation[]): Promise<Shrunk> {
+  const failed = new Set(violations.map(({ invariant }) => invariant));
+  return shrink(script, async (smaller) => {
+    const result = await runScript(smaller);
+    return result.violations.some(({ invariant }) => failed.has(invariant));
+  });
+}
+
+function show(violations: readonly Violation[], output: SimOutput): void {
+  for (const { invariant, what } of violations.slice(0, VIOLATIONS_SHOWN))
+    output.write(`  ${invariant}: ${what}\n`);
+  if (violations.length > VIOLATIONS_SHOWN)
+    output.write(`  and ${violations.length - VIOLATIONS_SHOWN} more\n`);
+}

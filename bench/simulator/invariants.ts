@@ -1,0 +1,232 @@
+/**
+ * What must hold of every simulated world, whatever broke in it. Each invariant looks at what a run left behind and says
+ * what is wrong; an empty answer is a pass. invariants.test.ts plants a bug for each and sees it caught.
+ */
+import type { JournalEvent } from "#actors/journal";
+import type { Question } from "./caller.js";
+import type { Line } from "./line.js";
+import type { CallRow } from "./plane.js";
+import type { WorldRecord } from "./world.js";
+
+/** An answer is owed to who stays on the line this long after he asked. */
+const ANSWER_WITHIN_MS = 6_000;
+/** The same where a vendor, a thread or a limit is in the way: its deadlines and the retry come on top. */
+const ANSWER_WITHIN_DEADLINES_MS = 14_000;
+/** From the decision to the last whole word at the caller's ear: threads that are late, and the network. */
+const CUT_WITHIN_MS = 100;
+const QUESTION = /q\d+/g;
+const ANSWER_WORD = /^r\d+[a-z]/;
+
+/** The journal of a call, and its caller's side. */
+interface CallView {
+  readonly row: CallRow;
+  readonly line: Line;
+}
+
+export type Invariant = (world: WorldRecord) => readonly string[];
+
+function callsOf({ lines, plane }: WorldRecord): readonly CallView[] {
+  return lines.flatMap((line): CallView[] => {
+    const row = line.callId === null ? undefined : plane.rows.get(line.callId);
+    return row === undefined ? [] : [{ row, line }];
+  });
+}
+
+function agentTurns(events: readonly JournalEvent[]) {
+  return events.filter((event) => event.kind === "agentTurn");
+}
+
+/** Epochs only grow, one node writes under each, and no event is missing or written twice. */
+function oneOwner(world: WorldRecord): readonly string[] {
+  const wrong = [...world.plane.faults];
+  for (const { row } of callsOf(world)) {
+    const nodeOf = new Map<number, string>();
+    let epoch = 0;
+    for (const [index, event] of row.events.entries()) {
+      if (event.sequence !== index)
+        wrong.push(`${row.callId}: event ${index} has sequence ${event.sequence}`);
+      if (event.epoch < epoch)
+        wrong.push(`${row.callId}: ${event.kind} was written under ${event.epoch}, after ${epoch}`);
+      epoch = event.epoch;
+      if (event.kind !== "callStarted" && event.kind !== "callResumed") continue;
+      const owner = nodeOf.get(epoch) ?? event.nodeId;
+      if (owner !== event.nodeId)
+        wrong.push(`${row.callId}: ${owner} and ${event.nodeId} both own it under ${epoch}`);
+      nodeOf.set(epoch, event.nodeId);
+    }
+  }
+  return wrong;
+}
+
+/**
+ * Every word that an agent's turn claims was heard reached the caller's ear, in that order; and of a turn that was played
+ * out, every word did.
+ */
+function heardEqualsHistory(world: WorldRecord): readonly string[] {
+  const wrong: string[] = [];
+  for (const { row, line } of callsOf(world)) {
+    const heard = line.caller.heard.map(({ word }) => word);
+    let at = 0;
+    for (const turn of agentTurns(row.events)) {
+      const claimed = wordsOf(turn.pii.heard);
+      if (turn.cut === null && turn.pii.heard !== turn.pii.intended)
+        wrong.push(`${row.callId}: a turn was played out, and only "${turn.pii.heard}" is told of it`);
+      for (const word of claimed) {
+        const found = heard.indexOf(word, at);
+        if (found < 0) {
+          wrong.push(`${row.callId}: "${turn.pii.heard}" is told as heard, and "${word}" never was`);
+          break;
+        }
+        // What a new owner says again may have been heard before.
+        if (turn.source === "model" && ANSWER_WORD.test(word)) at = found;
+      }
+    }
+  }
+  return wrong;
+}
+
+/** Once a barge-in is decided, nothing of the reply that it cut reaches the caller. */
+function silentAfterBargeIn(world: WorldRecord): readonly string[] {
+  const wrong: string[] = [];
+  for (const { row, line } of callsOf(world)) {
+    const turns = agentTurns(row.events);
+    for (const event of row.events) {
+      if (event.kind !== "bargeIn") continue;
+      const cut = turns.find(({ sequence, cut: how }) => sequence > event.sequence - 3 && how === "bargeIn");
+      const answer =
+        cut === undefined ? undefined : wordsOf(cut.pii.intended).find((w) => ANSWER_WORD.test(w));
+      if (answer === undefined) continue;
+      const prefix = answer.slice(0, -1).replace(/[a-z.]*$/, "");
+      const late = line.caller.heard.find(
+        ({ word, atMs }) =>
+          atMs > event.decidedAtMs + CUT_WITHIN_MS + holdsMs(world) &&
+          ANSWER_WORD.test(word) &&
+          word.replace(/[a-z.]*$/, "") === prefix,
+      );
+      if (late !== undefined)
+        wrong.push(
+          `${row.callId}: "${late.word}" was heard ${late.atMs - event.decidedAtMs} ms after its barge-in`,
+        );
+    }
+  }
+  return wrong;
+}
+
+/** When all is over nothing is held: no slot, leg, call, lease, socket or timer. */
+function allReturned({ atRest, atEnd }: WorldRecord): readonly string[] {
+  const wrong: string[] = [];
+  for (const [index, inUse] of atRest.inUse.entries())
+    for (const [what, count] of Object.entries(inUse))
+      if (count !== 0) wrong.push(`node-${index} holds ${count} ${what}`);
+  if (atRest.leases !== 0) wrong.push(`${atRest.leases} leases are left`);
+  if (atEnd.timers !== 0) wrong.push(`${atEnd.timers} timers are left`);
+  if (atEnd.connections !== 0) wrong.push(`${atEnd.connections} connections to vendors are left`);
+  return wrong;
+}
+
+/** Every caller is off the line in the end, and every journal has one end, which is its last event. */
+function everyCallEnds(world: WorldRecord): readonly string[] {
+  const wrong: string[] = [];
+  for (const line of world.lines)
+    if (!line.isOver) wrong.push(`the caller ${line.carrierCallId} is still on the line`);
+  for (const { callId, events, state } of world.plane.rows.values()) {
+    const ends = events.filter(({ kind }) => kind === "callEnded").length;
+    if (ends !== 1 || events.at(-1)?.kind !== "callEnded")
+      wrong.push(`${callId} has ${ends} ends; its last event is ${events.at(-1)?.kind}, and it is ${state}`);
+  }
+  for (const error of world.shardErrors)
+    wrong.push(`a shard died of what nobody caught: ${error instanceof Error ? error.stack : String(error)}`);
+  return wrong;
+}
+
+/** At every prefix: what the journal says is what its owner knew. */
+function replayEqualsLive({ witness }: WorldRecord): readonly string[] {
+  return witness.mismatches;
+}
+
+/** Who asked, and stayed on a line that worked, was answered, once. */
+function answeredOnce(world: WorldRecord): readonly string[] {
+  const wrong: string[] = [];
+  for (const { row, line } of callsOf(world)) {
+    const resumes = row.events.filter(({ kind }) => kind === "callResumed").length;
+    for (const question of line.caller.questions) {
+      const name = `q${question.number}`;
+      const whole = agentTurns(row.events).filter(
+        ({ source, cut, pii }) =>
+          source === "model" && cut === null && questionsIn(pii.intended).includes(name),
+      );
+      if (whole.length > 1 + resumes)
+        wrong.push(`${row.callId}: ${name} was answered ${whole.length} times, to the end`);
+      if (wasAnswered(line, question.endedAtMs, name) || !isOwed(world, line, row, question)) continue;
+      if (losesAudio(world, line)) continue;
+      wrong.push(`${row.callId}: ${name} was asked at ${question.endedAtMs} and never answered`);
+    }
+  }
+  return wrong;
+}
+
+function wasAnswered(line: Line, askedAtMs: number, name: string): boolean {
+  return line.caller.heard.some(
+    ({ word, atMs }) => atMs > askedAtMs - 1_000 && questionsIn(word).includes(name),
+  );
+}
+
+/** He stayed, his words got through, and the call went on; else nobody owes him an answer. */
+function isOwed(
+  { script: { vendors, faults, limits } }: WorldRecord,
+  line: Line,
+  row: CallRow,
+  { beganAtMs, endedAtMs }: Question,
+): boolean {
+  const spell = line.spells.find(({ fromMs, toMs }) => fromMs <= beganAtMs && beganAtMs <= toMs);
+  if (spell === undefined || spell.toMs < endedAtMs + 2_000) return false; // the line broke under it
+  const end = row.events.at(-1);
+  const endedBy = end?.kind === "callEnded" ? end.outcome.kind : "none";
+  const wasClosed = row.events.some(
+    ({ kind, atMs }) => (kind === "providerFailed" || kind === "callEnded") && atMs < endedAtMs + 8_000,
+  );
+  if (wasClosed || endedBy === "providerFailed") return false;
+  const isCalm = vendors.length === 0 && faults.length === 0 && limits.requestsMax > 4;
+  const withinMs = isCalm && !line.hasStalled ? ANSWER_WITHIN_MS : ANSWER_WITHIN_DEADLINES_MS;
+  return line.endedAtMs >= endedAtMs + withinMs;
+}
+
+/** A burst, or a thread that stood still, over a ring made too small for it: words are lost, and counted as such. */
+function losesAudio({ script }: WorldRecord, line: Line): boolean {
+  if (script.limits.inRecordCount >= 128) return false;
+  return line.hasStalled || script.faults.some(({ kind }) => kind === "shardHold");
+}
+
+/** What threads that stood still may add to any delay. */
+function holdsMs({ script }: WorldRecord): number {
+  return script.faults.reduce((sum, fault) => (fault.kind === "shardHold" ? sum + fault.ms : sum), 0);
+}
+
+function questionsIn(text: string): readonly string[] {
+  return text.match(QUESTION) ?? [];
+}
+
+function wordsOf(text: string): readonly string[] {
+  return text.split(/\s+/).filter(Boolean);
+}
+
+export const INVARIANTS = {
+  "one owner per call": oneOwner,
+  "heard equals history": heardEqualsHistory,
+  "no agent audio after a barge-in": silentAfterBargeIn,
+  "everything is returned": allReturned,
+  "every call ends with an outcome": everyCallEnds,
+  "replay equals live": replayEqualsLive,
+  "no answer is dropped or given twice": answeredOnce,
+} as const satisfies Readonly<Record<string, Invariant>>;
+
+export interface Violation {
+  readonly invariant: keyof typeof INVARIANTS;
+  readonly what: string;
+}
+
+export function violationsOf(world: WorldRecord): readonly Violation[] {
+  return Object.entries(INVARIANTS).flatMap(([invariant, check]) =>
+    check(world).map((what) => ({ invariant: invariant as Violation["invariant"], what })),
+  );
+}

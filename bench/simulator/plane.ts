@@ -1,0 +1,266 @@
+/**
+ * The control plane of a simulated world: the real directory (in memory) and placer, and the journals as the store keeps
+ * them. Its RPCs are messages that take a few milliseconds each way, or do not come at all.
+ *
+ * P1 a journal is written under its call's epoch: what an older owner says late is refused.
+ * P2 events are kept in order without gaps; repeats are known by (call, sequence).
+ */
+import { MemoryDirectory } from "#control-plane/directory";
+import { type Placement, Placer } from "#control-plane/placement";
+import type { JournalEvent } from "#actors/journal";
+import { LumentraError } from "#runtime/errors";
+import { silentLogger } from "#runtime/telemetry";
+import type { Seams } from "./seams.js";
+import type { SimThread, SimTime } from "./sim-time.js";
+
+export const LEASE_TIME_MS = 5_000;
+const RESERVATION_MS = 8_000;
+/** How long a call without an owner waits for its carrier. */
+export const RESUME_GRACE_MS = 10_000;
+const SWEEP_MS = 1_000;
+const RPC_MS = [2, 15] as const;
+
+export interface CallRow {
+  readonly callId: string;
+  epoch: number;
+  nodeId: string;
+  readonly events: JournalEvent[];
+  state: "live" | "suspended" | "ended";
+  suspendedAtMs: number;
+}
+
+/** What happened to journals, for the invariants. */
+export interface PlaneCounts {
+  refusedEvents: number;
+  repeatedEvents: number;
+}
+
+type Request = Readonly<Record<string, unknown>>;
+
+export class Plane {
+  readonly directory: MemoryDirectory;
+  readonly rows = new Map<string, CallRow>();
+  readonly counts: PlaneCounts = { refusedEvents: 0, repeatedEvents: 0 };
+  /** What no store would take: a gap, something after the end. */
+  readonly faults: string[] = [];
+  readonly #time: SimTime;
+  readonly #thread: SimThread;
+  readonly #placer: Placer;
+  readonly #tenantCap: number;
+  readonly #seams: Seams;
+  #nextCall = 1;
+  #isClosed = false;
+  /** Tells a node that a call of its is another's. */
+  onLeaseLost: (nodeId: string, callId: string, epoch: number) => void = () => {};
+
+  constructor(time: SimTime, thread: SimThread, tenantCap: number, seams: Seams) {
+    this.#seams = seams;
+    this.#time = time;
+    this.#thread = thread;
+    this.#tenantCap = tenantCap;
+    this.directory = new MemoryDirectory({ clock: thread });
+    this.#placer = new Placer({
+      directory: this.directory,
+      clock: thread,
+      random: time.random,
+      log: silentLogger,
+      reservationMs: RESERVATION_MS,
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#placer.start();
+    this.#sweepLater();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#placer.close();
+  }
+
+  /** From a node's thread; `isUp` is asked when the request leaves and when the answer comes. */
+  async rpc(nodeId: string, node: SimThread, isUp: () => boolean, method: string, request: Request) {
+    const hop = (): Promise<void> =>
+      new Promise((resolve, reject) => {
+        node.after(this.#time.between(...RPC_MS), () => {
+          if (isUp()) resolve();
+          else reject(new LumentraError("CONTROL_PLANE_UNREACHABLE", "partitioned"));
+        });
+      });
+    await hop();
+    let answer: unknown;
+    let refusal: unknown = null;
+    try {
+      answer = await this.#handle(nodeId, method, request);
+    } catch (error) {
+      refusal = error;
+    }
+    await hop();
+    if (refusal !== null) throw refusal;
+    return answer;
+  }
+
+  /** The journal for whoever goes on with the call; from here on only he writes. */
+  read(callId: string, epoch: number): readonly JournalEvent[] | null {
+    const row = this.rows.get(callId);
+    if (row === undefined) return null;
+    row.epoch = Math.max(row.epoch, epoch);
+    return [...row.events];
+  }
+
+  /** P1, P2. */
+  append(nodeId: string, told: JournalEvent): void {
+    const event = this.#seams.toPlane === undefined ? told : this.#seams.toPlane(told);
+    if (event === null) return;
+    let row = this.rows.get(event.callId);
+    if (row === undefined) {
+      if (event.sequence !== 0) {
+        this.faults.push(`${event.callId}: the first event has sequence ${event.sequence}`);
+        return;
+      }
+      row = {
+        callId: event.callId,
+        epoch: event.epoch,
+        nodeId,
+        events: [],
+        state: "live",
+        suspendedAtMs: 0,
+      };
+      this.rows.set(event.callId, row);
+    }
+    if (event.epoch < row.epoch && this.#seams.fences !== false) {
+      this.counts.refusedEvents += 1;
+      return;
+    }
+    if (event.sequence < row.events.length) {
+      const known = row.events[event.sequence]!;
+      if (known.epoch === event.epoch && known.kind === event.kind) this.counts.repeatedEvents += 1;
+      else this.faults.push(`${event.callId}: two events have sequence ${event.sequence}`);
+      return;
+    }
+    if (event.sequence > row.events.length) {
+      this.faults.push(
+        `${event.callId}: sequence ${event.sequence} follows ${row.events.length - 1} (${event.kind})`,
+      );
+      return;
+    }
+    if (row.state === "ended") this.faults.push(`${event.callId}: ${event.kind} after the end`);
+    row.epoch = event.epoch;
+    row.nodeId = nodeId;
+    row.events.push(event);
+    row.state = event.kind === "callEnded" ? "ended" : "live";
+  }
+
+  async #handle(nodeId: string, method: string, request: Request): Promise<unknown> {
+    switch (method) {
+      case "PlaceCall":
+        return request["resume"] === true ? this.#placeAgain(request) : this.#placeNew(request);
+      case "ConfirmCall": {
+        const lease = await this.directory.confirm(
+          request["callId"] as string,
+          request["epoch"] as number,
+          nodeId,
+          LEASE_TIME_MS,
+        );
+        if (lease === "unknown") throw new LumentraError("NOT_FOUND", "no place");
+        if (lease === "lost") throw new LumentraError("CALL_LEASE_LOST", "another's");
+        return { lease, pii: lease.pii, resumed: lease.resumed };
+      }
+      case "ReleaseCall":
+        return {
+          released: await this.directory.release(request["callId"] as string, request["epoch"] as number),
+        };
+      default:
+        throw new Error(`no RPC is named ${method}`);
+    }
+  }
+
+  async #placeNew(request: Request): Promise<unknown> {
+    const callId = `call-${this.#nextCall++}`;
+    const asked = { ...this.#asked(request), tenantCap: this.#tenantCap };
+    return answer(await this.#placer.place({ ...asked, callId, resume: false }));
+  }
+
+  async #placeAgain(request: Request): Promise<unknown> {
+    const callId = request["callId"] as string;
+    const row = this.rows.get(callId);
+    const before = await this.directory.lookUp(callId);
+    if (row?.state === "ended") throw new LumentraError("CALL_ENDED", `call ${callId} is over`);
+    const asked = { ...this.#asked(request), tenantCap: Number.MAX_SAFE_INTEGER };
+    const placement = await this.#placer.place({
+      ...asked,
+      callId,
+      knownEpoch: row?.epoch ?? 0,
+      resume: true,
+    });
+    if (placement.kind !== "placed") return answer(placement);
+    const { lease } = placement;
+    if (row !== undefined) {
+      if (row.nodeId !== lease.nodeId) row.epoch = Math.max(row.epoch, lease.epoch);
+      if (row.state === "suspended") row.state = "live";
+    }
+    if (before !== null && before.epoch < lease.epoch && before.nodeId !== lease.nodeId)
+      this.onLeaseLost(before.nodeId, callId, lease.epoch);
+    return answer(placement);
+  }
+
+  #asked(request: Request) {
+    return {
+      carrier: request["carrier"] as string,
+      carrierCallId: request["carrierCallId"] as string,
+      tenantId: request["tenantId"] as string,
+      resellerId: "reseller",
+      resellerCap: Number.MAX_SAFE_INTEGER,
+      preferredNodeId: request["preferredNodeId"] as string,
+      region: "",
+      pii: request["pii"] as { readonly from: string; readonly to: string },
+    };
+  }
+
+  #sweepLater(): void {
+    if (this.#isClosed) return;
+    this.#thread.setTimer(SWEEP_MS, () => {
+      void this.#sweep().then(() => this.#sweepLater());
+    });
+  }
+
+  async #sweep(): Promise<void> {
+    const nowMs = this.#time.nowMs();
+    for (const { callId, epoch } of await this.directory.takeExpired(100)) {
+      const row = this.rows.get(callId);
+      if (row === undefined || row.state !== "live" || row.epoch > epoch) continue;
+      row.state = "suspended";
+      row.suspendedAtMs = nowMs;
+    }
+    for (const row of this.rows.values()) {
+      if (row.state !== "suspended" || nowMs - row.suspendedAtMs < RESUME_GRACE_MS) continue;
+      row.state = "ended";
+      row.events.push({
+        kind: "callEnded",
+        outcome: { kind: "nodeLost" },
+        durationMs: this.#time.unixMs() - row.events[0]!.atUnixMs,
+        callId: row.callId,
+        sequence: row.events.length,
+        epoch: row.epoch,
+        atMs: nowMs,
+        atUnixMs: this.#time.unixMs(),
+      });
+      // Whoever had it may write nothing more.
+      row.epoch += 1;
+    }
+  }
+}
+
+const REFUSALS = {
+  tenantCap: "PLACEMENT_REFUSAL_TENANT_CAP",
+  resellerCap: "PLACEMENT_REFUSAL_RESELLER_CAP",
+  noCapacity: "PLACEMENT_REFUSAL_NO_CAPACITY",
+} as const;
+
+function answer(placement: Placement): unknown {
+  if (placement.kind === "ended") throw new LumentraError("CALL_ENDED", `call ${placement.callId} is over`);
+  if (placement.kind === "refused") return { refusal: REFUSALS[placement.reason] };
+  const { callId, epoch, nodeId, resumed } = placement.lease;
+  const { mediaUrl } = placement;
+  return { refusal: "PLACEMENT_REFUSAL_UNSPECIFIED", callId, epoch, nodeId, mediaUrl, resumed };
+}

@@ -1,0 +1,287 @@
+/**
+ * What happens in a simulated world, drawn from its seed and then plain data: what callers do, what breaks and when, how
+ * tight the limits are. Whoever shrinks a failure leaves parts of it out.
+ */
+import { type Random, seededRandom } from "#runtime/actor";
+
+/** What a caller does next. Times are milliseconds. */
+export type Step =
+  /** Waits until the agent is silent, then asks; the answer names the question's number. */
+  | { readonly kind: "ask"; readonly question: number; readonly pauseMs: number; readonly tool: boolean }
+  /** Waits until the agent has spoken for so long, then asks over it. */
+  | { readonly kind: "interrupt"; readonly question: number; readonly afterMs: number }
+  /** Over what the agent says: nothing that should stop it. */
+  | { readonly kind: "backchannel"; readonly afterMs: number }
+  | { readonly kind: "thank"; readonly pauseMs: number }
+  /** A sound without words. */
+  | { readonly kind: "noise"; readonly ms: number }
+  | { readonly kind: "keys"; readonly digits: string; readonly pauseMs: number }
+  /** Two halves of a question with a pause in which an answer may begin. */
+  | { readonly kind: "hesitate"; readonly question: number; readonly pauseMs: number }
+  | { readonly kind: "wait"; readonly ms: number }
+  /** Says goodbye and lets the agent hang up. */
+  | { readonly kind: "farewell" };
+
+export type CarrierFault =
+  /** The socket is gone; the carrier asks what comes next. */
+  | { readonly kind: "cut"; readonly atMs: number }
+  /** What the caller says comes late and all at once. */
+  | { readonly kind: "stall"; readonly atMs: number; readonly ms: number }
+  /** Marks come back this much later than they were played. */
+  | { readonly kind: "marksLate"; readonly ms: number }
+  /** One mark in so many never comes back. */
+  | { readonly kind: "marksLost"; readonly every: number }
+  | { readonly kind: "hangUp"; readonly atMs: number };
+
+export type SttFault = {
+  readonly kind: "stall" | "reset" | "late" | "refuse";
+  /** Frames of speech before it strikes. */
+  readonly afterFrames: number;
+  readonly ms: number;
+};
+
+export type LlmFault = {
+  readonly kind: "tooMany" | "stall" | "stallMid" | "reset" | "noDone" | "slow";
+  readonly ms: number;
+  readonly afterTokens: number;
+};
+
+export type TtsFault = {
+  readonly kind: "stall" | "reset" | "noDone" | "error" | "late";
+  readonly ms: number;
+};
+
+/** `nth`: of this call's streams, requests or contexts; of the world's sockets for a recogniser. */
+export type VendorFault =
+  | { readonly vendor: "stt"; readonly nth: number; readonly fault: SttFault }
+  | { readonly vendor: "llm"; readonly call: number; readonly nth: number; readonly fault: LlmFault }
+  | { readonly vendor: "tts"; readonly call: number; readonly nth: number; readonly fault: TtsFault };
+
+export type WorldFault =
+  /** A stage of the call throws. */
+  | {
+      readonly kind: "crash";
+      readonly call: number;
+      readonly atMs: number;
+      readonly stage: "inbound" | "playout" | "journal";
+    }
+  | { readonly kind: "shardDeath"; readonly node: number; readonly shard: number; readonly atMs: number }
+  /** An operator has a shard drained: its calls move. */
+  | { readonly kind: "shardDrain"; readonly node: number; readonly shard: number; readonly atMs: number }
+  /** The thread stands still for less than a watchdog waits. */
+  | {
+      readonly kind: "shardHold";
+      readonly node: number;
+      readonly shard: number;
+      readonly atMs: number;
+      readonly ms: number;
+    }
+  | { readonly kind: "nodeDeath"; readonly node: number; readonly atMs: number }
+  /** The node reaches no control plane for longer than its leases last, and owns its calls no more when it is back. */
+  | { readonly kind: "partition"; readonly node: number; readonly atMs: number; readonly ms: number };
+
+export interface CallScript {
+  readonly atMs: number;
+  /** The node that gets the webhook. */
+  readonly node: number;
+  readonly steps: readonly Step[];
+  readonly carrier: readonly CarrierFault[];
+}
+
+export interface Limits {
+  readonly slotsPerShard: number;
+  readonly inRecordCount: number;
+  readonly outRecordCount: number;
+  /** Model requests at once, per shard. */
+  readonly requestsMax: number;
+  readonly tenantCap: number;
+}
+
+export interface Script {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly shardsPerNode: number;
+  readonly limits: Limits;
+  readonly calls: readonly CallScript[];
+  readonly vendors: readonly VendorFault[];
+  readonly faults: readonly WorldFault[];
+}
+
+/** A kind of fault that a run may leave out. */
+export const FAULT_KINDS = ["vendors", "carrier", "actors", "shards", "nodes", "limits"] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export const CALLS_PER_WORLD = 10;
+/** Calls begin within this long, so that most of them are live at once. */
+const ARRIVALS_MS = 6_000;
+const LONGEST_CALL_MS = 20_000;
+
+class Draw {
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  chance(share: number): boolean {
+    return this.#random.next() < share;
+  }
+
+  whole(min: number, max: number): number {
+    return min + Math.floor(this.#random.next() * (max - min + 1));
+  }
+
+  of<T>(values: readonly T[]): T {
+    return values[this.whole(0, values.length - 1)]!;
+  }
+
+  some<T>(count: number, make: () => T): T[] {
+    return Array.from({ length: count }, make);
+  }
+}
+
+/** The world of a seed. Half of all worlds are calm but for what callers do, and most faults come in ones. */
+export function drawScript(seed: number, kinds: ReadonlySet<FaultKind>, calls = CALLS_PER_WORLD): Script {
+  // Apart from the randomness of the run itself: leaving a part out of a script must not move the rest.
+  const draw = new Draw(seededRandom(seed ^ 0x5eed));
+  const nodes = draw.whole(1, 3);
+  const shardsPerNode = draw.whole(1, 2);
+  const question = { next: 1 };
+  // All is drawn whatever is wanted, so that a seed's callers are the same with fewer kinds of faults.
+  const scripts = draw.some(calls, () => drawCall(draw, nodes, question));
+  const vendors = draw.some(draw.chance(0.5) ? draw.whole(1, 4) : 0, () => drawVendorFault(draw, calls));
+  const faults = draw.some(draw.chance(0.5) ? draw.whole(1, 3) : 0, () =>
+    drawWorldFault(draw, nodes, shardsPerNode, calls),
+  );
+  const limits = drawLimits(draw, draw.chance(0.25));
+  const wanted = (fault: WorldFault): boolean =>
+    kinds.has(fault.kind === "crash" ? "actors" : fault.kind.startsWith("shard") ? "shards" : "nodes");
+  return {
+    seed,
+    nodes,
+    shardsPerNode,
+    limits: kinds.has("limits") ? limits : drawLimits(draw, false),
+    calls: kinds.has("carrier")
+      ? scripts
+      : scripts.map((call) => ({
+          ...call,
+          carrier: call.carrier.filter(({ kind }) => kind === "hangUp"),
+        })),
+    vendors: kinds.has("vendors") ? vendors : [],
+    faults: faults.filter(wanted),
+  };
+}
+
+function drawCall(draw: Draw, nodes: number, question: { next: number }): CallScript {
+  const steps = draw.some(draw.whole(1, 4), () => drawStep(draw, question));
+  if (draw.chance(0.4)) steps.push({ kind: "farewell" });
+  const carrier = draw.chance(0.25) ? draw.some(draw.whole(1, 2), () => drawCarrierFault(draw)) : [];
+  return { atMs: draw.whole(0, ARRIVALS_MS), node: draw.whole(0, nodes - 1), steps, carrier };
+}
+
+function drawStep(draw: Draw, question: { next: number }): Step {
+  const kind = draw.whole(0, 99);
+  if (kind < 45)
+    return {
+      kind: "ask",
+      question: question.next++,
+      pauseMs: draw.whole(200, 900),
+      tool: draw.chance(0.15),
+    };
+  if (kind < 60) return { kind: "interrupt", question: question.next++, afterMs: draw.whole(100, 2_500) };
+  if (kind < 70) return { kind: "backchannel", afterMs: draw.whole(200, 1_500) };
+  if (kind < 78) return { kind: "hesitate", question: question.next++, pauseMs: draw.whole(100, 1_200) };
+  if (kind < 84) return { kind: "thank", pauseMs: draw.whole(200, 900) };
+  if (kind < 90) return { kind: "keys", digits: draw.of(["1", "42#", "0"]), pauseMs: draw.whole(0, 600) };
+  if (kind < 95) return { kind: "noise", ms: draw.whole(100, 1_200) };
+  return { kind: "wait", ms: draw.of([1_000, 9_000]) };
+}
+
+function drawCarrierFault(draw: Draw): CarrierFault {
+  const atMs = draw.whole(300, LONGEST_CALL_MS);
+  switch (draw.whole(0, 4)) {
+    case 0:
+      return { kind: "cut", atMs };
+    case 1:
+      return { kind: "stall", atMs, ms: draw.whole(100, 2_200) };
+    case 2:
+      return { kind: "marksLate", ms: draw.whole(50, 900) };
+    case 3:
+      return { kind: "marksLost", every: draw.whole(2, 6) };
+    default:
+      return { kind: "hangUp", atMs };
+  }
+}
+
+function drawVendorFault(draw: Draw, calls: number): VendorFault {
+  const call = draw.whole(0, calls - 1);
+  switch (draw.whole(0, 2)) {
+    case 0: {
+      const fault = {
+        kind: draw.of(["stall", "reset", "late", "refuse"] as const),
+        afterFrames: draw.whole(1, 80),
+        ms: draw.whole(200, 1_500),
+      };
+      return { vendor: "stt", nth: draw.whole(0, calls), fault };
+    }
+    case 1: {
+      const fault = {
+        kind: draw.of(["tooMany", "stall", "stallMid", "reset", "noDone", "slow"] as const),
+        ms: draw.whole(200, 3_000),
+        afterTokens: draw.whole(1, 8),
+      };
+      return { vendor: "llm", call, nth: draw.whole(0, 3), fault };
+    }
+    default: {
+      const fault = {
+        kind: draw.of(["stall", "reset", "noDone", "error", "late"] as const),
+        ms: draw.whole(200, 2_000),
+      };
+      return { vendor: "tts", call, nth: draw.whole(0, 3), fault };
+    }
+  }
+}
+
+function drawWorldFault(draw: Draw, nodes: number, shards: number, calls: number): WorldFault {
+  const atMs = draw.whole(500, LONGEST_CALL_MS);
+  const node = draw.whole(0, nodes - 1);
+  const shard = draw.whole(0, shards - 1);
+  switch (draw.whole(0, 6)) {
+    case 0:
+    case 1:
+      return {
+        kind: "crash",
+        call: draw.whole(0, calls - 1),
+        atMs,
+        stage: draw.of(["inbound", "playout", "journal"] as const),
+      };
+    case 2:
+      return { kind: "shardDeath", node, shard, atMs };
+    case 3:
+      return { kind: "shardHold", node, shard, atMs, ms: draw.whole(50, 1_500) };
+    case 4:
+      return { kind: "nodeDeath", node, atMs };
+    case 5:
+      return { kind: "shardDrain", node, shard, atMs };
+    default:
+      return { kind: "partition", node, atMs, ms: draw.whole(1_000, 12_000) };
+  }
+}
+
+function drawLimits(draw: Draw, isTight: boolean): Limits {
+  const roomy = {
+    slotsPerShard: 16,
+    inRecordCount: 128,
+    outRecordCount: 128,
+    requestsMax: 64,
+    tenantCap: 100,
+  };
+  const tight = {
+    slotsPerShard: draw.whole(2, 6),
+    inRecordCount: draw.of([32, 64, 128]),
+    outRecordCount: draw.of([16, 32, 128]),
+    requestsMax: draw.whole(1, 4),
+    tenantCap: draw.whole(3, 12),
+  };
+  return isTight ? tight : roomy;
+}

@@ -1,0 +1,71 @@
+/** One shard's way to the vendors: sockets and requests end with it. */
+import type { Network, NetworkPool, NetworkSocket } from "#actors/providers";
+import type { SttFault, TtsFault } from "./script.js";
+import { SimSocket } from "./sim-socket.js";
+import type { SimThread, SimTime } from "./sim-time.js";
+import { LlmVendor, type LlmWorld } from "./vendor-llm.js";
+import { SttVendor } from "./vendor-stt.js";
+import { TtsVendor } from "./vendor-tts.js";
+
+const HANDSHAKE_MS = [15, 90] as const;
+
+/** What the vendors of a world share. */
+export interface VendorWorld extends LlmWorld {
+  readonly time: SimTime;
+  /** Of the next recogniser's socket. */
+  sttFault(): SttFault | null;
+  ttsFault(callId: string): TtsFault | null;
+}
+
+export class SimNetwork implements Network {
+  /** Set by the shard it belongs to. */
+  thread!: SimThread;
+  readonly #world: VendorWorld;
+  readonly #sockets = new Set<SimSocket>();
+  readonly #pools = new Set<LlmVendor>();
+
+  constructor(world: VendorWorld) {
+    this.#world = world;
+  }
+
+  openSocket(url: string): NetworkSocket {
+    const { time } = this.#world;
+    const socket = new SimSocket(time, this.thread, (gone) => this.#sockets.delete(gone));
+    this.#sockets.add(socket);
+    const delayMs = time.between(...HANDSHAKE_MS);
+    const onFault = (kind: string): void => this.#world.onFault(kind);
+    if (!url.includes("/v1/listen")) {
+      const faultOf = (contextId: string): TtsFault | null => this.#world.ttsFault(callIdOf(contextId));
+      socket.accept(delayMs, new TtsVendor(time, socket, faultOf, onFault));
+      return socket.asNetworkSocket();
+    }
+    const fault = this.#world.sttFault();
+    if (fault?.kind === "refuse") {
+      onFault("sttRefuse");
+      socket.refuse(delayMs, 429);
+    } else socket.accept(delayMs, new SttVendor(time, socket, fault, onFault));
+    return socket.asNetworkSocket();
+  }
+
+  openPool(): NetworkPool {
+    const pool = new LlmVendor(this.#world, this.thread);
+    this.#pools.add(pool);
+    return pool;
+  }
+
+  /** Sockets and requests that are open. */
+  get openCount(): number {
+    return [...this.#pools].reduce((count, pool) => count + pool.openCount, this.#sockets.size);
+  }
+
+  drop(): void {
+    for (const socket of this.#sockets) socket.drop();
+    this.#sockets.clear();
+    for (const pool of this.#pools) pool.drop();
+  }
+}
+
+/** The client puts the call's id first. */
+function callIdOf(contextId: string): string {
+  return contextId.replace(/\.\d+$/, "");
+}

@@ -1,0 +1,92 @@
+/**
+ * Many seeds over a thread per core: counts, digest, failures. The digest is of all seeds in order, whichever thread ran
+ * them, so that two runs of the same seeds can be compared.
+ */
+import { createHash } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { SeedResult } from "./run-seed.js";
+import { CALLS_PER_WORLD, type FaultKind } from "./script.js";
+import type { SeedTask } from "./sim-worker.js";
+
+/** A run that fails everywhere need not go on. */
+const FAILURES_MAX = 5;
+
+export interface SimulateOptions {
+  readonly seed: number;
+  readonly calls: number;
+  readonly kinds: readonly FaultKind[];
+  /** Goes on with further seeds for so long, beyond `calls`. */
+  readonly seconds?: number | undefined;
+  readonly threads?: number | undefined;
+  readonly onProgress?: (done: number) => void;
+}
+
+export interface Simulation {
+  readonly worlds: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly digest: string;
+  readonly failures: readonly SeedResult[];
+  readonly wallMs: number;
+}
+
+export async function simulate(options: SimulateOptions): Promise<Simulation> {
+  const { seed, calls, kinds, seconds = 0 } = options;
+  const wanted = Math.ceil(calls / CALLS_PER_WORLD);
+  const threads = Math.min(options.threads ?? availableParallelism(), wanted);
+  const beganAtMs = performance.now();
+  const results: SeedResult[] = [];
+  let next = 0;
+  let failed = 0;
+  const task = (): SeedTask | null => {
+    const isLong = (performance.now() - beganAtMs) / 1_000 < seconds;
+    if (failed >= FAILURES_MAX || (next >= wanted && !isLong)) return null;
+    const at = next++;
+    const left = calls - at * CALLS_PER_WORLD;
+    return { seed: seed + at, kinds, calls: left <= 0 ? CALLS_PER_WORLD : Math.min(left, CALLS_PER_WORLD) };
+  };
+  const work = (worker: Worker): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const give = (): void => {
+        const given = task();
+        if (given === null) resolve();
+        else worker.postMessage(given);
+      };
+      worker.on("message", (result: SeedResult) => {
+        results.push(result);
+        if (result.violations.length > 0) failed += 1;
+        options.onProgress?.(results.length);
+        give();
+      });
+      worker.on("error", reject);
+      give();
+    });
+  const workers = Array.from(
+    { length: threads },
+    () => new Worker(new URL("./sim-worker.js", import.meta.url)),
+  );
+  try {
+    await Promise.all(workers.map(work));
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+  results.sort((a, b) => a.seed - b.seed);
+  const digest = createHash("sha256");
+  for (const result of results) digest.update(`${result.seed} ${result.digest}`);
+  return {
+    worlds: results.length,
+    counts: sumOf(results.map((result) => result.counts)),
+    faults: sumOf(results.map((result) => result.faults)),
+    digest: digest.digest("hex").slice(0, 16),
+    failures: results.filter(({ violations }) => violations.length > 0),
+    wallMs: performance.now() - beganAtMs,
+  };
+}
+
+function sumOf(all: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
+  const sum: Record<string, number> = {};
+  for (const counts of all)
+    for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count;
+  return Object.fromEntries(Object.entries(sum).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

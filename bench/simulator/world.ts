@@ -1,0 +1,288 @@
+/**
+ * One simulated world: nodes, a control plane, vendors, carriers and callers on one thread under virtual time, run from a
+ * script. What happened is handed to the invariants as it is.
+ */
+import { cacheableTexts, VoiceCache } from "#actors/call";
+import { CartesiaVoice } from "./rendered-phrases.js";
+import { type TenantConfig, tenantSchema } from "#actors/tenants";
+import { seededRandom } from "#runtime/actor";
+import { MULAW_8K } from "#runtime/media";
+import { silentLogger } from "#runtime/telemetry";
+import { Line } from "./line.js";
+import { LEASE_TIME_MS, Plane, RESUME_GRACE_MS } from "./plane.js";
+import { type LlmFault, type Script, type TtsFault, type WorldFault, drawScript } from "./script.js";
+import type { Seams } from "./seams.js";
+import type { VendorWorld } from "./sim-network.js";
+import { SimNode } from "./sim-node.js";
+import { SimThread, SimTime } from "./sim-time.js";
+import type { AskedMessage } from "./vendor-llm.js";
+import { Witness } from "./witness.js";
+
+/** Providers are warm, and the nodes have said that they are ready. */
+const START_MS = 1_500;
+/** No script lasts longer; a call that is still there is a failure. */
+const LONGEST_MS = 150_000;
+/** After the last call: suspended calls and leases run out, journals arrive. */
+const AFTER_MS = RESUME_GRACE_MS + 2 * LEASE_TIME_MS + 6_000;
+/** A dead node's disk is read again so long after. */
+const SPOOL_RETURNS_MS = 3_000;
+const LOOK_MS = 1_000;
+const CLOSE_MS = 12_000;
+/** A shard that has just come up waits for its providers for five seconds at most. */
+const LAST_ROUND_MS = 6_500;
+
+export const TENANT: TenantConfig = tenantSchema.parse({
+  id: "sim",
+  name: "Sim Dental",
+  industry: "dental practice",
+  numbers: ["+12025550101"],
+  timeZone: "America/New_York",
+  agentName: "Ava",
+  greeting: "Hello there.",
+});
+
+/** What a run leaves behind. */
+export interface WorldRecord {
+  readonly script: Script;
+  readonly lines: readonly Line[];
+  readonly plane: Plane;
+  readonly nodes: readonly SimNode[];
+  readonly witness: Witness;
+  readonly asked: readonly {
+    readonly callId: string;
+    readonly atMs: number;
+    readonly messages: readonly AskedMessage[];
+  }[];
+  readonly faultCounts: ReadonlyMap<string, number>;
+  /** Errors that ended a shard and were not injected. */
+  readonly shardErrors: readonly unknown[];
+  /** When everything was over, before anything was closed. */
+  readonly atRest: {
+    readonly isOver: boolean;
+    readonly inUse: readonly Readonly<Record<string, number>>[];
+    readonly leases: number;
+  };
+  /** When everything was closed. */
+  readonly atEnd: { readonly timers: number; readonly connections: number };
+  readonly virtualMs: number;
+  readonly endedAtMs: number;
+}
+
+export async function runWorld(script: Script, seams: Seams = {}): Promise<WorldRecord> {
+  const cache = await phrases();
+  // The first call of a process loads what is loaded lazily, in real time: no seed's world may be the one that waits.
+  warmedUp ??= new World(drawScript(0, new Set(), 1), {}, cache).run();
+  await warmedUp;
+  return new World(script, seams, cache).run();
+}
+
+let warmedUp: Promise<unknown> | null = null;
+
+class World {
+  readonly #script: Script;
+  readonly #time: SimTime;
+  readonly #plane: Plane;
+  readonly #nodes: SimNode[];
+  readonly #lines: Line[];
+  readonly #witness: Witness;
+  readonly #planeThread: SimThread;
+  readonly #asked: WorldRecord["asked"][number][] = [];
+  readonly #faultCounts = new Map<string, number>();
+  readonly #shardErrors: unknown[] = [];
+
+  constructor(script: Script, seams: Seams, cache: VoiceCache) {
+    this.#script = script;
+    this.#time = new SimTime(seededRandom(script.seed));
+    this.#planeThread = new SimThread(this.#time);
+    this.#plane = new Plane(this.#time, this.#planeThread, script.limits.tenantCap, seams);
+    this.#witness = new Witness(TENANT, seams);
+    const vendors = this.#vendors(seams);
+    this.#nodes = Array.from({ length: script.nodes }, (_, index) => {
+      return new SimNode({
+        time: this.#time,
+        index,
+        shards: script.shardsPerNode,
+        limits: script.limits,
+        tenant: TENANT,
+        plane: this.#plane,
+        vendors,
+        seams,
+        parts: { cache, log: silentLogger, onCall: (start, call) => this.#witness.onCall(start, call) },
+        onWritten: (event) => this.#witness.onWritten(event),
+        onJournalLost: (event) => this.#witness.onJournalLost(event),
+        onTicked: () => this.#witness.onTicked(),
+        onShardError: (error) => this.#shardErrors.push(error),
+      });
+    });
+    this.#plane.onLeaseLost = (nodeId, callId, epoch) => this.#tellLeaseLost(nodeId, callId, epoch);
+    const onFault = (kind: string): void => this.#noteFault(kind);
+    const world = { time: this.#time, nodes: this.#nodes, seams, onFault };
+    this.#lines = script.calls.map((call, index) => new Line(world, call, index));
+  }
+
+  async run(): Promise<WorldRecord> {
+    const time = this.#time;
+    const beganAtMs = time.nowMs();
+    for (const node of this.#nodes) await node.start();
+    await this.#plane.start();
+    await time.runUntil(() => false, beganAtMs + START_MS);
+    for (const [index, { atMs }] of this.#script.calls.entries())
+      if (atMs < LONGEST_MS) time.setTimer(atMs, () => this.#lines[index]!.dial());
+    const faults = this.#script.faults.map((fault) => time.setTimer(fault.atMs, () => this.#strike(fault)));
+    // A script that was shrunk leaves calls out by placing them after the end of the world.
+    const placed = this.#lines.filter((_, index) => this.#script.calls[index]!.atMs < LONGEST_MS);
+    const isOver = (): boolean => placed.every((line) => line.isOver);
+    await time.runUntil(isOver, beganAtMs + LONGEST_MS);
+    const endedAtMs = time.nowMs();
+    for (const fault of faults) fault.cancel();
+    const living = this.#nodes.filter(({ thread }) => !thread.isDead);
+    while (time.nowMs() < endedAtMs + AFTER_MS && !(await this.#isAtRest(living)))
+      await time.runUntil(() => false, time.nowMs() + LOOK_MS);
+    const counts = await this.#plane.directory.counts(TENANT.id, "reseller");
+    const atRest = {
+      isOver: isOver(),
+      inUse: living.map((node) => node.inUse()),
+      leases: counts.tenantCalls,
+    };
+    const closing = Promise.all(living.map((node) => node.close()));
+    this.#plane.close();
+    let isClosed = false;
+    void closing.then(() => {
+      isClosed = true;
+    });
+    await time.runUntil(() => isClosed, time.nowMs() + CLOSE_MS);
+    // What runs once a second sees that it is over.
+    await time.runUntil(() => false, time.nowMs() + LAST_ROUND_MS);
+    return {
+      script: this.#script,
+      lines: placed,
+      plane: this.#plane,
+      nodes: this.#nodes,
+      witness: this.#witness,
+      asked: this.#asked,
+      faultCounts: this.#faultCounts,
+      shardErrors: this.#shardErrors,
+      atRest,
+      atEnd: {
+        timers: time.timerCount,
+        connections: living.reduce((count, node) => count + node.vendorConnections, 0),
+      },
+      virtualMs: endedAtMs - beganAtMs,
+      endedAtMs,
+    };
+  }
+
+  /** Nothing is held and every journal has its end: waiting longer would change nothing. */
+  async #isAtRest(living: readonly SimNode[]): Promise<boolean> {
+    const isHeld = living.some((node) => Object.values(node.inUse()).some((count) => count > 0));
+    if (isHeld || [...this.#plane.rows.values()].some(({ state }) => state !== "ended")) return false;
+    return (await this.#plane.directory.counts(TENANT.id, "reseller")).tenantCalls === 0;
+  }
+
+  #vendors(seams: Seams): VendorWorld {
+    const { vendors } = this.#script;
+    const requests = new Map<string, number>();
+    const contexts = new Map<string, number>();
+    let sttSockets = 0;
+    let answers = 0;
+    const nth = (counts: Map<string, number>, callId: string): number => {
+      const count = counts.get(callId) ?? 0;
+      counts.set(callId, count + 1);
+      return count;
+    };
+    const indexOf = (callId: string): number => this.#lines.findIndex((line) => line.callId === callId);
+    return {
+      time: this.#time,
+      seams,
+      sttFault: () => {
+        const at = sttSockets++;
+        const found = vendors.find((entry) => entry.vendor === "stt" && entry.nth === at);
+        return found?.vendor === "stt" ? found.fault : null;
+      },
+      fault: (callId): LlmFault | null => {
+        const at = nth(requests, callId);
+        const call = indexOf(callId);
+        const found = vendors.find(
+          (entry) => entry.vendor === "llm" && entry.nth === at && entry.call === call,
+        );
+        return found?.vendor === "llm" ? found.fault : null;
+      },
+      ttsFault: (callId): TtsFault | null => {
+        const at = nth(contexts, callId);
+        const call = indexOf(callId);
+        const found = vendors.find(
+          (entry) => entry.vendor === "tts" && entry.nth === at && entry.call === call,
+        );
+        return found?.vendor === "tts" ? found.fault : null;
+      },
+      onFault: (kind) => this.#noteFault(kind),
+      answerWords: () => this.#time.between(2, 12),
+      onAsked: (callId, messages) => this.#asked.push({ callId, atMs: this.#time.nowMs(), messages }),
+      nextAnswer: () => ++answers,
+    };
+  }
+
+  #noteFault(kind: string): void {
+    this.#faultCounts.set(kind, (this.#faultCounts.get(kind) ?? 0) + 1);
+  }
+
+  #tellLeaseLost(nodeId: string, callId: string, epoch: number): void {
+    const node = this.#nodes.find((candidate) => candidate.nodeId === nodeId);
+    node?.thread.after(this.#time.between(2, 15), () => {
+      if (node.isUp) node.switchboard.leaseLost(callId, epoch);
+    });
+  }
+
+  #strike(fault: WorldFault): void {
+    if (fault.kind === "crash") return this.#crash(fault);
+    const node = this.#nodes[fault.node];
+    if (node === undefined || node.thread.isDead) return;
+    switch (fault.kind) {
+      case "shardDeath":
+        this.#noteFault(fault.kind);
+        return node.killShard(fault.shard);
+      case "shardDrain":
+        this.#noteFault(fault.kind);
+        return node.drainShard(fault.shard);
+      case "shardHold":
+        this.#noteFault(fault.kind);
+        return node.shards[fault.shard]?.clock.hold(fault.ms);
+      case "partition":
+        this.#noteFault(fault.kind);
+        return node.partition(fault.ms);
+      case "nodeDeath":
+        // One must be left to answer.
+        if (this.#nodes.filter(({ thread }) => !thread.isDead).length === 1) return;
+        this.#noteFault(fault.kind);
+        node.die();
+        for (const line of this.#lines) line.nodeDied(node);
+        this.#time.setTimer(SPOOL_RETURNS_MS, () => {
+          for (const event of node.takeSpool()) this.#plane.append(node.nodeId, event);
+        });
+    }
+  }
+
+  /** A stage of the call throws, once, the next time it does something. */
+  #crash({ call, stage }: Extract<WorldFault, { kind: "crash" }>): void {
+    const callId = this.#lines[call]?.callId ?? null;
+    if (callId === null) return;
+    for (const node of this.#nodes)
+      if (!node.thread.isDead && node.crash(callId, stage)) this.#noteFault("crash");
+  }
+}
+
+let phrasesReady: Promise<VoiceCache> | null = null;
+
+/** Rendered once per process, with the words in the audio; every shard of every world plays them. */
+function phrases(): Promise<VoiceCache> {
+  phrasesReady ??= (async () => {
+    const voice = new CartesiaVoice();
+    const clock = new SimThread(new SimTime(seededRandom(1)));
+    const cache = new VoiceCache({ clock, log: silentLogger, directory: null, tts: () => voice });
+    const { provider, model, voice: voiceId } = TENANT.tts;
+    const key = { provider, model, voice: voiceId, language: TENANT.language, format: MULAW_8K };
+    await cache.warm(key, cacheableTexts(TENANT));
+    return cache;
+  })();
+  return phrasesReady;
+}
