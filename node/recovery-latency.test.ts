@@ -53,7 +53,7 @@ void t.test(
         const resumed = factsOf(events, "callResumed")[0];
         const wasDoomed = live.get(phone.callSid) === doomedShard;
         t.equal(resumed?.reason, wasDoomed ? "shardLost" : undefined);
-        underruns += phone.stats.underrunCount;
+        underruns += phone.stats.underrunCount + phone.stats.brokenWords;
         if (resumed === undefined) continue;
         const first = factsOf(events, "agentProgress").find(({ sequence }) => sequence > resumed.sequence)!;
         waitedMs.push(first.atMs - (resumed.atMs - resumed.gapMs));
