@@ -81,6 +81,8 @@ export interface CallShardParts {
   /** @default one of the shard's own, with its disk half */
   readonly cache?: VoiceCache;
   readonly log?: Logger;
+  /** Where callers' messages go. @default the disk */
+  readonly messages?: Pick<MessageFiles, "start" | "open" | "settled">;
   /** Told of each call before it begins. */
   readonly onCall?: (start: CallStart, call: Call) => void;
 }
@@ -95,7 +97,7 @@ class CallShard implements ShardHandler {
   readonly #metrics: Metrics;
   readonly #providers: Providers;
   readonly #cache: VoiceCache;
-  readonly #messages: MessageFiles;
+  readonly #messages: Pick<MessageFiles, "start" | "open" | "settled">;
   readonly #tools = new ToolRegistry();
   readonly #counters: CallCounters;
   readonly #losses: RingLosses;
@@ -144,7 +146,7 @@ class CallShard implements ShardHandler {
         directory: voiceDirectory(data.dataDirectory),
         tts: (name) => this.#providers.tts(name as TtsName),
       });
-    this.#messages = new MessageFiles(data.dataDirectory, this.#log);
+    this.#messages = parts.messages ?? new MessageFiles(data.dataDirectory, this.#log);
     this.#system = new ActorSystem({ clock: context.clock, random: context.random, log: this.#log });
     this.#metrics.onCollect(() => this.#collect(thread));
   }

@@ -74,7 +74,7 @@ export interface CallDeps {
   readonly tools: ToolRegistry;
   readonly cache: VoiceCache;
   /** Where messages go when a kind of provider is gone. */
-  readonly messages: MessageFiles;
+  readonly messages: Pick<MessageFiles, "open">;
   readonly counters: CallCounters;
   readonly emit: (event: JournalEvent) => void;
   /** This call's code begins to run, or ends: see ShardContext.enter(). */

@@ -41,6 +41,13 @@ export const TENANT: TenantConfig = tenantSchema.parse({
   greeting: "Hello there.",
 });
 
+/** A disk takes real time, which no world has: callers' messages find it full. */
+const NO_DISK = {
+  start: () => Promise.resolve(),
+  open: () => null,
+  settled: () => Promise.resolve(),
+} as const;
+
 /** What a run leaves behind. */
 export interface WorldRecord {
   readonly script: Script;
@@ -107,7 +114,12 @@ class World {
         plane: this.#plane,
         vendors,
         seams,
-        parts: { cache, log: silentLogger, onCall: (start, call) => this.#witness.onCall(start, call) },
+        parts: {
+          cache,
+          log: silentLogger,
+          messages: NO_DISK,
+          onCall: (start, call) => this.#witness.onCall(start, call),
+        },
         onWritten: (event) => this.#witness.onWritten(event),
         onJournalLost: (event) => this.#witness.onJournalLost(event),
         onTicked: () => this.#witness.onTicked(),

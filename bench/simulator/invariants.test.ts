@@ -1,0 +1,119 @@
+/** Each invariant can fail: a bug is planted through a seam, and the invariant that should see it does. */
+import t from "tap";
+import type { Violation } from "./invariants.js";
+import { runScript } from "./run-seed.js";
+import type { Script } from "./script.js";
+import type { Seams } from "./seams.js";
+
+type Part = Partial<Pick<Script, "calls" | "faults" | "nodes">>;
+
+/** One caller who asks twice and hangs up. */
+function scriptOf(part: Part = {}): Script {
+  const ask = { kind: "ask", pauseMs: 300, tool: false } as const;
+  return {
+    seed: 7,
+    nodes: 1,
+    shardsPerNode: 1,
+    limits: { slotsPerShard: 4, inRecordCount: 128, outRecordCount: 128, requestsMax: 8, tenantCap: 10 },
+    calls: [
+      {
+        atMs: 0,
+        node: 0,
+        steps: [
+          { ...ask, question: 1 },
+          { ...ask, question: 2 },
+          { kind: "wait", ms: 5_000 },
+        ],
+        carrier: [],
+      },
+    ],
+    vendors: [],
+    faults: [],
+    ...part,
+  };
+}
+
+async function caughtBy(script: Script, seams: Seams): Promise<readonly Violation["invariant"][]> {
+  const { violations } = await runScript(script, seams);
+  return [...new Set(violations.map(({ invariant }) => invariant))];
+}
+
+const INTERRUPTED = scriptOf({
+  calls: [
+    {
+      atMs: 0,
+      node: 0,
+      steps: [
+        { kind: "ask", question: 1, pauseMs: 300, tool: false },
+        { kind: "interrupt", question: 2, afterMs: 300 },
+      ],
+      carrier: [],
+    },
+  ],
+});
+
+void t.test("without a bug every invariant holds", async (t) => {
+  t.same(await caughtBy(scriptOf(), {}), []);
+  t.same(await caughtBy(INTERRUPTED, {}), []);
+});
+
+void t.test("one owner: a control plane that takes what an old owner writes late", async (t) => {
+  const { calls } = scriptOf();
+  // It loses its lease, another node goes on, and what it had spooled arrives after that.
+  const script = scriptOf({
+    nodes: 2,
+    calls: [{ ...calls[0]!, carrier: [{ kind: "cut", atMs: 6_000 }] }],
+    faults: [{ kind: "nodeDeath", node: 0, atMs: 5_000 }],
+  });
+  t.same(await caughtBy(script, {}), []);
+  const doubled: Seams = {
+    fences: false,
+    toPlane: (event) => (event.kind === "callResumed" ? { ...event, epoch: 1 } : event),
+  };
+  t.ok((await caughtBy(script, doubled)).includes("one owner per call"));
+});
+
+void t.test("one owner: an event that was lost on its way", async (t) => {
+  const seams: Seams = { toPlane: (event) => (event.kind === "callerTurn" ? null : event) };
+  t.ok((await caughtBy(scriptOf(), seams)).includes("one owner per call"));
+});
+
+void t.test("heard equals history: a phone that gets no audio", async (t) => {
+  let sent = 0;
+  const seams: Seams = { toPhone: (event) => event !== "media" || sent++ < 12 };
+  t.ok((await caughtBy(scriptOf(), seams)).includes("heard equals history"));
+});
+
+void t.test("no agent audio after a barge-in: an edge that goes on, and a clear that is lost", async (t) => {
+  const seams: Seams = { pauses: false, toPhone: (event) => event !== "clear" };
+  // What the carrier still had may have been the last word's end: not with every seed.
+  const caught: string[] = [];
+  for (let seed = 1; seed <= 6; seed += 1) caught.push(...(await caughtBy({ ...INTERRUPTED, seed }, seams)));
+  t.ok(caught.includes("no agent audio after a barge-in"));
+});
+
+void t.test("everything is returned: a slot that is not given back", async (t) => {
+  t.ok((await caughtBy(scriptOf(), { releasesSlots: false })).includes("everything is returned"));
+});
+
+void t.test("every call ends with an outcome: an end that is lost", async (t) => {
+  const seams: Seams = { toPlane: (event) => (event.kind === "callEnded" ? null : event) };
+  t.ok((await caughtBy(scriptOf(), seams)).includes("every call ends with an outcome"));
+});
+
+void t.test("replay equals live: a replay that forgets a turn of the caller's", async (t) => {
+  const seams: Seams = {
+    toReplay: (events) => events.filter(({ kind }) => kind !== "callerTurn" && kind !== "callerProgress"),
+  };
+  t.same(await caughtBy(scriptOf(), seams), ["replay equals live"]);
+});
+
+void t.test("no answer is dropped: a model that answers something else", async (t) => {
+  const seams: Seams = { answer: (text) => text.replace(/About [^,]*,/, "Well,") };
+  t.same(await caughtBy(scriptOf(), seams), ["no answer is dropped or given twice"]);
+});
+
+void t.test("no answer is given twice: the first one again, in place of the second", async (t) => {
+  const seams: Seams = { answer: (text) => text.replace("q2", "q1 and q2") };
+  t.same(await caughtBy(scriptOf(), seams), ["no answer is dropped or given twice"]);
+});

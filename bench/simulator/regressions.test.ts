@@ -1,0 +1,44 @@
+/** What the simulator found in the node, each as the least script that shows it. */
+import t from "tap";
+import { runScript } from "./run-seed.js";
+import type { CallScript, Script } from "./script.js";
+
+const CALM: Omit<Script, "calls"> = {
+  seed: 3,
+  nodes: 1,
+  shardsPerNode: 1,
+  limits: { slotsPerShard: 4, inRecordCount: 128, outRecordCount: 128, requestsMax: 8, tenantCap: 10 },
+  vendors: [],
+  faults: [],
+};
+const ASK = { kind: "ask", question: 1, pauseMs: 300, tool: false } as const;
+const CALL: CallScript = { atMs: 0, node: 0, steps: [ASK, { kind: "wait", ms: 6_000 }], carrier: [] };
+
+/**
+ * Marks that come late let the caller begin while the greeting, long heard, still counts as playing: it was paused, its
+ * last mark came, and the pause stayed in the ring (actors/call/playout-pause.test.ts). He asked and got no answer.
+ */
+void t.test("a question over a greeting whose marks are late is answered", async (t) => {
+  for (const ms of [300, 480, 620, 800]) {
+    const script = { ...CALM, calls: [{ ...CALL, carrier: [{ kind: "marksLate", ms } as const] }] };
+    t.same((await runScript(script)).violations, [], `${ms} ms`);
+  }
+});
+
+/** The slot of a call whose last event could not be handed on was never given back, and nobody wrote its end. */
+void t.test("a call whose end cannot be written gives its slot back and ends", async (t) => {
+  for (let atMs = 1_000; atMs < 9_000; atMs += 2_000) {
+    const crash = { kind: "crash", call: 0, atMs, stage: "journal" } as const;
+    const leaves = { ...CALL, steps: [ASK], carrier: [{ kind: "hangUp", atMs: atMs + 20 } as const] };
+    t.same((await runScript({ ...CALM, calls: [leaves], faults: [crash] })).violations, [], `${atMs} ms`);
+  }
+});
+
+/** The node that asked where a call should go on counted it for its tenant for ever when the answer was: elsewhere. */
+void t.test("a call that goes on on another node counts on the first no more", async (t) => {
+  const cut = { kind: "cut", atMs: 4_000 } as const;
+  const calls = Array.from({ length: 4 }, () => ({ ...CALL, carrier: [cut] }));
+  const script = { ...CALM, nodes: 2, limits: { ...CALM.limits, slotsPerShard: 2 }, calls };
+  for (let seed = 1; seed <= 5; seed += 1)
+    t.same((await runScript({ ...script, seed })).violations, [], `seed ${seed}`);
+});

@@ -1,0 +1,74 @@
+/** The simulator itself: seeds are repeatable to the bit, a few hundred calls hold, and failures shrink. */
+import t from "tap";
+import { commandOf } from "./command.js";
+import { runScript } from "./run-seed.js";
+import { FAULT_KINDS, type Script, drawScript } from "./script.js";
+import { shrink } from "./shrink.js";
+import { simulate } from "./simulate.js";
+
+const ALL = new Set(FAULT_KINDS);
+
+void t.test("two runs of a seed are identical, whatever ran before", async (t) => {
+  const first = await runScript(drawScript(11, ALL));
+  const other = await runScript(drawScript(12, ALL));
+  const second = await runScript(drawScript(11, ALL));
+  t.equal(second.digest, first.digest);
+  t.same(second.counts, first.counts);
+  t.not(other.digest, first.digest);
+});
+
+void t.test("the same seeds over one thread and over two give one digest", async (t) => {
+  const options = { seed: 21, calls: 20, kinds: FAULT_KINDS };
+  const one = await simulate({ ...options, threads: 1 });
+  const two = await simulate({ ...options, threads: 2 });
+  t.equal(two.digest, one.digest);
+  t.same(two.counts, one.counts);
+});
+
+void t.test("every invariant holds over a few hundred calls", async (t) => {
+  const { failures, counts, faults } = await simulate({ seed: 1_000, calls: 200, kinds: FAULT_KINDS });
+  for (const { seed, violations } of failures)
+    t.fail(
+      `${commandOf(seed, { faults: FAULT_KINDS })}: ${violations[0]?.invariant}: ${violations[0]?.what}`,
+    );
+  t.equal(counts["calls"], 200);
+  // Else what holds, holds of calm worlds alone.
+  for (const kind of ["crash", "cut", "shardDeath", "nodeDeath", "partition", "stall", "marksLost"])
+    t.ok((faults[kind] ?? 0) > 0, kind);
+  for (const kind of ["resumes", "bargeIns", "toolCalls"]) t.ok((counts[kind] ?? 0) > 0, kind);
+});
+
+void t.test("a failing script shrinks to what the failure needs", async (t) => {
+  const script = drawScript(5, ALL);
+  const wanted = script.calls.findIndex(({ steps }) => steps.some(({ kind }) => kind === "interrupt"));
+  t.ok(wanted >= 0, "the seed has an interruption");
+  const { script: least } = await shrink(script, (smaller) =>
+    Promise.resolve(smaller.calls[wanted]!.steps.some(({ kind }) => kind === "interrupt")),
+  );
+  t.same(
+    least.calls.flatMap(({ steps }) => steps.map(({ kind }) => kind)),
+    ["interrupt"],
+  );
+  t.same([least.faults, least.vendors], [[], []]);
+});
+
+void t.test("a bug that a run finds is still found in the shrunk script", async (t) => {
+  const broken = { answer: (text: string): string => text.replace(/About [^,]*,/, "Well,") };
+  const drawn = drawScript(5, new Set());
+  const ask = { kind: "ask", question: 1, pauseMs: 300, tool: false } as const;
+  const asks = { ...drawn.calls[0]!, steps: [ask, { kind: "wait", ms: 9_000 } as const] };
+  const script = { ...drawn, calls: [drawn.calls[0]!, asks, drawn.calls[1]!] };
+  const fails = async (smaller: Script): Promise<boolean> =>
+    (await runScript(smaller, broken)).violations.length > 0;
+  t.equal(await fails(script), true);
+  const { script: least } = await shrink(script, fails);
+  t.ok(least.calls.flatMap(({ steps }) => steps).length <= 2, "one question and the wait for its answer");
+  t.equal(await fails(least), true);
+});
+
+void t.test("what a failure prints runs again", async (t) => {
+  const words = commandOf(5, { faults: ["carrier", "nodes"] })
+    .split(" ")
+    .slice(4);
+  t.same(words, ["sim", "--", "--seed", "5", "--calls", "10", "--faults", "carrier,nodes"].slice(2));
+});
