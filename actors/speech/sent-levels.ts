@@ -1,22 +1,24 @@
 /**
  * How loud each 20 ms of our playout is, by when it plays.
  *
- *   slot        = round(playAtMs / 20), kept at index slot mod 512
+ *   slot        = round(playAtMs / 20), kept at index slot mod 256
  *   levels      [ −18 | −19 | …… | −17 ]
- *   slots       [ 512 | 513 | …… | 511 ]   tells a level of now from one of ten seconds ago
+ *   slots       [ 512 | 513 | …… | 511 ]   tells a level of now from one of five seconds ago
  */
 import { FRAME_MS } from "#runtime/media";
 import { SILENCE_DB } from "./frame-meter.js";
 
 /**
- * Frames remembered: 10.2 s. Echo is at most a second and a half behind playout, and what is noted ahead of it
- * by an estimate gone wrong must not overwrite that.
+ * Frames remembered: 5.1 s. Echo is at most a second and a half behind playout, which is noted at most a second ahead,
+ * and what an estimate gone wrong notes further ahead must not overwrite that. 2 KiB; a call has two of them.
  */
-const HISTORY_FRAMES = 512;
+const HISTORY_FRAMES = 256;
+/** No frame plays then. */
+const NO_SLOT = -0x8000_0000;
 
 export class SentLevels {
   readonly #levels = new Float32Array(HISTORY_FRAMES);
-  readonly #slots = new Float64Array(HISTORY_FRAMES).fill(Number.NaN);
+  readonly #slots = new Int32Array(HISTORY_FRAMES).fill(NO_SLOT);
   /** The latest ever noted: most frames of a call come when we have been silent for long. */
   #latestSlot = Number.NEGATIVE_INFINITY;
 

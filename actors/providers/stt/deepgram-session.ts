@@ -3,7 +3,8 @@
  * over a WireSocket of ours, handed to the SDK as its transport. That keeps the SDK's knowledge of the API and
  * leaves out its socket: compression, 30 reconnects of its own, time-outs on the machine's clock, refused
  * upgrades without status. One client object per connection, since a transport factory is not told which
- * connection it dials for; it is garbage once the socket is made.
+ * connection it dials for. Once the socket is open the SDK has written down its control messages and is let
+ * go: a connection of its, with its listeners, would be a quarter of a call's memory.
  *
  * Audio and results, which are frequent, go past the SDK: its way of handing a message on (an iterator's queue
  * and a promise for each) was an eighth of a busy shard's time. It costs 9 MB and 100 ms per shard to load.
@@ -41,6 +42,15 @@ type DeepgramTransport = ReturnType<
   Extract<NonNullable<ConstructorParameters<typeof DeepgramClient>[0]>["transportFactory"], object>
 >;
 
+/** What the SDK sends for each; null where this API has no such message. */
+interface ControlTexts {
+  readonly keepAlive: string | null;
+  readonly finalize: string | null;
+  readonly closeStream: string | null;
+}
+
+const noTexts: ControlTexts = { keepAlive: null, finalize: null, closeStream: null };
+
 const noOwner: SessionOwner = { onReady() {}, onMessage() {}, onEnd() {} };
 
 export class DeepgramSession implements SttSession {
@@ -50,7 +60,9 @@ export class DeepgramSession implements SttSession {
   readonly #onGone: (session: SttSession) => void;
   #owner: SessionOwner;
   #wire: WireSocket | null = null;
+  /** The SDK's connection, until the socket is open. */
   #controls: DeepgramControls | null = null;
+  #texts = noTexts;
   #stage: "opening" | "ready" | "ended" = "opening";
   /** Audio sent to keep the socket open before it had a caller: part of Deepgram's time, not of the call's. */
   #leadInMs = 0;
@@ -93,21 +105,21 @@ export class DeepgramSession implements SttSession {
   }
 
   keepAlive(): void {
-    if (this.#stage === "ready") this.#controls?.keepAlive();
+    this.#say(this.#texts.keepAlive);
   }
 
   finalize(): void {
-    if (this.#stage === "ready") this.#controls?.finalize();
+    this.#say(this.#texts.finalize);
   }
 
   /** Says goodbye and leaves; the owner hears nothing more (C1). Idempotent. */
   release(): void {
     this.#owner = noOwner;
     if (this.#stage === "ended") return;
-    if (this.#stage === "ready") this.#controls?.closeStream();
+    this.#say(this.#texts.closeStream);
     this.#stage = "ended";
     // The SDK's close() would tell our transport to close; doing it ourselves works before it has one, too.
-    this.#controls?.detach();
+    this.#detach();
     this.#wire?.close();
   }
 
@@ -115,6 +127,15 @@ export class DeepgramSession implements SttSession {
   fail(failure: Failure): void {
     if (this.#wire !== null) this.#wire.fail(failure);
     else this.#end(failure);
+  }
+
+  #say(text: string | null): void {
+    if (this.#stage === "ready" && text !== null) this.#wire?.send(text);
+  }
+
+  #detach(): void {
+    this.#controls?.detach();
+    this.#controls = null;
   }
 
   async #open(dialect: DeepgramDialect, request: SessionRequest, deps: SessionDeps): Promise<void> {
@@ -147,12 +168,30 @@ export class DeepgramSession implements SttSession {
   #dial(options: WireSocketOptions, { sweep, network }: SessionDeps): DeepgramTransport {
     let sdkOpened: (() => void) | undefined;
     let sdkClosed: ((event: { code: number }) => void) | undefined;
+    /** Where the SDK's messages and its close go: to the socket, to be written down, or nowhere any more. */
+    let sdkSays: ((text: string) => void) | null = null;
+    const written = (say: () => void): string | null => {
+      let message: string | null = null;
+      sdkSays = (text) => void (message = text);
+      say();
+      return message;
+    };
     const wire = new WireSocket(
       options,
       {
         onOpen: () => {
-          sdkOpened?.();
           if (this.#stage !== "opening") return;
+          sdkOpened?.();
+          const controls = this.#controls!;
+          this.#texts = {
+            keepAlive: written(() => controls.keepAlive()),
+            finalize: written(() => controls.finalize()),
+            closeStream: written(() => controls.closeStream()),
+          };
+          sdkSays = () => undefined;
+          this.#detach();
+          sdkOpened = undefined;
+          sdkClosed = undefined;
           this.#stage = "ready";
           this.#owner.onReady();
         },
@@ -173,13 +212,15 @@ export class DeepgramSession implements SttSession {
     this.#wire = wire;
     if (this.#stage === "ended") wire.close(); // released before the SDK got round to dialling
     return {
-      send: (data) => wire.send(data as string | Uint8Array),
+      send: (data) => sdkSays?.(data as string),
       onOpen: (listener) => void (sdkOpened = listener),
       onMessage: () => undefined,
       onError: () => undefined,
       onClose: (listener) => void (sdkClosed = listener),
       isOpen: () => wire.isOpen,
-      close: () => wire.close(),
+      close: () => {
+        if (sdkSays === null) wire.close();
+      },
       ping: () => undefined,
     };
   }
@@ -193,7 +234,7 @@ export class DeepgramSession implements SttSession {
   #end(failure: Failure): void {
     if (this.#stage === "ended") return;
     this.#stage = "ended";
-    this.#controls?.detach();
+    this.#detach();
     const owner = this.#owner;
     this.#owner = noOwner;
     // 1008 (DATA-0000): it cannot decode what we send, so sending it again would not help.
