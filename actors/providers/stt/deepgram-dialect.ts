@@ -1,31 +1,28 @@
 /**
  * What differs between Deepgram's two streaming APIs, v1 and Flux, beside what differs between all
- * vendors (stt-dialect.ts): how to open one with the SDK, and how to steer it.
+ * vendors (stt-dialect.ts): where one is opened, and how it is steered.
  */
-import type { DeepgramClient } from "@deepgram/sdk";
 import type { DeepgramSettings } from "../settings.js";
 import type { SttWord } from "./provider.js";
 import { type SessionRequest, type SttDialect, textOf } from "./stt-dialect.js";
 
+/** What is asked for, as it stands in the address; of an array each entry by itself. */
+export type DeepgramQuery = Readonly<Record<string, string | number | readonly string[]>>;
+
+/** The messages that steer a stream; null where an API has no such message. */
 export interface DeepgramControls {
-  /** Dials. */
-  start(): void;
-  /** Called while no audio flows. */
-  keepAlive(): void;
-  finalize(): void;
-  /** No more audio: a polite goodbye. */
-  closeStream(): void;
-  /** Lets the SDK forget its socket and clear its timers. */
-  detach(): void;
+  /** While no audio flows. */
+  readonly keepAlive: string | null;
+  readonly finalize: string | null;
 }
 
+/** No more audio: a polite goodbye, the same in both. */
+export const CLOSE_STREAM = '{"type":"CloseStream"}';
+
 export interface DeepgramDialect extends SttDialect {
-  open(
-    client: DeepgramClient,
-    request: SessionRequest,
-    settings: DeepgramSettings,
-    sdkConnectTimeoutS: number,
-  ): Promise<DeepgramControls>;
+  readonly path: string;
+  query(request: SessionRequest, settings: DeepgramSettings): DeepgramQuery;
+  controls(settings: DeepgramSettings): DeepgramControls;
 }
 
 /** Seconds to milliseconds; NaN when it is not a number. */

@@ -10,11 +10,10 @@
  */
 import type { DeepgramClient } from "@deepgram/sdk";
 import { DEEPGRAM_ENCODING } from "./deepgram.js";
-import { SdkControls } from "./deepgram-controls.js";
 import { type DeepgramDialect, msOf, wordsOf } from "./deepgram-dialect.js";
 import { type SttReader, type TranscriptSink, textOf } from "./stt-dialect.js";
 
-type Connection = Awaited<ReturnType<DeepgramClient["listen"]["v2"]["connect"]>>;
+/** As for v1. */
 type ConnectArgs = Parameters<DeepgramClient["listen"]["v2"]["connect"]>[0];
 type Message = Readonly<Record<string, unknown>>;
 
@@ -28,8 +27,9 @@ export const deepgramFlux: DeepgramDialect = {
   // What waited for its socket comes at once, and is worked through a little faster than it is spoken.
   aheadMaxMs: Number.POSITIVE_INFINITY,
 
-  async open(client, request, settings, sdkConnectTimeoutS) {
-    const options: ConnectArgs = {
+  path: "/v2/listen",
+  query: (request, settings) =>
+    ({
       model: request.model,
       encoding: DEEPGRAM_ENCODING[request.format.encoding],
       sample_rate: request.format.sampleRateHz,
@@ -39,31 +39,14 @@ export const deepgramFlux: DeepgramDialect = {
       // The language is the model's, but for the one that hears several.
       ...(request.model.endsWith("-multi") ? { language_hint: [request.language] } : {}),
       ...(request.keyterms.length === 0 ? {} : { keyterm: [...request.keyterms] }),
-      connectionTimeoutInSeconds: sdkConnectTimeoutS,
-      reconnectAttempts: 0,
-    };
-    return new FluxControls(await client.listen.v2.connect(options), settings.forceEndTurn);
-  },
-
+    }) satisfies Partial<ConnectArgs>,
+  // The wire socket's pings are what Deepgram asks for here in place of a KeepAlive.
+  controls: ({ forceEndTurn }) => ({
+    keepAlive: null,
+    finalize: forceEndTurn ? '{"type":"ForceEndTurn"}' : null,
+  }),
   createReader: () => new FluxReader(),
 };
-
-class FluxControls extends SdkControls<Connection> {
-  readonly #forceEndTurn: boolean;
-
-  constructor(connection: Connection, forceEndTurn: boolean) {
-    super(connection);
-    this.#forceEndTurn = forceEndTurn;
-  }
-
-  override keepAlive(): void {
-    // The wire socket's pings are what Deepgram asks for here.
-  }
-
-  override finalize(): void {
-    if (this.#forceEndTurn) this.connection.sendForceEndTurn({ type: "ForceEndTurn" });
-  }
-}
 
 class FluxReader implements SttReader {
   /** The turn's last text sent on: updates come four times a second whether or not it changed. */

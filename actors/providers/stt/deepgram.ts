@@ -7,11 +7,10 @@
 import type { DeepgramClient } from "@deepgram/sdk";
 import type { AudioEncoding } from "#runtime/media";
 import type { DeepgramSettings } from "../settings.js";
-import { SdkControls } from "./deepgram-controls.js";
-import { type DeepgramDialect, msOf, wordsOf } from "./deepgram-dialect.js";
+import { type DeepgramDialect, type DeepgramQuery, msOf, wordsOf } from "./deepgram-dialect.js";
 import { type SttReader, type SessionRequest, type TranscriptSink, textOf } from "./stt-dialect.js";
 
-type Connection = Awaited<ReturnType<DeepgramClient["listen"]["v1"]["connect"]>>;
+/** The SDK knows the API: its types hold our requests to it. */
 type ConnectArgs = Parameters<DeepgramClient["listen"]["v1"]["connect"]>[0];
 type Message = Readonly<Record<string, unknown>>;
 
@@ -36,19 +35,13 @@ export const deepgramV1: DeepgramDialect = {
   // What waited for its socket comes at once, and is worked through a little faster than it is spoken.
   aheadMaxMs: Number.POSITIVE_INFINITY,
 
-  async open(client, request, settings, sdkConnectTimeoutS) {
-    const options: ConnectArgs = {
-      ...optionsOf(request, settings),
-      connectionTimeoutInSeconds: sdkConnectTimeoutS,
-      reconnectAttempts: 0,
-    };
-    return new V1Controls(await client.listen.v1.connect(options));
-  },
-
+  path: "/v1/listen",
+  query: queryOf,
+  controls: () => ({ keepAlive: '{"type":"KeepAlive"}', finalize: '{"type":"Finalize"}' }),
   createReader: () => new V1Reader(),
 };
 
-function optionsOf(request: SessionRequest, settings: DeepgramSettings): ConnectArgs {
+function queryOf(request: SessionRequest, settings: DeepgramSettings): DeepgramQuery {
   const keyterms = [...request.keyterms];
   return {
     model: request.model,
@@ -70,17 +63,7 @@ function optionsOf(request: SessionRequest, settings: DeepgramSettings): Connect
         : { keywords: keyterms }),
     // A socket opened ahead has no call yet, so it is not named; its requests are matched by time.
     ...(request.callId === null ? {} : { extra: `call_id:${request.callId}` }),
-  };
-}
-
-class V1Controls extends SdkControls<Connection> {
-  override keepAlive(): void {
-    this.connection.sendKeepAlive({ type: "KeepAlive" });
-  }
-
-  override finalize(): void {
-    this.connection.sendFinalize({ type: "Finalize" });
-  }
+  } satisfies Partial<ConnectArgs>;
 }
 
 class V1Reader implements SttReader {
