@@ -162,7 +162,7 @@ export class CallFixture {
       cache: this.cache,
       messages: this.messages,
       counters: new CallCounters(this.#metrics),
-      emit: (event) => this.journal.push(event),
+      emit: (event) => this.journal.push(event) > 0,
       enter: () => {},
       leave: () => {},
       wakeEdge: options.wakeEdge ?? (() => {}),

@@ -76,7 +76,8 @@ export interface CallDeps {
   /** Where messages go when a kind of provider is gone. */
   readonly messages: Pick<MessageFiles, "open">;
   readonly counters: CallCounters;
-  readonly emit: (event: JournalEvent) => void;
+  /** False when it was dropped. */
+  readonly emit: (event: JournalEvent) => boolean;
   /** This call's code begins to run, or ends: see ShardContext.enter(). */
   readonly enter: () => void;
   readonly leave: () => void;

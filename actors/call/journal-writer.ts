@@ -6,17 +6,20 @@ export class JournalWriter {
   readonly #callId: string;
   readonly #epoch: number;
   readonly #clock: Clock;
-  readonly #emit: (event: JournalEvent) => void;
+  readonly #emit: (event: JournalEvent) => boolean;
   #sequence: number;
   #ended = false;
 
-  /** `sequence`: of the next event; not 0 when another owner wrote before (J1). */
+  /**
+   * `sequence`: of the next event; not 0 when another owner wrote before (J1). `emit` says whether it took the event:
+   * a shard whose node does not read drops it.
+   */
   constructor(
     callId: string,
     epoch: number,
     sequence: number,
     clock: Clock,
-    emit: (event: JournalEvent) => void,
+    emit: (event: JournalEvent) => boolean,
   ) {
     this.#sequence = sequence;
     this.#callId = callId;
@@ -33,7 +36,7 @@ export class JournalWriter {
   /** False when the journal is closed already: what comes after the end of a call is not part of it. */
   record(fact: JournalFact): boolean {
     if (this.#ended) return false;
-    this.#emit({
+    const wasTaken = this.#emit({
       ...fact,
       callId: this.#callId,
       sequence: this.#sequence,
@@ -41,8 +44,9 @@ export class JournalWriter {
       atMs: this.#clock.nowMs(),
       atUnixMs: this.#clock.unixMs(),
     });
-    // Only now: what could not be handed on has taken no number, and the end that follows its throw has no gap before it.
-    this.#sequence += 1;
+    // Only now: what could not be handed on, or was dropped, has taken no number. After a gap nothing of the call could
+    // be stored, its end least of all.
+    if (wasTaken) this.#sequence += 1;
     this.#ended = fact.kind === "callEnded" || fact.kind === "legLost"; // after that, another owner writes
     return true;
   }

@@ -11,9 +11,10 @@
  *
  * Invariants
  * P1 audio enters the ring in order, once, and nothing of a reply after `cut()`.
- * P2 position never runs ahead of what was written, nor past a mark that has not come back.
- * P3 `onFinished` fires once per reply, when the last of it was played (or the carrier said nothing of it
- *    for MARK_GRACE_MS); never after a cut.
+ * P2 position never runs ahead of what was written, nor past a mark that has not come back; nothing is written past a
+ *    mark that found no room.
+ * P3 `onFinished` fires once per reply, when the last of it was played (or all of it left, and the carrier said nothing
+ *    of it for MARK_GRACE_MS); never after a cut, nor while some of it is in the ring.
  * P4 whatever the caller may be hearing is known to the echo guard before the frame that may hold its echo
  *    is judged, however late marks, threads and networks are.
  */
@@ -26,7 +27,7 @@ import type { SegmentSink } from "./segment.js";
 
 /** How far ahead of the position the ring is filled: rides out a busy shard, and bounds what a cut must skip. */
 export const RING_AHEAD_MS = 1_000;
-/** The ring is topped up at this pace while there is more to play. */
+/** The ring is topped up at this pace while there is more to play, and looked at until the last of it has left. */
 export const TOP_UP_MS = 200;
 /** A carrier that does not echo the last mark this long after its audio must have been played never will. */
 export const MARK_GRACE_MS = 2_000;
@@ -83,6 +84,8 @@ export class Playout implements SegmentSink {
   #lastMarkMs = 0;
   #complete = false;
   #endMarked = false;
+  /** A word's mark found no room. */
+  #owesMark = false;
   #anchorMs = 0;
   #anchorAtMs: number | null = null;
   #startedAtMs: number | null = null;
@@ -294,8 +297,9 @@ export class Playout implements SegmentSink {
     if (this.#events === null) return;
     const nowMs = clock.nowMs();
     const limit = (this.positionMs(nowMs) + RING_AHEAD_MS) * this.#bytesPerMs;
-    let wrote = false;
-    while (this.#writtenBytes < this.#appendedBytes && this.#writtenBytes < limit) {
+    let wrote = this.#owesMark && this.#writeMark(nowMs);
+    if (wrote) this.#owesMark = false;
+    while (!this.#owesMark && this.#writtenBytes < this.#appendedBytes && this.#writtenBytes < limit) {
       const chunk = this.#chunks[this.#writeAt.chunk]!;
       const markMs = this.#heard.nextMarkMs(this.#lastMarkMs);
       const markBytes = markMs === null ? Infinity : Math.round(markMs * this.#bytesPerMs);
@@ -306,9 +310,10 @@ export class Playout implements SegmentSink {
       advance(this.#writeAt, chunk, accepted);
       wrote ||= accepted > 0;
       if (accepted < length) break;
-      if (this.#writtenBytes >= markBytes) this.#writeMark(nowMs);
+      if (this.#writtenBytes >= markBytes) this.#owesMark = !this.#writeMark(nowMs);
     }
-    if (this.#complete && this.#writtenBytes === this.#appendedBytes && !this.#endMarked) {
+    const isLast = this.#complete && this.#writtenBytes === this.#appendedBytes;
+    if (isLast && !this.#owesMark && !this.#endMarked) {
       this.#endMarked = this.#writeMark(nowMs);
       wrote ||= this.#endMarked;
     }
@@ -316,7 +321,7 @@ export class Playout implements SegmentSink {
     this.#armTimers();
   }
 
-  /** A word's mark that finds the ring full is left out: the clock covers for it. The last one is tried again. */
+  /** One that finds the ring full is tried again before anything else is written: P2. */
   #writeMark(nowMs: number, wordCount = this.#wordCount()): boolean {
     const id = markNumber(this.#nextId, this.#turn, wordCount);
     const mark = { id, positionMs: this.#writtenBytes / this.#bytesPerMs };
@@ -335,7 +340,7 @@ export class Playout implements SegmentSink {
   #armTimers(): void {
     const { clock, guard } = this.#deps;
     if (!this.#endMarked) {
-      const more = this.#complete || this.#writtenBytes < this.#appendedBytes;
+      const more = this.#complete || this.#owesMark || this.#writtenBytes < this.#appendedBytes;
       if (more && this.#topUp === null) {
         this.#topUp = clock.setTimer(TOP_UP_MS, () => {
           this.#topUp = null;
@@ -343,10 +348,12 @@ export class Playout implements SegmentSink {
         });
       }
     } else if (this.#grace === null) {
+      // P3. An edge that stands still, or is asked to, sends nothing: the grace begins when the last of it has left.
+      const hasLeft = this.#deps.ring.isEmpty;
       const remainingMs = this.#writtenBytes / this.#bytesPerMs - this.positionMs(clock.nowMs());
-      this.#grace = clock.setTimer(remainingMs + MARK_GRACE_MS, () => {
+      this.#grace = clock.setTimer(hasLeft ? remainingMs + MARK_GRACE_MS : TOP_UP_MS, () => {
         this.#grace = null;
-        guard(() => (this.#paused ? this.#armTimers() : this.#finish()));
+        guard(() => (hasLeft && !this.#paused ? this.#finish() : this.#armTimers()));
       });
     }
   }
@@ -393,6 +400,7 @@ export class Playout implements SegmentSink {
     this.#lastMarkMs = 0;
     this.#complete = false;
     this.#endMarked = false;
+    this.#owesMark = false;
     this.#anchorMs = 0;
     this.#anchorAtMs = null;
     this.#startedAtMs = null;

@@ -144,7 +144,7 @@ export class SimShard implements ShardContext {
 
   // ---- ShardContext
 
-  emit(event: unknown): void {
+  emit(event: unknown): boolean {
     const told = event as { readonly kind: string; readonly event: JournalEvent };
     if (told.kind === "journal") {
       if (this.journalCrash === told.event.callId) {
@@ -155,6 +155,7 @@ export class SimShard implements ShardContext {
       this.#options.events.onWritten(told.event);
     }
     this.#post(() => this.#options.events.onEvent(event));
+    return true;
   }
 
   callClosed(slot: number, outcome: CallOutcome): void {

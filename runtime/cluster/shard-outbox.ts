@@ -5,7 +5,7 @@
  * O1 items leave in the order they came.
  * O2 when the main thread is behind, items wait here; past the bound events are dropped and counted, and
  *    the count is told once things move again. Nothing but events is ever dropped: the rest is bounded by
- *    the slots.
+ *    the slots. Whoever emits is told, as a journal must number its events without gaps.
  */
 import type { MessagePort } from "node:worker_threads";
 import { toWire } from "#runtime/errors";
@@ -35,16 +35,17 @@ export class ShardOutbox {
     this.#heartbeat = heartbeat;
   }
 
-  /** Leaves with the present tick, or soon after what runs now when that is not a tick. */
-  add(item: ShardItem): void {
+  /** Leaves with the present tick, or soon after what runs now when that is not a tick. False: it was dropped. */
+  add(item: ShardItem): boolean {
     if (item.kind === "event" && this.#items.length >= MAX_HELD_ITEMS) {
       this.#droppedEvents++;
-      return;
+      return false;
     }
     this.#items.push(item);
-    if (this.#scheduled) return;
+    if (this.#scheduled) return true;
     this.#scheduled = true;
     setImmediate(this.#onImmediate);
+    return true;
   }
 
   addFault(what: string, error: unknown): void {

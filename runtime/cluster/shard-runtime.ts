@@ -37,10 +37,10 @@ export interface ShardContext {
   readonly arena: Arena;
   /**
    * Tells the node something, structured-clonable; in order with callClosed, batched per tick. When the
-   * main thread is far behind and the bound of what is held back is reached, events are dropped and a fault
-   * is logged.
+   * main thread is far behind and the bound of what is held back is reached, events are dropped, a fault
+   * is logged, and this says false.
    */
-  emit(event: unknown): void;
+  emit(event: unknown): boolean;
   /** The call is over: the handler will not touch the slot's rings again. */
   callClosed(slot: number, outcome: CallOutcome): void;
   /** Asks the edge to end the leg. The call is over only when the in-ring has said legEnded. */
@@ -168,8 +168,8 @@ class ShardRuntime implements ShardContext {
     for (const message of early) this.#receive(message);
   }
 
-  emit(event: unknown): void {
-    this.#outbox.add({ kind: "event", event });
+  emit(event: unknown): boolean {
+    return this.#outbox.add({ kind: "event", event });
   }
 
   callClosed(slot: number, outcome: CallOutcome): void {
@@ -242,8 +242,9 @@ class ShardRuntime implements ShardContext {
   }
 
   #openCall({ slot, generation, start }: OpenCall): void {
-    const refuse = (error: unknown): void =>
+    const refuse = (error: unknown): void => {
       this.#outbox.add({ kind: "callRefused", slot, generation, error: toWire(error) });
+    };
     if (this.#generations[slot] !== 0) {
       refuse(new Error(`slot ${slot} has a call already`));
       return;

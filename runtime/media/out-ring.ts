@@ -95,6 +95,11 @@ export class OutRingProducer {
     return epoch >>> 0;
   }
 
+  /** Everything written was taken by the edge. May say so late, never early. */
+  get isEmpty(): boolean {
+    return this.#views.i32[this.#slotWord + OUT_PUBLISHED] === this.#loadRead();
+  }
+
   /** Asks the edge to send nothing past the next mark until it is taken back; the ring itself goes on. */
   setPaused(paused: boolean): void {
     // publish: pairs with the load in OutRingConsumer.paused.

@@ -1,0 +1,84 @@
+/**
+ * A call's owner took its own writing for the caller's hearing: when the edge stood still (a main thread that hangs, an
+ * edge that was not told), a reply lay in the ring, two seconds after it should have been over it counted as played, and
+ * history and journal told words as heard of which not one had left. The grace of the last mark is for carriers that
+ * return none, so it begins when the ring is empty. The same with a word's mark that found no room: without it the clock
+ * ran on over audio that nobody had taken.
+ */
+import t from "tap";
+import { VirtualClock } from "#runtime/actor";
+import { Arena, MULAW_8K, RecordKind } from "#runtime/media";
+import { EchoGuard } from "#actors/speech";
+import { MARK_GRACE_MS, Playout, type PlayoutEvents } from "./playout.js";
+
+const SECOND = new Uint8Array(8_000).fill(0x9f);
+
+function setUp(outRecordCount = 128) {
+  const clock = new VirtualClock();
+  const arena = Arena.create({ slotCount: 1, outRecordCount });
+  const { out } = arena.edgeSide(0);
+  const playout = new Playout({
+    clock,
+    ring: arena.shardSide(0).out,
+    format: MULAW_8K,
+    echoGuard: new EchoGuard(MULAW_8K),
+    wakeEdge: () => {},
+    guard: (body) => body(),
+  });
+  const seen = { finished: 0, bytes: 0, cues: [] as number[] };
+  const events: PlayoutEvents = { onStarted() {}, onMark() {}, onFinished: () => (seen.finished += 1) };
+  /** The edge takes so many records, and no carrier returns a mark. */
+  const take = (count = Number.POSITIVE_INFINITY): void => {
+    for (let taken = 0; taken < count && out.read(); taken += 1) {
+      if (out.kind === RecordKind.audio) seen.bytes += out.length;
+      if (out.kind === RecordKind.cue) seen.cues.push(out.u32());
+    }
+  };
+  playout.begin(events, 1);
+  playout.text("one two three four");
+  playout.words(
+    ["one", "two", "three", "four"].map((word, index) => ({
+      word,
+      startMs: index * 250,
+      endMs: (index + 1) * 250,
+    })),
+  );
+  return { clock, playout, seen, take, events };
+}
+
+void t.test("a reply that lies in the ring is not over, however long", async (t) => {
+  const { clock, playout, seen, take } = setUp();
+  playout.audio(SECOND);
+  playout.end();
+  clock.advance(60_000);
+  t.equal(seen.finished, 0);
+  t.equal(playout.heardText(clock.nowMs()), "");
+
+  take();
+  t.equal(seen.bytes, SECOND.length);
+  clock.advance(MARK_GRACE_MS);
+  t.equal(seen.finished, 0, "it has only just left");
+  clock.advance(2_000);
+  t.equal(seen.finished, 1, "and a carrier that returns no marks does not hold the call up");
+  t.equal(clock.timerCount, 0);
+});
+
+void t.test("no word counts as heard that stands behind a mark without room", async (t) => {
+  const { clock, playout, seen, take } = setUp(16);
+  playout.audio(SECOND);
+  playout.end();
+  take(4);
+  playout.onCueSent(seen.cues[0]!, clock.nowMs());
+  // It fills up once more, then the edge takes nothing.
+  clock.advance(5_000);
+  const takenMs = seen.bytes / 8;
+  const heard = playout.heardText(clock.nowMs()).split(" ").filter(Boolean);
+  t.ok(heard.length * 250 <= takenMs, `${heard.join(" ")} of ${takenMs} ms`);
+
+  for (let looks = 0; looks < 50; looks += 1) {
+    take();
+    clock.advance(200);
+  }
+  t.equal(seen.bytes, SECOND.length, "all of it leaves in the end");
+  playout.close();
+});
