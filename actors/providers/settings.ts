@@ -28,6 +28,8 @@ export interface DeepgramSettings {
   readonly warmPerKind: number;
   /** Sockets held open ahead in all, per provider and shard. */
   readonly warmMax: number;
+  /** Streams of one shard from which on audio goes in larger messages. */
+  readonly crowdedStreams: number;
 }
 
 export interface AssemblySettings {
@@ -47,6 +49,7 @@ export interface AssemblySettings {
   readonly maxTurnSilenceMs: number;
   readonly warmPerKind: number;
   readonly warmMax: number;
+  readonly crowdedStreams: number;
 }
 
 /** Of any language model. */
@@ -165,6 +168,8 @@ const WHISPER_DEFAULTS = {
   requestsMax: 64,
 } as const;
 
+const CROWDED_STREAMS = 150;
+
 export const providerDefaults = {
   deepgram: {
     url: "wss://api.deepgram.com",
@@ -187,6 +192,8 @@ export const providerDefaults = {
     warmPerKind: 2,
     // They count against the account's concurrency (50 by default), which the calls themselves need.
     warmMax: 8,
+    // A shard's thread is a quarter busy with so many conversations.
+    crowdedStreams: CROWDED_STREAMS,
   },
   assemblyai: {
     url: "wss://streaming.assemblyai.com",
@@ -204,6 +211,7 @@ export const providerDefaults = {
     // Sessions are paid for by time: one covers most calls' first words.
     warmPerKind: 1,
     warmMax: 4,
+    crowdedStreams: CROWDED_STREAMS,
   },
   // Each interim is the whole utterance again: on one's own GPU that costs time only.
   whisper: { ...WHISPER_DEFAULTS, interimEveryMs: 1_000 },

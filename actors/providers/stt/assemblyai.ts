@@ -34,6 +34,7 @@ function assemblyDialect(formatTurns: boolean): SttDialect {
     idleBatchMs: 100,
     // A message holds 50 to 1,000 ms.
     speechBatchMs: 60,
+    crowdedBatchMs: 60,
     messageMinMs: 50,
     // "Not faster than real time", over some while that is not told: a replay's usual length, and no more.
     aheadMaxMs: 8_000,

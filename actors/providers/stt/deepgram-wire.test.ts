@@ -176,6 +176,27 @@ void t.test(
   },
 );
 
+void t.test(
+  "on a crowded shard speech goes in pieces of 40 ms, and the end of it at once all the same",
+  async (t) => {
+    const { providers, session } = await rig(t, { crowdedStreams: 2 });
+    const stt = providers.stt("deepgram");
+    const stream = stt.open(request(), listen().events);
+    const { messages } = await session(0);
+    await quietTurns(); // open
+    frames(stream, 2, true);
+    await eventually(() => messages.length === 2);
+    const other = stt.open(request({ callId: "call-2" }), listen().events);
+    frames(stream, 5, true);
+    stream.flush();
+    await eventually(() => messages.length === 5);
+    other.close();
+    frames(stream, 2, true);
+    await eventually(() => messages.length === 7);
+    t.same(messages, ["<160>", "<160>", "<320>", "<320>", "<160>", "<160>", "<160>"]);
+  },
+);
+
 void t.test("a piece larger than a batch is sent whole, in order", async (t) => {
   const { providers, session } = await rig(t);
   const stream = providers.stt("deepgram").open(request(), listen().events);

@@ -46,6 +46,8 @@ export interface SocketStreamDeps {
   readonly clock: Clock;
   readonly sweep: DueSweep;
   readonly log: Logger;
+  /** All of the shard's, this one included. */
+  readonly streams: { readonly size: number };
   /** Told once, when the stream has ended. */
   readonly onEnded: (stream: SocketStream) => void;
 }
@@ -105,8 +107,8 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
 
   write(audio: Uint8Array, speech?: boolean): void {
     if (this.#ended) return;
-    const { speechBatchMs, idleBatchMs, messageMinMs } = this.#dialect;
-    const pieceMs = this.#flushWaits ? messageMinMs : speech === false ? idleBatchMs : speechBatchMs;
+    const { idleBatchMs, messageMinMs } = this.#dialect;
+    const pieceMs = this.#flushWaits ? messageMinMs : speech === false ? idleBatchMs : this.#speechBatchMs();
     const pieceBytes = pieceMs * this.#bytesPerMs;
     let offset = 0;
     while (offset < audio.length) {
@@ -227,6 +229,12 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
     } catch (thrown) {
       this.#logThrown(thrown);
     }
+  }
+
+  #speechBatchMs(): number {
+    const { streams, settings } = this.#deps;
+    const isCrowded = streams.size >= settings.crowdedStreams;
+    return isCrowded ? this.#dialect.crowdedBatchMs : this.#dialect.speechBatchMs;
   }
 
   #sendBatch(): void {

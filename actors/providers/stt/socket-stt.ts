@@ -31,7 +31,11 @@ export class SocketStt implements SttProvider {
   constructor(dialect: SttDialect, openSession: OpenSession, deps: SocketSttDeps) {
     this.name = dialect.name;
     this.#dialect = dialect;
-    this.#streamDeps = { ...deps, onEnded: (stream) => void this.#streams.delete(stream) };
+    this.#streamDeps = {
+      ...deps,
+      streams: this.#streams,
+      onEnded: (stream) => void this.#streams.delete(stream),
+    };
     this.#openNew = openSession;
     const { warmPerKind, warmMax } = deps.settings;
     this.#pool = new WarmPool({

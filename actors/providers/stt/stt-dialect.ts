@@ -45,6 +45,8 @@ export interface SttDialect {
   /** Milliseconds of audio in one binary message while nobody speaks, and while somebody does. */
   readonly idleBatchMs: number;
   readonly speechBatchMs: number;
+  /** The same while somebody speaks and the shard has `crowdedStreams` of them. */
+  readonly crowdedBatchMs: number;
   /** Less is refused: a flush waits for the frame that makes it so much. 0 takes any. */
   readonly messageMinMs: number;
   /** Audio it takes ahead of the time that has passed since it opened; the rest follows as time does. */
@@ -77,6 +79,8 @@ export interface SocketSettings {
   readonly warmPerKind: number;
   /** Sockets held open ahead in all, per provider and shard. */
   readonly warmMax: number;
+  /** Streams of one shard from which on speech goes in `crowdedBatchMs`. */
+  readonly crowdedStreams: number;
 }
 
 export interface SocketSttDeps<Settings extends SocketSettings = SocketSettings> {
