@@ -59,6 +59,8 @@ export interface PlayoutDeps {
 /** What was heard of a reply that was cut; `clearSentAtMs` null when the leg was gone before the clear. */
 export type CutSettled = (heard: string, clearSentAtMs: number | null) => void;
 
+const noAudio = new Uint8Array(0);
+
 interface PendingMark {
   readonly id: number;
   readonly positionMs: number;
@@ -67,6 +69,7 @@ interface PendingMark {
 export class Playout implements SegmentSink {
   readonly #deps: PlayoutDeps;
   readonly #bytesPerMs: number;
+  /** Audio of the reply; what was played is let go of, since a long one is more than the rest of the call. */
   readonly #chunks: Uint8Array[] = [];
   readonly #marks: PendingMark[] = [];
   #events: PlayoutEvents | null = null;
@@ -106,6 +109,11 @@ export class Playout implements SegmentSink {
 
   get isPaused(): boolean {
     return this.#paused;
+  }
+
+  /** Memory taken by audio that has not been played. */
+  get keptBytes(): number {
+    return this.#chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);
   }
 
   /** A reply was cut, and what was heard of it is not known yet; a matter of milliseconds. */
@@ -209,6 +217,7 @@ export class Playout implements SegmentSink {
     this.#stopTimers();
     this.#paused = false;
     this.#events = null;
+    this.#chunks.length = 0;
     const timer = clock.setTimer(CLEAR_GRACE_MS, () => guard(() => this.#settleCut(null)));
     this.#cut = { settled, timer };
   }
@@ -270,7 +279,9 @@ export class Playout implements SegmentSink {
       const playAtMs = atMs - (playedBytes - this.#notedBytes) / this.#bytesPerMs;
       this.#deps.echoGuard.noteSent(chunk, this.#noteAt.offset, length, playAtMs);
       this.#notedBytes += length;
+      const at = this.#noteAt.chunk;
       advance(this.#noteAt, chunk, length);
+      if (this.#noteAt.chunk > at) this.#chunks[at] = noAudio; // it is written, since it was played
     }
   }
 
@@ -365,6 +376,7 @@ export class Playout implements SegmentSink {
     this.#marks.length = 0;
     this.#anchorMs = this.#writtenBytes / this.#bytesPerMs;
     this.#events = null;
+    this.#chunks.length = 0;
     // A pause ends with the reply that it held: else the edge would send nothing of the next one either.
     if (this.#paused) this.#deps.ring.setPaused(false);
     this.#paused = false;
