@@ -23,15 +23,17 @@ import type {
   TtsProvider,
   TtsRequest,
 } from "#actors/providers";
-import { DtmfCollector, EchoGuard, Endpointing, VoiceActivity, phrasesFor } from "#actors/speech";
+import { EchoGuard, Endpointing, VoiceActivity, phrasesFor } from "#actors/speech";
 import type { TenantConfig } from "#actors/tenants";
 import type { ToolRegistry } from "#actors/tools";
 import type { CallCounters } from "./counters.js";
-import { Generation, type GenerationEvents } from "./generation.js";
+import { HAND_OVER_WITHIN_MS, mayHandOver } from "./hand-over.js";
+import { openHearing } from "./hearing.js";
 import { History } from "./history.js";
 import { Inbound } from "./inbound.js";
 import type { JournalEvent } from "#actors/journal";
 import { JournalWriter } from "./journal-writer.js";
+import { Keypad } from "./keypad.js";
 import { Ledger } from "./ledger.js";
 import { Listener } from "./listener.js";
 import { Playout } from "./playout.js";
@@ -41,20 +43,15 @@ import type { MessageFiles } from "./message-files.js";
 import { MessageTaker } from "./message-taker.js";
 import { greetingText, systemPrompt } from "./prompt.js";
 import { quickReplyText } from "./tenant-phrases.js";
-import { SILENCE_PROMPT_AFTER_MS, SilencePolicy } from "./silence.js";
+import { Replies } from "./replies.js";
+import { Silence } from "./silence.js";
 import { Speaker } from "./speaker.js";
 import { SttFeed } from "./stt-feed.js";
-import { type ReplyAid, Turns } from "./turns.js";
+import { Turns } from "./turns.js";
 import type { VoiceCache } from "./voice-cache.js";
 
 /** The edge closes the leg within a tick of being asked; after this the call ends without its word. */
 export const HANG_UP_GRACE_MS = 2_000;
-
-/**
- * A handover waits this long for an instant at which nobody speaks and nothing is being prepared, and half of it before
- * the midst of a reply will do. Longer than nearly every reply; a drain of a shard should not take minutes.
- */
-export const HAND_OVER_WITHIN_MS = 10_000;
 
 /**
  * Bridges the pauses inside what somebody says, so that a barge-in is measured as one stretch of speech.
@@ -105,16 +102,12 @@ export class Call {
   readonly #inbound: Inbound;
   /** What another owner's journal says; null for a call that begins here. */
   readonly #replayed: Replayed | null;
-  readonly #silence: SilencePolicy;
-  readonly #dtmf = new DtmfCollector();
-  readonly #timers: Record<"silence" | "dtmf" | "maxDuration" | "hangUp", TimerHandle | null> = {
-    silence: null,
-    dtmf: null,
+  readonly #silence: Silence;
+  readonly #keypad: Keypad;
+  readonly #timers: Record<"maxDuration" | "hangUp", TimerHandle | null> = {
     maxDuration: null,
     hangUp: null,
   };
-  /** Since when nobody has done anything, while the caller has the floor. */
-  #quietSinceMs = 0;
   /** Set while (and after) the caller leaves a message: a kind of provider is gone. */
   #message: MessageTaker | null = null;
   readonly #feed: SttFeed;
@@ -127,7 +120,7 @@ export class Call {
 
   constructor(deps: CallDeps) {
     this.#deps = deps;
-    const { clock, start, leg, tenant, cache, tts } = deps;
+    const { clock, start, leg, tenant, stt, cache, tts } = deps;
     const { callId, format } = start;
     const guard = this.#guard;
     const echoGuard = new EchoGuard(format);
@@ -144,7 +137,6 @@ export class Call {
     const stillPlaying = playing === null ? null : { playing, format };
     this.#replayed =
       journal === undefined ? null : replayJournal(journal, this.#history, tenant, stillPlaying);
-    this.#silence = new SilencePolicy(this.#replayed?.silencePrompts);
     const nextSequence = this.#replayed?.nextSequence ?? 0;
     this.#journal = new JournalWriter(callId, start.epoch, nextSequence, clock, deps.emit);
     this.#vad = new VoiceActivity(format, { echoGuard, hangoverMs: VAD_HANGOVER_MS });
@@ -159,6 +151,15 @@ export class Call {
       guard,
       onSwitched: this.#onSwitched,
     });
+    const replies = new Replies({
+      ...deps,
+      ttsRequest,
+      history: this.#history,
+      journal: this.#journal,
+      turn: () => this.#turns.turn,
+      onSwitched: this.#onSwitched,
+      guard,
+    });
     this.#turns = new Turns({
       clock,
       log: deps.log,
@@ -172,17 +173,48 @@ export class Call {
       speaker: this.#speaker,
       counters: deps.counters,
       maySpeculate: deps.maySpeculate,
-      generate: (said, ledger, events, aid) => this.#generate(said, ledger, events, ttsRequest, aid),
+      generate: (said, ledger, events, aid) => replies.begin(said, ledger, events, aid),
       quickReplyText: (kind) => quickReplyText(tenant, kind),
-      onIdle: () => this.#armSilence(),
-      onActivity: () => this.#onActivity(),
+      onIdle: () => this.#silence.arm(),
+      onActivity: () => this.#silence.onActivity(),
       onAgentEnds: () => this.#hangUp({ kind: "agentHungUp" }),
       onProviderFailed: (error, provider) => this.#fail(error, provider),
     });
-    this.#stt = this.#openStt();
+    this.#silence = new Silence(
+      {
+        clock,
+        guard,
+        isListening: () => this.#turns.state === "listening",
+        isSpeech: () => this.#vad.isSpeech,
+        onPrompt: (index) => this.#askWhetherAnybodyIsThere(index),
+        onGoodbye: () =>
+          this.#leave(phrasesFor(tenant.language).silenceGoodbye, "legEnded", { kind: "callerSilent" }),
+      },
+      this.#replayed?.silencePrompts,
+    );
+    this.#keypad = new Keypad({
+      clock,
+      guard,
+      onTyped: (digits) => this.#turns.onDigits(typedText(digits)),
+    });
+    this.#stt = openHearing({
+      clock,
+      start,
+      tenant,
+      stt,
+      listener: this.#listener,
+      guard,
+      onHeard: () => {
+        if (!this.#listener.isEmpty) this.#silence.onActivity();
+        this.#turns.consider();
+      },
+      onEagerEndOfTurn: () => this.#turns.onEagerEndOfTurn(),
+      onSwitched: this.#onSwitched,
+      onFailed: (error) => this.#fail(error, stt.name),
+    });
     this.#feed = new SttFeed(this.#stt, format);
     this.#inbound = new Inbound(leg.in, this.#vad, this.#playout, this.#feed, {
-      onSpeechStart: () => this.#onActivity(),
+      onSpeechStart: () => this.#silence.onActivity(),
       onDtmf: (digit, atMs) => this.#onDtmf(digit, atMs),
       onLegEnded: (end) => this.#onLegEnded(end),
     });
@@ -280,6 +312,8 @@ export class Call {
   }
 
   #cancelTimers(): void {
+    this.#silence.close();
+    this.#keypad.close();
     for (const timer of Object.values(this.#timers)) timer?.cancel();
   }
 
@@ -332,7 +366,7 @@ export class Call {
         this.#turns.listen();
         break;
     }
-    for (const digit of digits) this.#collectDigit(digit, clock.nowMs());
+    for (const digit of digits) this.#keypad.press(digit, clock.nowMs());
   }
 
   /** Since the caller was answered, whoever owned the call then. */
@@ -343,159 +377,30 @@ export class Call {
     return Math.max(0, clock.unixMs() - startedAtUnixMs); // the only clock that two nodes share
   }
 
-  #openStt(): SttStream {
-    const { clock, start, tenant, stt } = this.#deps;
-    const request = {
-      callId: start.callId,
-      model: tenant.stt.model,
-      language: tenant.language,
-      format: start.format,
-      keyterms: tenant.keyterms,
-    };
-    const heard = (note: () => void): void =>
-      this.#guard(() => {
-        note();
-        if (!this.#listener.isEmpty) this.#onActivity();
-        this.#turns.consider();
-      });
-    return stt.open(request, {
-      onInterim: (transcript) => heard(() => this.#listener.onInterim(transcript, clock.nowMs())),
-      onFinal: (transcript, endOfSpeech) =>
-        heard(() => this.#listener.onFinal(transcript, endOfSpeech, clock.nowMs())),
-      onSpeechStarted: () => {}, // our own voice activity is earlier
-      onEagerEndOfTurn: (transcript) =>
-        heard(() => {
-          this.#listener.onInterim(transcript, clock.nowMs());
-          this.#turns.onEagerEndOfTurn();
-        }),
-      onSwitched: (from, to, code) => this.#guard(() => this.#onSwitched(from, to, code)),
-      onTurnResumed: () => {}, // the transcript that follows discards what was begun
-      onError: (error) => this.#guard(() => this.#fail(error, stt.name)),
-    });
-  }
-
-  #generate(
-    said: string,
-    ledger: Ledger,
-    events: GenerationEvents,
-    ttsRequest: TtsRequest,
-    aid: ReplyAid | null,
-  ): Generation {
-    const { clock, start, tenant, llm, tts, tools, cache } = this.#deps;
-    const phrases = phrasesFor(tenant.language);
-    const cached = (text: string | undefined) =>
-      text === undefined ? null : cache.get({ ...ttsRequest, provider: tts.name }, text);
-    const messages = this.#history.messages(said);
-    if (aid?.note) messages.push({ role: "system", content: aid.note });
-    const request = {
-      callId: start.callId,
-      model: tenant.llm.model,
-      messages,
-      tools: tools.offered(tenant.tools),
-      temperature: tenant.llm.temperature,
-      maxOutputTokens: tenant.llm.maxOutputTokens,
-    };
-    const generation = new Generation(
-      said,
-      request,
-      ledger,
-      {
-        clock,
-        llm,
-        tts,
-        ttsRequest,
-        filler: () => cached(phrases.fillers[this.#turns.turn % phrases.fillers.length]),
-        goodbye: () => cached(phrases.goodbye),
-        guard: this.#guard,
-        onSwitched: this.#onSwitched,
-        runTool: async (call) => {
-          const startedAtMs = clock.nowMs();
-          const outcome = await tools.run(call, tenant.tools, { tenant, clock, callId: start.callId });
-          this.#journal.record({
-            kind: "toolCalled",
-            turn: this.#turns.turn,
-            tool: call.name,
-            ok: outcome.ok,
-            durationMs: clock.nowMs() - startedAtMs,
-            pii: { argumentsJson: call.argumentsJson, result: outcome.text },
-          });
-          return outcome;
-        },
-      },
-      events,
-    );
-    if (typeof aid?.lead === "string") generation.lead(cached(aid.lead) ?? aid.lead);
-    else if (aid?.lead) generation.lead(aid.lead);
-    return generation;
-  }
-
-  #onActivity(): void {
-    this.#silence.reset();
-    // A sound that leads to no turn must not disarm the prompts for good.
-    if (this.#turns.state === "listening") this.#armSilence();
-  }
-
-  /** Asked for each frame of speech: the timer that runs is left to run, and looks how long is left. */
-  #armSilence(): void {
-    this.#quietSinceMs = this.#deps.clock.nowMs();
-    this.#timers.silence ??= this.#after(SILENCE_PROMPT_AFTER_MS, () => this.#onSilence());
-  }
-
-  #onSilence(): void {
-    this.#timers.silence = null;
-    if (this.#turns.state !== "listening") return;
-    if (this.#vad.isSpeech) return this.#armSilence();
-    const leftMs = this.#quietSinceMs + SILENCE_PROMPT_AFTER_MS - this.#deps.clock.nowMs();
-    if (leftMs > 0) {
-      this.#timers.silence = this.#after(leftMs, () => this.#onSilence());
-      return;
-    }
-    const phrases = phrasesFor(this.#deps.tenant.language);
-    const step = this.#silence.next();
-    if (step.kind === "goodbye")
-      return this.#leave(phrases.silenceGoodbye, "legEnded", { kind: "callerSilent" });
-    const { silencePrompts } = phrases;
-    this.#turns.sayPhrase(silencePrompts[step.index % silencePrompts.length]!, "prompt");
+  #askWhetherAnybodyIsThere(index: number): void {
+    const { silencePrompts } = phrasesFor(this.#deps.tenant.language);
+    this.#turns.sayPhrase(silencePrompts[index % silencePrompts.length]!, "prompt");
   }
 
   #onDtmf(digit: string, atMs: number): void {
     this.#journal.record({ kind: "dtmf", pii: { digit } });
     this.#message?.onKey();
-    this.#onActivity();
+    this.#silence.onActivity();
     this.#turns.onKey();
-    this.#collectDigit(digit, atMs);
-  }
-
-  #collectDigit(digit: string, atMs: number): void {
-    this.#timers.dtmf?.cancel();
-    const typed = this.#dtmf.push(digit, atMs);
-    if (typed !== null) return this.#onTyped(typed);
-    const dueAtMs = this.#dtmf.dueAtMs;
-    if (dueAtMs === null) return;
-    const { clock } = this.#deps;
-    this.#timers.dtmf = this.#after(Math.max(0, dueAtMs - clock.nowMs()) + 1, () => {
-      const typedSoFar = this.#dtmf.poll(clock.nowMs());
-      if (typedSoFar !== null) this.#onTyped(typedSoFar);
-    });
-  }
-
-  #onTyped(digits: string): void {
-    if (digits !== "") this.#turns.onDigits(typedText(digits));
+    this.#keypad.press(digit, atMs);
   }
 
   #considerHandOver(dueAtMs: number): void {
     if (this.#ended || this.#leaving !== null) return; // it is about to be over
-    const nowMs = this.#deps.clock.nowMs();
-    const isSilent = !this.#vad.isSpeech && !this.#playout.isCutPending && this.#dtmf.dueAtMs === null;
-    const isBetween = isSilent && this.#turns.isQuiet;
-    // In the midst of a reply whose text is known nothing is lost either; but why, when it may soon be over.
-    const isWithinReply =
-      isSilent &&
-      this.#turns.state === "speaking" &&
-      this.#speaker.isWhole &&
-      !this.#playout.isPaused &&
-      nowMs >= dueAtMs - HAND_OVER_WITHIN_MS / 2;
-    if (isBetween || isWithinReply || nowMs >= dueAtMs) this.relinquish({ kind: "handedOver" });
+    const isDue = mayHandOver({
+      nowMs: this.#deps.clock.nowMs(),
+      dueAtMs,
+      isSilent: !this.#vad.isSpeech && !this.#playout.isCutPending && !this.#keypad.isTyping,
+      isQuiet: this.#turns.isQuiet,
+      isWithinWholeReply:
+        this.#turns.state === "speaking" && this.#speaker.isWhole && !this.#playout.isPaused,
+    });
+    if (isDue) this.relinquish({ kind: "handedOver" });
   }
 
   #onLegEnded(end: LegEnd): void {

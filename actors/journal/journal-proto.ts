@@ -287,7 +287,7 @@ function split(ms: number, seconds: number): { seconds: number; nanos: number } 
 
 function fromDuration(duration: Duration__Output | null, field: string): number {
   const { seconds, nanos } = present(duration, field);
-  return seconds * 1_000 + nanos / 1e6;
+  return (seconds * 1e9 + nanos) / 1e6; // rounded once
 }
 
 function named<Name extends string>(

@@ -154,6 +154,8 @@ async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
   const settings = {
     LUMENTRA_SHARDS: String(stage.shards),
     LUMENTRA_LOG_LEVEL: "silent",
+    // A thread less to start for scenarios that lose none.
+    LUMENTRA_SPARE_SHARD: "false",
     // All of it shares one machine: its noise must not pass for a node under strain.
     LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
     LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",

@@ -123,6 +123,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
             LUMENTRA_NODE_ID: `node-${index + 1}`,
             LUMENTRA_WEBHOOK_URL: balancer.url,
             LUMENTRA_SHARDS: "1",
+            LUMENTRA_SPARE_SHARD: "false",
             LUMENTRA_LOG_LEVEL: "warn",
             // Everything shares one machine here: its noise must not pass for a node under strain.
             LUMENTRA_PRESSURE_PACING_LAG_MS: "off",

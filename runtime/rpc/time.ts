@@ -12,9 +12,9 @@ export function toDuration(ms: number): WireTime {
   return { seconds, nanos: Math.round((ms - seconds * 1_000) * 1e6) };
 }
 
-/** Milliseconds; 0 for none. */
+/** Milliseconds, rounded once, so that a duration in nanoseconds comes back as it went; 0 for none. */
 export function fromDuration(duration: WireTime | null | undefined): number {
-  return duration ? duration.seconds * 1_000 + duration.nanos / 1e6 : 0;
+  return duration ? (duration.seconds * 1e9 + duration.nanos) / 1e6 : 0;
 }
 
 /** google.protobuf.Timestamp of a wall-clock instant; null for null. */

@@ -1,0 +1,26 @@
+/** When another actor may go on with the call so that nobody on the line notices. Pure. */
+
+/**
+ * A handover waits this long for an instant at which nobody speaks and nothing is being prepared, and half of it before
+ * the midst of a reply will do. Longer than nearly every reply; a drain of a shard should not take minutes.
+ */
+export const HAND_OVER_WITHIN_MS = 10_000;
+
+export interface HandOverInput {
+  readonly nowMs: number;
+  /** The instant until which the moment is waited for. */
+  readonly dueAtMs: number;
+  /** The caller makes no sound, types nothing, and no cut waits for what was heard. */
+  readonly isSilent: boolean;
+  /** Nothing is being said or prepared. */
+  readonly isQuiet: boolean;
+  /** A reply is being said that is not paused, and all of its text is known. */
+  readonly isWithinWholeReply: boolean;
+}
+
+export function mayHandOver({ nowMs, dueAtMs, ...input }: HandOverInput): boolean {
+  if (nowMs >= dueAtMs) return true;
+  if (!input.isSilent) return false;
+  // In the midst of a reply whose text is known nothing is lost either; but why, when it may soon be over.
+  return input.isQuiet || (input.isWithinWholeReply && nowMs >= dueAtMs - HAND_OVER_WITHIN_MS / 2);
+}
