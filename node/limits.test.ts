@@ -2,7 +2,7 @@
  * Keeps docs/LIMITS.md true: the value in each row is the one in the file its `where` names.
  *
  * `where` is `path/file.ts: NAME` or `path/file.ts: NAME.key.key`. A name is a constant, a property, an option with
- * a default (`name ?? 5`) or a field of a schema (`name: … .default(5)`). A value is a number with or without a unit,
+ * a default (`name ?? 5`) or a field of a schema (`name: … .default(5)`, or `.optional()`). A value is a number with or without a unit,
  * as people write it: `2 s`, `64 KiB`, `1,024`.
  */
 import { readFileSync } from "node:fs";
@@ -71,11 +71,12 @@ function literalOf(source: string, name: string): string | null {
     `\\bconst ${last}(?:: \\w+)? = ([^;]+);`,
     `\\b${last} \\?\\? ([\\d_.]+)`,
     `\\b${last}: ([\\d_.]+)[,\\s}]`,
-    `\\b${last}: [^;]{0,160}?\\.default\\((\\w+)\\)`,
+    `\\b${last}: [^;]{0,160}?\\.(?:default\\((\\w+)\\)|optional\\(\\))`,
   ];
   for (const pattern of patterns) {
     const found = new RegExp(pattern).exec(scope);
-    if (found !== null) return found[1]!;
+    // A field that may be left out has no value here.
+    if (found !== null) return found[1] ?? "";
   }
   return null;
 }
