@@ -26,7 +26,7 @@ void t.test("each process has its own id, ports and folder, and they share one p
     LUMENTRA_PROCESSES: "1",
     LUMENTRA_SHARED_PORT: "8080",
     LUMENTRA_EDGE_PORT: "8081",
-    LUMENTRA_ADMIN_PORT: "9090",
+    LUMENTRA_ADMIN_PORT: "9091",
     LUMENTRA_NODE_ID: "edge-a-0",
     LUMENTRA_DATA_DIR: "/data/process-0",
     LUMENTRA_SHARDS: "7",
@@ -36,7 +36,7 @@ void t.test("each process has its own id, ports and folder, and they share one p
   t.match(second, {
     LUMENTRA_SHARED_PORT: "8080",
     LUMENTRA_EDGE_PORT: "8082",
-    LUMENTRA_ADMIN_PORT: "9091",
+    LUMENTRA_ADMIN_PORT: "9092",
     LUMENTRA_NODE_ID: "edge-a-1",
     LUMENTRA_PUBLIC_URL: "https://media.example.test/p1",
   });

@@ -1,7 +1,7 @@
 /**
  * Several nodes on one machine, where one edge thread is not enough: a parent that starts them, restarts what dies, and
  * passes signals on. Each child is a whole node of the cluster with an id, a data folder, an admin port and a port for its
- * media sockets of its own; the port for webhooks they share. docs/design/edge-scaling.md says why so.
+ * media sockets of its own; the port for webhooks they share. The operator's port is the parent's (processes-admin.ts). docs/design/edge-scaling.md says why so.
  *
  * M1  Children do not outlive the parent: they drain when the channel to it breaks.
  * M2  A child that dies is started again, at most RESTARTS.maxRestarts times within RESTARTS.withinMs; then all end, so
@@ -18,6 +18,7 @@ import { LumentraError } from "#runtime/errors";
 import type { Environment } from "#runtime/settings";
 import { createLogger, type Logger } from "#runtime/telemetry";
 import { nodeIdIn } from "./identity.js";
+import { ProcessesAdmin } from "./processes-admin.js";
 import type { Settings } from "./settings.js";
 
 const ENTRY = fileURLToPath(new URL("./main.js", import.meta.url));
@@ -33,7 +34,8 @@ export function environmentOfProcess(settings: Settings, nodeId: string, index: 
     LUMENTRA_PROCESSES: "1",
     LUMENTRA_SHARED_PORT: String(sharedPort),
     LUMENTRA_EDGE_PORT: String(sharedPort + 1 + index),
-    LUMENTRA_ADMIN_PORT: String(adminPort === 0 ? 0 : adminPort + index),
+    LUMENTRA_ADMIN_HOST: "127.0.0.1",
+    LUMENTRA_ADMIN_PORT: String(adminPort === 0 ? 0 : adminPort + 1 + index),
     LUMENTRA_NODE_ID: `${nodeId}-${index}`,
     LUMENTRA_DATA_DIR: join(settings.LUMENTRA_DATA_DIR, `process-${index}`),
     LUMENTRA_SHARDS: String(Math.max(1, Math.floor(settings.LUMENTRA_SHARDS / settings.LUMENTRA_PROCESSES))),
@@ -61,7 +63,12 @@ export function checkProcesses(settings: Settings): void {
 /** Resolves with the exit code when all have ended: 0 drained, 1 given up, or that of a child that could not start. */
 export async function runProcesses(settings: Settings, environment: Environment): Promise<number> {
   const log = createLogger({ level: settings.LUMENTRA_LOG_LEVEL, name: "processes", logPii: false });
-  return new Processes(settings, environment, log).run();
+  const admin = await ProcessesAdmin.listen(settings.LUMENTRA_ADMIN_HOST, settings.LUMENTRA_ADMIN_PORT, log);
+  try {
+    return await new Processes(settings, environment, admin, log).run();
+  } finally {
+    await admin.close();
+  }
 }
 
 interface Ready {
@@ -72,6 +79,7 @@ interface Ready {
 class Processes {
   readonly #settings: Settings;
   readonly #environment: Environment;
+  readonly #admin: ProcessesAdmin;
   readonly #log: Logger;
   readonly #nodeId: string;
   readonly #clock = new SystemClock();
@@ -79,9 +87,10 @@ class Processes {
   readonly #children = new Set<ChildProcess>();
   #isStopping = false;
 
-  constructor(settings: Settings, environment: Environment, log: Logger) {
+  constructor(settings: Settings, environment: Environment, admin: ProcessesAdmin, log: Logger) {
     this.#settings = settings;
     this.#environment = environment;
+    this.#admin = admin;
     this.#log = log;
     this.#nodeId = settings.LUMENTRA_NODE_ID ?? nodeIdIn(settings.LUMENTRA_DATA_DIR);
   }
@@ -99,6 +108,7 @@ class Processes {
       [...waiting].map(async (index) => {
         const code = await this.#keep(index, (pid, ports) => {
           ready[index] = { pid, ...ports };
+          this.#admin.started({ index, adminUrl: `http://127.0.0.1:${ports.adminPort}` });
           this.#log.info({ index, pid, ...ports }, "process ready");
           if (waiting.delete(index) && waiting.size === 0) this.#announce(ready);
         });
@@ -125,6 +135,7 @@ class Processes {
       });
       const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
       this.#children.delete(child);
+      this.#admin.ended(index);
       if (this.#isStopping) return code ?? 0;
       this.#log.error({ index, code, signal }, "process ended");
       // What cannot start at all is a fault of code or settings, which starting again does not mend.
@@ -148,7 +159,7 @@ class Processes {
   #announce(processes: readonly (Ready & { pid: number })[]): void {
     if (!this.#settings.LUMENTRA_READY_JSON) return;
     const edgePort = this.#settings.LUMENTRA_EDGE_PORT;
-    const line = { event: "listening", edgePort, adminPort: processes[0]!.adminPort, processes };
+    const line = { event: "listening", edgePort, adminPort: this.#admin.port, processes };
     process.stdout.write(`${JSON.stringify(line)}\n`);
   }
 }

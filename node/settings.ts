@@ -47,7 +47,7 @@ export const settingsSchema = z.object({
     shownDefault: "none",
   }),
   LUMENTRA_PROCESSES: meta(whole(1, 64).default(1), {
-    help: "Node processes to run on this machine, for one edge thread each; above 1 LUMENTRA_EDGE_PORT is shared by all for webhooks, the ports after it are theirs for media sockets, and a control plane is needed. See docs/design/edge-scaling.md.",
+    help: "Node processes to run on this machine, for one edge thread each; above 1 LUMENTRA_EDGE_PORT is shared by all for webhooks, the ports after it are theirs for media sockets, the admin port shows all of them, and a control plane is needed. See docs/design/edge-scaling.md.",
   }),
   LUMENTRA_ADMIN_HOST: meta(text().default("127.0.0.1"), {
     help: "Address of health, metrics and live calls. Journals hold what callers said: keep it private.",

@@ -316,13 +316,22 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   }
 
   async metricsText(): Promise<string> {
+    await this.#gatherMetrics();
+    return this.#merge.text();
+  }
+
+  async metricsSnapshot(): Promise<MetricsSnapshot> {
+    await this.#gatherMetrics();
+    return this.#merge.snapshot();
+  }
+
+  async #gatherMetrics(): Promise<void> {
     const topic: CallShardTopic = "metrics";
     for (const answer of await this.#pool.askAll(topic, null, METRICS_DEADLINE_MS)) {
       if (answer.ok) this.#merge.update(`shard-${answer.shardId}`, answer.value as MetricsSnapshot);
       else this.#deps.log.warn({ err: answer.error, shardId: answer.shardId }, "a shard gave no metrics");
     }
     this.#merge.update("main", await this.#deps.metrics.snapshot());
-    return this.#merge.text();
   }
 
   // ---- what the shards tell

@@ -62,6 +62,35 @@ void t.test(
       t.comment(`${nodeId}: ${readUsage(pid).threadCpuMs.get(pid)} ms of CPU on its edge thread so far`);
     }
 
+    const page = (path: string): Promise<Response> => fetch(parent!.adminUrl + path);
+    t.match(await (await page("/healthz/ready")).json(), {
+      ready: true,
+      draining: false,
+      liveCalls: CALLS,
+      processes: [
+        { process: 0, liveCalls: struck.length },
+        { process: 1, liveCalls: CALLS - struck.length },
+      ],
+    });
+    const everyCall = (await (await page("/calls")).json()) as { calls: { callId: string }[] };
+    t.equal(everyCall.calls.length, CALLS, "calls of both are on one page");
+    t.equal((await page(`/calls/${everyCall.calls.at(-1)!.callId}/journal`)).status, 200);
+    t.equal((await page("/calls/none/journal")).status, 404);
+    t.equal(
+      ((await (await page("/processes/1/calls")).json()) as { calls: [] }).calls.length,
+      CALLS - struck.length,
+    );
+    const framesIn = async (index: number): Promise<number> => {
+      const text = await (await page("/metrics")).text();
+      const value = new RegExp(
+        `^lumentra_edge_media_frames_total\\{direction="in",process="${index}"\\} (\\d+)`,
+        "m",
+      ).exec(text)?.[1];
+      return Number(value);
+    };
+    const framesBefore = await framesIn(0);
+    t.ok(framesBefore > 0 && (await framesIn(1)) > 0, "figures of each are on one page");
+
     process.kill(before.get("node-1-0")!, "SIGKILL");
     await Promise.all(
       struck.map((call) => call.waitUntil("a second stream", 20_000, () => call.stats.streamCount === 2)),
@@ -98,6 +127,7 @@ void t.test(
       after = childrenOf(parent!.pid);
     }
     t.not(after.get("node-1-0"), before.get("node-1-0"), "it was started again");
+    t.ok((await framesIn(0)) >= framesBefore, "its totals did not fall");
     t.equal(after.get("node-1-1"), before.get("node-1-1"), "and the other was left alone");
 
     await parent!.kill();

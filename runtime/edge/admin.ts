@@ -4,6 +4,7 @@
  *   GET /healthz/live             200 while the event loop runs
  *   GET /healthz/ready            200 while new calls are welcome, else 503; JSON says why
  *   GET /metrics                  Prometheus text format
+ *   GET /metrics.json             the same as data, for one page of several processes
  *   GET /calls                    live calls
  *   GET /calls/<callId>/journal   what happened in a call so far
  *   POST /shards/<id>/drain       its calls move to other shards, then it starts afresh; /healthz/ready shows how far
@@ -35,6 +36,13 @@ export function registerAdmin(app: TemplatedApp, environment: AdminEnvironment):
       exchange,
       log,
       delegate.metricsText().then((text) => () => exchange.respond(200, METRICS_CONTENT_TYPE, text)),
+    ),
+  );
+  get(app, log, "/metrics.json", (exchange) =>
+    respondLater(
+      exchange,
+      log,
+      delegate.metricsSnapshot().then((snapshot) => () => exchange.respondJson(200, snapshot)),
     ),
   );
   get(app, log, "/calls", (exchange) => exchange.respondJson(200, { calls: delegate.liveCalls() }));

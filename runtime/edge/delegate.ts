@@ -3,6 +3,7 @@
  * which shard has room and what becomes of a call is the delegate's.
  */
 import type { AudioFormat, EdgeSlot, LegEnd } from "#runtime/media";
+import type { MetricsSnapshot } from "#runtime/telemetry";
 
 /** A call at the door, as the voice webhook tells it. */
 export interface InboundCall {
@@ -131,4 +132,6 @@ export interface EdgeDelegate {
   journal(callId: string): readonly unknown[] | null;
   /** The metrics page in Prometheus' text format. */
   metricsText(): Promise<string>;
+  /** The same as plain data. */
+  metricsSnapshot(): Promise<MetricsSnapshot>;
 }

@@ -418,6 +418,7 @@ void t.test("the admin port answers health, metrics, calls and journals, and not
     contentType: "text/plain; version=0.0.4; charset=utf-8",
     text: "metrics 1\n",
   });
+  t.match(await harness.admin("/metrics.json"), { status: 200, text: "[]\n" });
   t.strictSame(JSON.parse((await harness.admin("/calls")).text), { calls: [callId] });
   t.strictSame(JSON.parse((await harness.admin(`/calls/${callId}/journal`)).text), { journal: [{ callId }] });
   t.equal((await harness.admin("/calls/none/journal")).status, 404);

@@ -1,5 +1,6 @@
 /** The node behind the edge in its tests: it admits while it has slots, and notes what it is told. */
 import type { Arena, AudioFormat, LegEnd } from "#runtime/media";
+import type { MetricsSnapshot } from "#runtime/telemetry";
 import { Condition } from "./condition.fixture.js";
 import type {
   Admission,
@@ -126,6 +127,10 @@ export class NotingDelegate implements EdgeDelegate {
 
   async metricsText(): Promise<string> {
     return "metrics 1\n";
+  }
+
+  async metricsSnapshot(): Promise<MetricsSnapshot> {
+    return [];
   }
 
   async event(kind: DelegateEvent["kind"], callId: string): Promise<DelegateEvent> {

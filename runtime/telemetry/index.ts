@@ -17,5 +17,5 @@ export { createLogger, type LogLevel, type LoggerOptions, silentLogger } from ".
 export { type EventLoopDelayMs, EventLoopDelayMonitor } from "./event-loop-delay.js";
 export { HotHistogram } from "./hot-histogram.js";
 export type { Logger } from "./logger.js";
-export { type MetricSnapshot, MetricsMerge, type MetricsSnapshot } from "./merge.js";
+export { labelled, type MetricSnapshot, MetricsMerge, type MetricsSnapshot } from "./merge.js";
 export { type Metrics, type MetricsOptions, createMetrics } from "./metrics.js";

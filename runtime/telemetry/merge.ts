@@ -7,7 +7,7 @@
  *     for a restart of the process and count everything again.
  * M2  Gauges of a dead shard go with it: they say what is, not what was.
  */
-import { AggregatorRegistry } from "prom-client";
+import { AggregatorRegistry, type Registry } from "prom-client";
 
 /** One metric as plain data: structured-cloneable, so that it crosses threads. */
 export interface MetricSnapshot {
@@ -44,9 +44,26 @@ export class MetricsMerge {
 
   /** The page in Prometheus' text format. */
   async text(): Promise<string> {
-    const snapshots: object[] = [[...this.#retired.values()], ...this.#latest.values()];
-    return AggregatorRegistry.aggregate(snapshots).metrics();
+    return this.#aggregate().metrics();
   }
+
+  /** The same as plain data: for a merge of several processes' figures. */
+  async snapshot(): Promise<MetricsSnapshot> {
+    return (await this.#aggregate().getMetricsAsJSON()) as unknown as MetricsSnapshot;
+  }
+
+  #aggregate(): Registry {
+    const snapshots: object[] = [[...this.#retired.values()], ...this.#latest.values()];
+    return AggregatorRegistry.aggregate(snapshots);
+  }
+}
+
+/** Every value with one more label. */
+export function labelled(snapshot: MetricsSnapshot, name: string, value: string): MetricsSnapshot {
+  return snapshot.map((metric) => ({
+    ...metric,
+    values: metric.values.map((each) => ({ ...each, labels: { ...each.labels, [name]: value } })),
+  }));
 }
 
 /** Sums value by value; buckets, sums and counts of a histogram are values like any other. */
