@@ -45,7 +45,7 @@ function world(t: Test): World {
       pump: () => steps.push("pump"),
     }),
     burst: () => {
-      for (let packet = 0; packet < 64; packet++) made.turns.count(clock.nowMs());
+      for (let packet = 0; packet < 1_000; packet++) made.turns.count(clock.nowMs());
     },
     untilTurns: async (count) => {
       const wanted = seen.turns + count;
@@ -123,6 +123,12 @@ void t.test("naps are short while somebody waits for an answer", async (t) => {
   await untilTurns(20);
   t.ok(Math.max(...flag.asked) <= 1, "ending twice ends no other's hurry");
   other();
+  turns.expectStep();
+  flag.asked.length = 0;
+  await untilTurns(2);
+  t.ok(Math.max(...flag.asked) <= 1, "a call that comes in takes its next step");
+  while (flag.asked.at(-1)! <= 1) await untilTurns(1);
+  t.pass("for a while");
 });
 
 void t.test("without a flag, as on virtual time, the thread is never blocked", async (t) => {
@@ -133,6 +139,6 @@ void t.test("without a flag, as on virtual time, the thread is never blocked", a
     lookAtBells: fail,
     pump: fail,
   });
-  for (let packet = 0; packet < 1_000; packet++) turns.count(clock.nowMs());
+  for (let packet = 0; packet < 2_000; packet++) turns.count(clock.nowMs());
   t.equal(turns.isTurning, false);
 });

@@ -14,7 +14,8 @@
  *
  * T1  The pump's grid is a multiple of this one, so pieces leave on time; both are late by the nap's own lateness alone.
  * T2  A turn that took longer than the grid is followed by the next without a nap: with load the naps disappear.
- * T3  Whoever waits for a promise (an admission, a claim) has it hurry: naps are short while anybody does.
+ * T3  Naps are short while anybody waits for a promise (an admission, a claim), and while a call that comes in is
+ *     about to take its next step: its caller hears nothing yet.
  * T4  With little to do nothing runs here: the loop sleeps in the kernel as ever.
  */
 import type { Clock } from "#runtime/actor";
@@ -24,14 +25,19 @@ import { FrameGrid, type NapFlag } from "#runtime/media";
 export const TURN_MS = 2.5;
 /** T3 */
 const HURRIED_NAP_MS = 1;
+/** From a webhook's answer to the connection, from there to the stream: a round trip to most carriers. */
+const STEP_WITHIN_MS = 50;
 /** Shorter naps cost more than they gather. */
 const SHORTEST_NAP_MS = 0.1;
-/** Packets a second above which turns begin: twenty calls. Below them a nap would be more work than the packets. */
-const BEGIN_RATE = 1_000;
+/**
+ * Packets a second above which turns begin: two hundred calls. Below, four hundred naps and wake-ups of the shards a
+ * second take what the packets save, and a call that comes in is greeted 2 to 5 ms sooner without them; docs/BENCHMARKS.md.
+ */
+const BEGIN_RATE = 10_000;
 /** And below which they end. */
-const END_RATE = 500;
-/** How many packets are counted to know the rate. */
-const COUNTED_PACKETS = 64;
+const END_RATE = 7_000;
+/** How many packets are counted to know the rate: a tenth of a second, since they come in clumps of many calls. */
+const COUNTED_PACKETS = 1_000;
 /** How long one looks, at least, before turns end: carriers' packets come in clumps. */
 const END_AFTER_MS = 500;
 
@@ -54,6 +60,7 @@ export class LoopTurns {
   #turning = false;
   #closed = false;
   #hurried = 0;
+  #hurriedUntilMs = Number.NEGATIVE_INFINITY;
   #wokeAtMs = 0;
   #packets = 0;
   #countedSinceMs: number;
@@ -90,6 +97,11 @@ export class LoopTurns {
     };
   }
 
+  /** T3: a call that comes in takes its next step soon. */
+  expectStep(): void {
+    this.#hurriedUntilMs = this.#clock.nowMs() + STEP_WITHIN_MS;
+  }
+
   get isTurning(): boolean {
     return this.#turning;
   }
@@ -112,8 +124,10 @@ export class LoopTurns {
     }
     pump(nowMs);
     // From the turn's beginning: one that was too long is past it already. T2
-    const untilMs =
-      this.#hurried > 0 ? nowMs + HURRIED_NAP_MS : this.#grid.deadlineFrom(this.#wokeAtMs + SHORTEST_NAP_MS);
+    const isHurried = this.#hurried > 0 || nowMs < this.#hurriedUntilMs;
+    const untilMs = isHurried
+      ? nowMs + HURRIED_NAP_MS
+      : this.#grid.deadlineFrom(this.#wokeAtMs + SHORTEST_NAP_MS);
     for (;;) {
       flag.lieDown();
       lookAtBells();

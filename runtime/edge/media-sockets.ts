@@ -145,6 +145,7 @@ function open(
 ): void {
   if (exchange.isOver) return environment.delegate.mediaExpired(call.admitted.callId);
   const leg = environment.openLeg(carrier, call);
+  environment.turns.expectStep();
   exchange.hijack((res) => res.upgrade<LegSocketData>({ leg }, key, subprotocol, "", context));
 }
 

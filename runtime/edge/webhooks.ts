@@ -273,7 +273,8 @@ export class Webhooks {
     carrier: Carrier,
     call: WaitingCall | Extract<Accepted, { kind: "admittedElsewhere" }>,
   ): void {
-    const { admissions, publicUrl, tokens, webhookUrl } = this.#environment;
+    const { admissions, publicUrl, tokens, turns, webhookUrl } = this.#environment;
+    turns.expectStep();
     const isHere = "admitted" in call;
     const callId = isHere ? call.admitted.callId : call.callId;
     const expiresAtUnixMs = isHere ? call.expiresAtUnixMs : admissions.nextExpiry();
