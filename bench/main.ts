@@ -13,6 +13,7 @@ import { runDemo } from "./demo.js";
 import { BUILT_IN_MIXES, CALLERS_MAX } from "#bench/load";
 import { runCapacityCommand, runSoakCommand } from "./capacity-command.js";
 import { runLoadCommand } from "./load-command.js";
+import { runSideBySideCommand } from "./side-by-side-command.js";
 import { runSuite, suiteNames } from "./suite-command.js";
 
 const EXIT_USAGE = 2;
@@ -136,6 +137,21 @@ function addLongLoadCommands(
     .option("--to <n>", "calls of the last", whole(1, CALLERS_MAX), 1_000)
     .option("--seconds <s>", "how long each step is measured", number(1, 3_600), 15)
     .action((options) => run(runCapacityCommand(options, output)));
+  common(
+    "side-by-side",
+    "a plain agent and a node under the same load, and while one call blocks",
+    "conversation",
+  )
+    .option(
+      "--calls <n>",
+      "calls at once; with --capacity-to those of the first step",
+      whole(1, CALLERS_MAX),
+      100,
+    )
+    .option("--seconds <s>", "how long to measure each", number(0.2, 3_600), 10)
+    .option("--rounds <n>", "how often each has its turn", whole(1, 100), 1)
+    .option("--capacity-to <n>", "instead: raise each one's calls, at most to so many", whole(1, CALLERS_MAX))
+    .action((options) => run(runSideBySideCommand(options, output)));
 }
 
 function addSuiteCommands(

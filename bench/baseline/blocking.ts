@@ -9,13 +9,19 @@ export function isBlockingCaller(address: string): boolean {
   return address.includes(BLOCKING_CALLER);
 }
 
-/** Blocks this thread now and then, until what it returns is called. */
-export function blockWhileUp(): () => void {
-  const timer = setInterval(() => {
-    const untilMs = performance.now() + BLOCK_MS;
-    while (performance.now() < untilMs) {
-      // Computes.
-    }
-  }, BLOCK_EVERY_MS);
+/**
+ * Blocks this thread now and then, until what it returns is called.
+ *
+ * @param as runs the block as what it is there; by itself if not given.
+ */
+export function blockWhileUp(as: (block: () => void) => void = (block) => block()): () => void {
+  const timer = setInterval(() => as(block), BLOCK_EVERY_MS);
   return () => clearInterval(timer);
+}
+
+function block(): void {
+  const untilMs = performance.now() + BLOCK_MS;
+  while (performance.now() < untilMs) {
+    // Computes.
+  }
 }

@@ -19,6 +19,7 @@ interface CarrierMessage {
   readonly event: string;
   readonly start?: { readonly streamSid: string };
   readonly media?: { readonly payload: string };
+  readonly mark?: { readonly name: string };
 }
 
 interface RecogniserResult {
@@ -48,6 +49,7 @@ export class BaselineCall {
   #reply: AbortController | null = null;
   #isSpeaking = false;
   #said = "";
+  #isOver = false;
 
   constructor(carrier: WebSocket, groq: Groq, settings: BaselineSettings) {
     this.#carrier = carrier;
@@ -61,6 +63,8 @@ export class BaselineCall {
     this.#history.push({ role: "system", content: this.#settings.prompt });
     carrier.on("message", (data: Buffer) => this.#onCarrier(JSON.parse(data.toString()) as CarrierMessage));
     carrier.on("close", () => this.#close());
+    // A close follows.
+    carrier.on("error", () => {});
   }
 
   #onCarrier(message: CarrierMessage): void {
@@ -74,6 +78,10 @@ export class BaselineCall {
         if (this.#recogniser?.readyState === WebSocket.OPEN) {
           this.#recogniser.sendMedia(Buffer.from(message.media!.payload, "base64"));
         }
+        return;
+      case "mark":
+        // The carrier has played it all: what the caller says now interrupts nothing.
+        if (message.mark!.name === this.#contextId) this.#isSpeaking = false;
         return;
       case "stop":
         this.#close();
@@ -105,7 +113,8 @@ export class BaselineCall {
     recogniser.on("error", () => this.#carrier.close());
     recogniser.connect();
     await recogniser.waitForOpen();
-    this.#recogniser = recogniser;
+    if (this.#isOver) recogniser.close();
+    else this.#recogniser = recogniser;
   }
 
   #onRecogniser(message: RecogniserResult): void {
@@ -145,6 +154,7 @@ export class BaselineCall {
         { signal: reply.signal },
       );
       for await (const chunk of stream) {
+        if (reply.signal.aborted) break;
         const delta = chunk.choices[0]?.delta.content ?? "";
         whole += delta;
         sentence += delta;
@@ -203,6 +213,7 @@ export class BaselineCall {
   }
 
   #close(): void {
+    this.#isOver = true;
     this.#reply?.abort();
     this.#recogniser?.close();
     this.#voice?.close();

@@ -15,6 +15,7 @@ import { until } from "./callers.js";
 import { Distribution } from "./distribution.js";
 import { Averaged, Bucketed, type Figure, SLICE_COUNT, Sliced } from "./figures.js";
 import { Generators } from "./generators.js";
+import { ObjectiveCount } from "./objective.js";
 import { type CallMix, callersOf } from "./mix.js";
 import type { GeneratorPlan, GeneratorReport, TurnRecord } from "./records.js";
 import { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT } from "./results.js";
@@ -128,6 +129,7 @@ class LoadRun {
   readonly #pacing = new Bucketed();
   readonly #loops = new Sliced("event loop of the worst thread late, p99 of a window");
   readonly #memory = new Averaged("node memory per call", "KiB");
+  readonly #objective = new ObjectiveCount();
 
   // Of the window under way, emptied at its end.
   #reports: (GeneratorReport | undefined)[] = [];
@@ -212,6 +214,7 @@ class LoadRun {
     for (const call of report.calls) {
       const slice = this.#arrivalSliceAt(call.dueAtMs);
       this.#callsDone += 1;
+      this.#objective.callEnded(call);
       this.#underruns += call.underruns;
       this.#violations += call.violations;
       this.#windowCounts.underruns += call.underruns;
@@ -229,15 +232,16 @@ class LoadRun {
   }
 
   #takeTurn(turn: TurnRecord): void {
+    const slice = this.#sliceAt(turn.speechEndAtMs);
     this.#turns += 1;
     this.#windowCounts.turns += 1;
+    if (slice >= 0) this.#objective.add(turn);
     if (!turn.right) {
       this.#wrong += 1;
       this.#windowCounts.wrong += 1;
       this.#fail([`“${turn.expected ?? "a reply"}” was to be heard, “${turn.heard}” was`], 1);
       return;
     }
-    const slice = this.#sliceAt(turn.speechEndAtMs);
     const voiceToVoiceMs = turn.replyAtMs! - turn.speechEndAtMs;
     this.#windowVoice.record(voiceToVoiceMs);
     if (slice < 0) return;
@@ -272,12 +276,14 @@ class LoadRun {
       if (emulatorCores !== null) perCall(this.#emulatorCpu, emulatorCores);
       if (node !== null) {
         perCall(this.#nodeCpu, node.cores);
-        perCall(this.#edgeCpu, node.edgeCores);
-        perCall(this.#shardCpu, sum(Object.values(node.shardCores)));
+        if (this.#options.subject.target.adminUrl !== undefined) {
+          perCall(this.#edgeCpu, node.edgeCores ?? 0);
+          perCall(this.#shardCpu, sum(Object.values(node.shardCores)));
+        }
         // Windows of parent and generators are not quite the same: the one before must have been silent, too.
         if (busy + this.#busyBefore === 0) perCall(this.#quietCpu, node.cores);
         this.#pacing.add(node.pacingBuckets, slice);
-        this.#loops.record(node.eventLoopP99Ms, slice);
+        if (node.eventLoopP99Ms !== null) this.#loops.record(node.eventLoopP99Ms, slice);
         if (this.#baseRssBytes !== null && up >= RSS_CALLS_MIN) {
           this.#memory.add((node.rssBytes - this.#baseRssBytes) / 1_024, up, slice);
         }
@@ -303,7 +309,7 @@ class LoadRun {
       nodeTimers: node?.timers ?? null,
       nodeCalls: node?.calls ?? null,
       generatorCores: round(generatorCores, 3),
-      emulatorCores: rounded(emulatorCores ?? undefined),
+      emulatorCores: rounded(emulatorCores),
       generatorLateP99Ms: round(this.#lastLateP99Ms(), 2),
       drops: node?.drops ?? null,
     };
@@ -340,6 +346,7 @@ class LoadRun {
       plain("calls that ended", this.#callsDone, "none"),
       plain("calls refused", this.#refused),
       plain("underruns heard by callers", this.#underruns),
+      ...this.#objective.figures(),
       ...(subject.target.adminUrl === undefined ? [] : [plain("records dropped by rings", this.#drops)]),
       ...this.#voiceToVoice.figures([50, 95, 99]),
       ...this.#delays.figures(),
@@ -437,8 +444,8 @@ function sum(values: readonly number[]): number {
   return values.reduce((all, value) => all + value, 0);
 }
 
-function rounded(value: number | undefined): number | null {
-  return value === undefined ? null : round(value, 3);
+function rounded(value: number | null | undefined): number | null {
+  return value === undefined || value === null ? null : round(value, 3);
 }
 
 export function round(value: number, decimals: number): number {

@@ -11,22 +11,35 @@ const PACING = "lumentra_edge_pacing_error_ms";
 export interface NodeWindow {
   /** Cores' worth of CPU; from the kernel, or from the node's metrics when it is elsewhere. */
   readonly cores: number;
-  readonly edgeCores: number;
+  /** Of the main thread; null for one that is elsewhere and says nothing of itself. */
+  readonly edgeCores: number | null;
   /** By name, shards only. */
   readonly shardCores: Readonly<Record<string, number>>;
   readonly rssBytes: number;
-  readonly fds: number;
-  readonly timers: number;
-  readonly calls: number;
-  readonly eventLoopP99Ms: number;
-  readonly edgeLoopP99Ms: number;
+  readonly fds: number | null;
+  readonly timers: number | null;
+  readonly calls: number | null;
+  readonly eventLoopP99Ms: number | null;
+  readonly edgeLoopP99Ms: number | null;
   /** Bound of the bucket; null when nothing was sent. */
   readonly pacingP99Ms: number | null;
   /** Observations by bucket, of this window alone. */
   readonly pacingBuckets: ReadonlyMap<number, number>;
-  readonly drops: number;
-  readonly refusals: number;
+  readonly drops: number | null;
 }
+
+/** Of a process that has no metrics to ask: the kernel knows its CPU and memory, and that is all. */
+const UNSAID = {
+  shardCores: {},
+  fds: null,
+  timers: null,
+  calls: null,
+  eventLoopP99Ms: null,
+  edgeLoopP99Ms: null,
+  pacingP99Ms: null,
+  pacingBuckets: new Map<number, number>(),
+  drops: null,
+} as const;
 
 export interface MachineWindow {
   readonly atMs: number;
@@ -42,6 +55,7 @@ interface Reading {
   readonly atMs: number;
   readonly page: MetricsPage | null;
   readonly nodeCpuMs: number | null;
+  readonly mainThreadCpuMs: number | null;
   readonly rssBytes: number | null;
   readonly emulatorCpuMs: number | null;
   readonly generators: readonly { readonly cpuMs: number; readonly mainMs: number }[];
@@ -91,6 +105,7 @@ export class Sampler {
       atMs: Number(process.hrtime.bigint()) / 1e6,
       page,
       nodeCpuMs: node?.cpuMs ?? (page === null ? null : page.total("process_cpu_seconds_total") * 1_000),
+      mainThreadCpuMs: pid === null ? null : (node?.threadCpuMs.get(pid) ?? null),
       rssBytes: node?.rssBytes ?? page?.total("process_resident_memory_bytes") ?? null,
       emulatorCpuMs: emulators === null ? null : readUsage(emulators.pid).cpuMs,
       generators: this.#generatorPids.map(generatorUsage),
@@ -109,9 +124,17 @@ function generatorUsage(pid: number): { readonly cpuMs: number; readonly mainMs:
 }
 
 function nodeWindow(before: Reading, after: Reading): NodeWindow | null {
-  const { page, nodeCpuMs, rssBytes } = after;
-  if (page === null || before.page === null || nodeCpuMs === null || before.nodeCpuMs === null) return null;
+  const { page, nodeCpuMs, mainThreadCpuMs, rssBytes } = after;
+  if (nodeCpuMs === null || before.nodeCpuMs === null) return null;
   const ms = after.atMs - before.atMs;
+  const cores = Math.max(0, nodeCpuMs - before.nodeCpuMs) / ms;
+  const kernelsMain =
+    mainThreadCpuMs === null || before.mainThreadCpuMs === null
+      ? null
+      : (mainThreadCpuMs - before.mainThreadCpuMs) / ms;
+  if (page === null || before.page === null) {
+    return { ...UNSAID, cores, edgeCores: kernelsMain, rssBytes: rssBytes ?? 0 };
+  }
   const threads = page.byLabel("lumentra_thread_cpu_ms_total", "thread");
   const earlier = before.page.byLabel("lumentra_thread_cpu_ms_total", "thread");
   const shardCores: Record<string, number> = {};
@@ -125,7 +148,7 @@ function nodeWindow(before: Reading, after: Reading): NodeWindow | null {
   const loops = page.byLabels("lumentra_event_loop_delay_ms", ["thread", "quantile"]);
   const p99s = [...loops].filter(([key]) => key.endsWith("/p99"));
   return {
-    cores: Math.max(0, nodeCpuMs - before.nodeCpuMs) / ms,
+    cores,
     edgeCores: Math.max(0, (threads.get("main") ?? 0) - (earlier.get("main") ?? 0)) / ms,
     shardCores,
     rssBytes: rssBytes ?? 0,
@@ -139,6 +162,5 @@ function nodeWindow(before: Reading, after: Reading): NodeWindow | null {
       [...buckets].map(([bound, count]) => [bound, count - (bucketsBefore.get(bound) ?? 0)]),
     ),
     drops: since("lumentra_ring_drops_total"),
-    refusals: since("lumentra_admission_refusals_total"),
   };
 }

@@ -43,13 +43,18 @@ export interface LocalOptions {
   readonly calls: number;
   /** Settings of the node on top of ours. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Another entry file than the node's own, for one that can be troubled. */
+  readonly entry?: URL;
+  /** Emulators that others use, too, and that outlive the subject. @default some of its own */
+  readonly emulators?: EmulatorProcess;
 }
 
-export async function startSubject({ calls, environment = {} }: LocalOptions): Promise<Subject> {
+export async function startSubject(options: LocalOptions): Promise<Subject> {
+  const { calls, environment = {}, entry } = options;
   const folder = await mkdtemp(join(tmpdir(), "lumentra-load-"));
-  const emulators = await startEmulatorProcess();
-  const stopEmulators = async (): Promise<void> => {
-    await emulators.stop();
+  const emulators = options.emulators ?? (await startEmulatorProcess());
+  const stopRest = async (): Promise<void> => {
+    if (options.emulators === undefined) await emulators.stop();
     await rm(folder, { recursive: true, force: true });
   };
   const slots = Math.min(4_096, calls + SPARE_CALLS);
@@ -57,6 +62,7 @@ export async function startSubject({ calls, environment = {} }: LocalOptions): P
     const tenants = join(folder, "tenants.json");
     await writeFile(tenants, JSON.stringify({ tenants: [benchTenant()] }));
     const node = await startNodeProcess({
+      ...(entry !== undefined && { entry }),
       environment: {
         ...emulators.environment,
         LUMENTRA_TENANTS_FILE: tenants,
@@ -72,11 +78,11 @@ export async function startSubject({ calls, environment = {} }: LocalOptions): P
       slots,
       stop: async () => {
         await node.stop();
-        await stopEmulators();
+        await stopRest();
       },
     };
   } catch (error) {
-    await stopEmulators();
+    await stopRest();
     throw error;
   }
 }

@@ -1,0 +1,65 @@
+import t from "tap";
+import type { CallMix } from "#bench/load";
+import { BLOCK_MS } from "./blocking.js";
+import { renderComparison } from "./chart.js";
+import { comparisonRows, proofOf, spreadOf } from "./comparison.js";
+import { type SideBySide, runSideBySide } from "./side-by-side.js";
+
+const MIX: CallMix = {
+  front: "calls",
+  description: "",
+  seed: 1,
+  arrivals: "constant",
+  burst: 1,
+  replies: "echo",
+  callers: [{ kind: "conversation", weight: 1, thinkMs: [100, 400], everySeconds: 10 }],
+};
+
+void t.test(
+  "side by side, small: both answer every word, and one that blocks is felt by the plain agent's others",
+  { timeout: 120_000 },
+  async (t) => {
+    // Two blocks in four seconds, and many callers: somebody waits for a reply in one of them.
+    const calls = 8;
+    const sides = await runSideBySide({
+      mix: MIX,
+      mixName: "talk",
+      calls,
+      seconds: 4,
+      rounds: 1,
+      warmUpCalls: 0,
+      agents: ["plain", "node-1"],
+    });
+    t.same(proofOf(sides), []);
+    const value = (agent: "plain" | "node-1", blocked: boolean, name: string): number =>
+      spreadOf(sides, agent, blocked, name)?.median ?? -1;
+    for (const agent of ["plain", "node-1"] as const) {
+      t.ok(value(agent, false, "turns") >= calls, agent);
+      t.equal(value(agent, false, "turns that were wrong"), 0, agent);
+      t.ok(value(agent, false, "added p50") > 0, agent);
+      t.ok(value(agent, false, "node CPU per call and second") > 0, agent);
+    }
+    t.ok(
+      value("plain", true, "added p99") > value("plain", false, "added p50") + BLOCK_MS / 3,
+      "the thread they share was held",
+    );
+    t.equal(spreadOf(sides, "plain", false, "pacing error p99, at most"), null, "it does not pace");
+    t.ok(comparisonRows(sides, false).some(({ ratio }) => Number(ratio) > 0));
+    t.match(comparisonRows(sides, true).at(-2), { "plain agent": "no" });
+    t.match(renderComparison(sides), /added delay, p99.*plain agent, blocked/s);
+  },
+);
+
+void t.test("a run that failed unprovoked says so, one that was disturbed does not", (t) => {
+  const run = (blocked: boolean) => ({
+    agent: "plain" as const,
+    blocked,
+    round: 1,
+    shardsReplaced: 0,
+    blockerEnded: null,
+    result: { figures: [], failureCount: 1, failures: ["one"] } as never,
+  });
+  const sides: SideBySide = { calls: 1, seconds: 1, rounds: 1, mix: "talk", runs: [run(false), run(true)] };
+  t.same(proofOf(sides), ["plain agent, round 1: 1 failures: one"]);
+  t.end();
+});

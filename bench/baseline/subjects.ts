@@ -1,0 +1,32 @@
+/** The agents that are set side by side, each as something a load can be put on. */
+import type { EmulatorProcess } from "#bench/processes";
+import { BENCH_NUMBER, type Subject, startSubject } from "#bench/load";
+import { startBaselineProcess } from "./process.js";
+
+/** `node-2`: with two shards. */
+export const AGENTS = ["plain", "node-1", "node-2"] as const;
+export type AgentName = (typeof AGENTS)[number];
+
+const BLOCKING_NODE = new URL("./blocking-node.js", import.meta.url);
+
+export function startAgent(name: AgentName, calls: number, emulators: EmulatorProcess): Promise<Subject> {
+  if (name === "plain") return startPlainAgent(emulators);
+  return startSubject({
+    // And the one that blocks.
+    calls: calls + 1,
+    emulators,
+    entry: BLOCKING_NODE,
+    environment: { LUMENTRA_SHARDS: name === "node-1" ? "1" : "2" },
+  });
+}
+
+async function startPlainAgent(emulators: EmulatorProcess): Promise<Subject> {
+  const agent = await startBaselineProcess(emulators.environment);
+  return {
+    target: { url: agent.url, to: BENCH_NUMBER, carrier: "twilio" },
+    pid: agent.pid,
+    emulators,
+    slots: null,
+    stop: () => agent.stop(),
+  };
+}
