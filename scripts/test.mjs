@@ -3,7 +3,7 @@
 // Prints one line per file and everything of what failed. tap's own exit code is kept: a file that dies or
 // times out fails the run even if no assertion did.
 import { spawn, spawnSync } from "node:child_process";
-import { statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const tapBin = "node_modules/.bin/tap";
@@ -12,7 +12,19 @@ if (changedAtMs(".tap/plugins") < changedAtMs("node_modules/.package-lock.json")
   spawnSync(tapBin, ["build"], { stdio: "ignore" });
 }
 
-const files = process.argv.length > 2 ? process.argv.slice(2) : ["dist/**/*.test.js"];
+/** Files that take longest begin first, or one of them would be left to itself at the end. */
+const FIRST = [
+  "bench/chaos/chaos",
+  "node/recovery.",
+  "cli/up",
+  "bench/load",
+  "bench/cluster",
+  "node",
+  "bench",
+  "control-plane",
+];
+
+const files = process.argv.length > 2 ? process.argv.slice(2) : allTests();
 const child = spawn(tapBin, ["--reporter=tap", ...files], { stdio: ["ignore", "pipe", "inherit"] });
 
 let passed = 0;
@@ -38,6 +50,17 @@ child.on("close", (code) => {
   process.exitCode = code !== 0 || passed === 0 ? code || 1 : 0;
   console.log(`\n${passed} passed, ${process.exitCode === 0 ? failed : Math.max(failed, 1)} failed`);
 });
+
+function allTests() {
+  const rank = (file) => {
+    const at = FIRST.findIndex((prefix) => file.startsWith(`dist/${prefix}`));
+    return at < 0 ? FIRST.length : at;
+  };
+  return readdirSync("dist", { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".test.js"))
+    .map((name) => `dist/${name}`)
+    .toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
 
 /** 0 when there is no such file. */
 function changedAtMs(path) {
