@@ -6,7 +6,7 @@
 import { ActorSystem, type ActorRef, type Clock, SystemClock } from "#runtime/actor";
 import type { CallOutcome, CallStart, ShardContext, ShardHandler } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
-import { type AudioFormat, MULAW_8K, type ShardSlot } from "#runtime/media";
+import { MULAW_8K, type ShardSlot } from "#runtime/media";
 import {
   type Logger,
   type LoggerOptions,
@@ -30,8 +30,8 @@ import type { JournalEvent } from "#actors/journal";
 import { MessageFiles } from "./message-files.js";
 import { collectProviders, providerMetrics } from "./provider-metrics.js";
 import { RingLosses } from "./ring-losses.js";
-import { cacheableTexts, overflowMessage, shardLostApology } from "./tenant-phrases.js";
-import { VoiceCache, type VoiceKey } from "./voice-cache.js";
+import { TenantVoices, voiceKey } from "./tenant-voices.js";
+import { type CachedSpeech, VoiceCache } from "./voice-cache.js";
 import { voiceDirectory } from "./voice-files.js";
 
 /** Rendering a few tenants' phrases takes a second or two; a provider that is down must not hold up the start. */
@@ -97,6 +97,7 @@ class CallShard implements ShardHandler {
   readonly #metrics: Metrics;
   readonly #providers: Providers;
   readonly #cache: VoiceCache;
+  readonly #voices: TenantVoices;
   readonly #messages: Pick<MessageFiles, "start" | "open" | "settled">;
   readonly #tools = new ToolRegistry();
   readonly #counters: CallCounters;
@@ -144,8 +145,13 @@ class CallShard implements ShardHandler {
         clock: context.clock,
         log: this.#log,
         directory: voiceDirectory(data.dataDirectory),
-        tts: (name) => this.#providers.tts(name as TtsName),
+        tts: (key) => this.#providers.voice({ ...key, provider: key.provider as TtsName }),
       });
+    this.#voices = new TenantVoices({
+      clock: context.clock,
+      cache: this.#cache,
+      emit: (kind, tenantId, speech) => this.#emitSpoken(kind, tenantId, speech),
+    });
     this.#messages = parts.messages ?? new MessageFiles(data.dataDirectory, this.#log);
     this.#system = new ActorSystem({ clock: context.clock, random: context.random, log: this.#log });
     this.#metrics.onCollect(() => this.#collect(thread));
@@ -158,6 +164,7 @@ class CallShard implements ShardHandler {
   async configure(config: unknown): Promise<void> {
     const { tenants } = config as CallShardConfig;
     this.#tenants = new Map(tenants.map((tenant) => [tenant.id, tenant]));
+    this.#voices.replace(tenants);
     await Promise.race([this.#warm(tenants), sleep(this.#context.clock, READY_WITHIN_MS)]);
   }
 
@@ -193,7 +200,7 @@ class CallShard implements ShardHandler {
     this.#calls.set(slot, this.#system.spawn(props));
     this.#losses.opened(slot);
     if (start.format.encoding !== MULAW_8K.encoding || start.format.sampleRateHz !== MULAW_8K.sampleRateHz) {
-      void this.#cache.warm(voiceKey(tenant, start.format), cacheableTexts(tenant));
+      this.#voices.warmFor(tenant, start.format);
     }
   }
 
@@ -232,6 +239,7 @@ class CallShard implements ShardHandler {
   }
 
   async stop(): Promise<void> {
+    this.#voices.close();
     await this.#system.shutdown();
     await this.#messages.settled();
     await this.#providers.close();
@@ -247,7 +255,6 @@ class CallShard implements ShardHandler {
   async #warm(tenants: readonly TenantConfig[]): Promise<void> {
     await Promise.all(
       tenants.map(async (tenant) => {
-        const key = voiceKey(tenant, MULAW_8K);
         try {
           await this.#warmProviders(tenant);
         } catch (error) {
@@ -255,20 +262,7 @@ class CallShard implements ShardHandler {
           this.#log.warn({ err: error, tenantId: tenant.id }, "a tenant cannot be served here");
           return;
         }
-        const overflow = overflowMessage(tenant);
-        await this.#cache.warm(key, [...cacheableTexts(tenant), ...(overflow === null ? [] : [overflow])]);
-        this.#emitSpoken(key, shardLostApology(tenant), (audio) => ({
-          kind: "apology",
-          tenantId: tenant.id,
-          audio,
-        }));
-        if (overflow === null) return;
-        this.#emitSpoken(key, overflow, (audio) => ({
-          kind: "overflow",
-          tenantId: tenant.id,
-          text: overflow,
-          audio,
-        }));
+        await this.#voices.warm(tenant);
       }),
     );
   }
@@ -283,10 +277,10 @@ class CallShard implements ShardHandler {
     ]);
   }
 
-  /** For the main thread, which needs it when no shard can be asked. Nothing when it could not be rendered. */
-  #emitSpoken(key: VoiceKey, text: string, event: (audio: Uint8Array) => CallShardEvent): void {
-    const speech = this.#cache.get(key, text);
-    if (speech !== null) this.#context.emit(event(speech.audio));
+  #emitSpoken(kind: "apology" | "overflow", tenantId: string, { text, audio }: CachedSpeech): void {
+    const event: CallShardEvent =
+      kind === "apology" ? { kind, tenantId, audio } : { kind, tenantId, text, audio };
+    this.#context.emit(event);
   }
 
   #collect(thread: string): void {
@@ -304,11 +298,6 @@ class CallShard implements ShardHandler {
     this.#metrics.ringFillMaxRecords.set({ thread, direction: "out" }, outFill);
     this.#metrics.mailboxDepthMaxMessages.set({ thread }, this.#system.stats().deepestMailbox);
   }
-}
-
-function voiceKey(tenant: TenantConfig, format: AudioFormat): VoiceKey {
-  const { provider, model, voice } = tenant.tts;
-  return { provider, model, voice, language: tenant.language, format };
 }
 
 function sleep(clock: Clock, delayMs: number): Promise<void> {

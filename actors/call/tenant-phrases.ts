@@ -26,6 +26,25 @@ export function overflowMessage({ overflow }: TenantConfig): string | null {
   return overflow.kind === "message" ? overflow.text : null;
 }
 
+/** Of what is worth having ahead, what nobody must be left without when the tenant's voice is gone. */
+export function essentialTexts(tenant: TenantConfig): readonly string[] {
+  const phrases = phrasesFor(tenant.language);
+  const overflow = overflowMessage(tenant);
+  // In the order of need: there may be time for some of them only.
+  return [
+    phrases.apology.shardLost,
+    greetingText(tenant),
+    phrases.apology.providerDown,
+    phrases.messageOffer,
+    phrases.messageThanks,
+    ...(overflow === null ? [] : [overflow]),
+    phrases.messagePrompt,
+    phrases.silenceGoodbye,
+    phrases.goodbye,
+    ...phrases.fillers,
+  ];
+}
+
 export function cacheableTexts(tenant: TenantConfig): readonly string[] {
   const phrases = phrasesFor(tenant.language);
   return [

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { VirtualClock } from "#runtime/actor";
+import { LumentraError } from "#runtime/errors";
 import { MULAW_8K } from "#runtime/media";
 import { silentLogger } from "#runtime/telemetry";
 import type { TtsEvents, TtsProvider, TtsRequest } from "#actors/providers";
@@ -103,3 +104,63 @@ void t.test("a phrase read from disk is noted as used", async (t) => {
   t.equal(voice.spoken.length, 1, "it was not rendered again");
   t.equal(Math.round(statSync(path).mtimeMs), Math.round(clock.unixMs()));
 });
+
+/** A voice that renders at once, or fails, as `isDown` says; it counts what it was asked. */
+function voiceOf(name: string, isDown: () => boolean, asked: string[]): TtsProvider {
+  return {
+    name,
+    speak: (_request, events) => ({
+      push: (text) => asked.push(`${name}: ${text}`),
+      finish: () =>
+        queueMicrotask(() => {
+          if (isDown()) return events.onError(new LumentraError("TTS_CONNECT_FAILED", "scripted"));
+          events.onAudio(new TextEncoder().encode(name));
+          events.onDone();
+        }),
+      cancel: () => {},
+    }),
+    warm: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
+}
+
+/**
+ * Until a first voice had rendered them once, nobody had words for an apology or an offer: a node whose first start fell
+ * into its outage answered callers with silence, healthy fallback or not.
+ */
+void t.test(
+  "what a voice cannot render another says, until its own is back; disks keep each voice's own",
+  async (t) => {
+    const { directory, clock } = rig(t);
+    const asked: string[] = [];
+    const down = new Set(["first", "second"]);
+    const cache = () =>
+      new VoiceCache({
+        clock,
+        log: silentLogger,
+        directory,
+        tts: ({ provider }) => voiceOf(provider, () => down.has(provider), asked),
+      });
+    const first = { ...KEY, provider: "first" };
+    const voices = ["second", "third"].map((provider) => ({ ...KEY, provider }));
+    const texts = ["sorry", "thanks", "small talk"];
+    const standIns = { voices, texts: ["sorry", "thanks"] };
+    const shared = cache();
+    const spoken = (text: string) => {
+      const audio = shared.get(first, text)?.audio;
+      return audio === undefined ? null : new TextDecoder().decode(audio);
+    };
+    t.equal(await shared.warm(first, texts, standIns), 3, "all are missing in their own voice");
+    t.same(texts.map(spoken), ["third", "third", null]);
+    asked.length = 0;
+    t.equal(await shared.warm(first, texts, standIns), 3);
+    t.ok(
+      asked.length === 3 && asked.every((line) => line.startsWith("first")),
+      "held, so not asked for again",
+    );
+    t.equal(await cache().warm(first, texts), 3, "a stranger's voice is not on disk as one's own");
+    down.clear();
+    t.equal(await shared.warm(first, texts, standIns), 0);
+    t.same(texts.map(spoken), ["first", "first", "first"]);
+  },
+);

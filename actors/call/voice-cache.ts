@@ -2,10 +2,14 @@
  * Speech that is known beforehand: greetings, quick replies, prompts, apologies. Rendered once per voice,
  * format and text, kept in memory for all calls of the shard and on disk for the next start, so that a
  * greeting's first byte needs no provider.
+ *
+ * Invariants
+ * V1 a text that its voice cannot render is held in another's, where one was named, until its own has rendered it:
+ *    words in a stranger's voice are better than none. On disk every voice has what it said itself.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import type { Clock } from "#runtime/actor";
@@ -36,6 +40,22 @@ export interface CachedSpeech {
 /** What audio depends on besides the text. */
 export type VoiceKey = Omit<TtsRequest, "callId"> & { readonly provider: string };
 
+/** Whom to ask for what the first voice cannot render. */
+export interface StandIns {
+  /** In order. */
+  readonly voices: readonly VoiceKey[];
+  /** Of the texts, those nobody must be left without; the others are spoken live. */
+  readonly texts: readonly string[];
+}
+
+const NOBODY: StandIns = { voices: [], texts: [] };
+
+interface Entry {
+  readonly speech: CachedSpeech;
+  /** V1: another voice's. */
+  readonly isStandIn: boolean;
+}
+
 const storedSchema = z.object({
   text: z.string(),
   audio: z.base64(),
@@ -47,14 +67,14 @@ export interface VoiceCacheDeps {
   readonly log: Logger;
   /** Folder of the disk half; created when missing. Null: memory is all there is. */
   readonly directory: string | null;
-  readonly tts: (name: string) => TtsProvider;
+  readonly tts: (key: VoiceKey) => TtsProvider;
 }
 
 export class VoiceCache {
   readonly #deps: VoiceCacheDeps;
-  readonly #memory = new LRUCache<string, CachedSpeech>({
+  readonly #memory = new LRUCache<string, Entry>({
     maxSize: VOICE_CACHE_MAX_BYTES,
-    sizeCalculation: (speech) => speech.audio.length + 1,
+    sizeCalculation: ({ speech }) => speech.audio.length + 1,
   });
   /** Waiting are at most RENDER_CONCURRENCY phrases per voice being warmed: tenants take turns. */
   readonly #rendering = new TaskLane(RENDER_CONCURRENCY);
@@ -65,55 +85,94 @@ export class VoiceCache {
 
   /** What is in memory; null means: speak it live. */
   get(key: VoiceKey, text: string): CachedSpeech | null {
-    return this.#memory.get(cacheName(key, text)) ?? null;
+    return this.#memory.get(cacheName(key, text))?.speech ?? null;
   }
 
   /**
-   * Has every text in memory if it can: from disk, else rendered. Never rejects: what could not be rendered
-   * is logged and stays missing. Returns how many are missing.
+   * Has every text in memory if it can: from disk, else rendered, else in the voice of a stand-in (V1). Never
+   * rejects. Returns how many are missing in their own voice: ask again for those later.
    */
-  async warm(key: VoiceKey, texts: readonly string[]): Promise<number> {
-    const waiting = [...new Set(texts)].filter((text) => this.get(key, text) === null);
-    let missingCount = 0;
-    const worker = async (): Promise<void> => {
-      for (let text = waiting.shift(); text !== undefined; text = waiting.shift()) {
-        try {
-          await this.#load(key, text);
-        } catch (error) {
-          missingCount += 1;
-          this.#deps.log.warn({ err: error, provider: key.provider }, "a phrase could not be rendered");
-        }
+  async warm(key: VoiceKey, texts: readonly string[], standIns: StandIns = NOBODY): Promise<number> {
+    const waiting = [...new Set(texts)].filter((text) => !this.#hasOwn(key, text));
+    const missing: string[] = [];
+    let firstError: unknown = null;
+    await eachOf(waiting, async (text) => {
+      try {
+        this.#hold(key, text, await this.#load(key, text), false);
+      } catch (error) {
+        firstError ??= error;
+        missing.push(text);
       }
-    };
-    await Promise.all(Array.from({ length: RENDER_CONCURRENCY }, worker));
-    return missingCount;
+    });
+    if (missing.length === 0) return 0;
+    const wanted = standIns.texts.filter((text) => missing.includes(text) && this.get(key, text) === null);
+    const wordless = await this.#standIn(key, wanted, standIns.voices);
+    this.#deps.log.warn(
+      { err: firstError, provider: key.provider, missing: missing.length, wordless },
+      "phrases could not be rendered",
+    );
+    return missing.length;
   }
 
-  async #load(key: VoiceKey, text: string): Promise<void> {
-    const name = cacheName(key, text);
-    const { directory } = this.#deps;
-    if (directory === null) {
-      this.#memory.set(name, await this.#rendering.run(() => this.#render(key, text)));
-      return;
+  /** V1. Returns how many nobody could render. */
+  async #standIn(key: VoiceKey, texts: readonly string[], voices: readonly VoiceKey[]): Promise<number> {
+    let left = texts;
+    for (const voice of voices) {
+      const refused: string[] = [];
+      await eachOf(left.slice(), async (text) => {
+        try {
+          this.#hold(key, text, await this.#load(voice, text), true);
+        } catch {
+          refused.push(text);
+        }
+      });
+      left = refused;
     }
+    return left.length;
+  }
+
+  #hasOwn(key: VoiceKey, text: string): boolean {
+    return this.#memory.get(cacheName(key, text))?.isStandIn === false;
+  }
+
+  #hold(key: VoiceKey, text: string, speech: CachedSpeech, isStandIn: boolean): void {
+    if (isStandIn && this.#hasOwn(key, text)) return; // its own voice has come meanwhile
+    this.#memory.set(cacheName(key, text), { speech, isStandIn });
+  }
+
+  /** From disk; else rendered, and put there. */
+  async #load(key: VoiceKey, text: string): Promise<CachedSpeech> {
+    const { directory } = this.#deps;
+    if (directory === null) return this.#rendering.run(() => this.#render(key, text));
+    const name = cacheName(key, text);
     const path = join(directory, `${name}.json`);
     const stored = await readStored(path);
     if (stored !== null) {
-      this.#memory.set(name, stored);
       await touch(path, this.#deps.clock.unixMs());
-      return;
+      return stored;
     }
     const speech = await this.#rendering.run(() => this.#render(key, text));
-    this.#memory.set(name, speech);
-    await mkdir(directory, { recursive: true });
-    const { audio, words } = speech;
+    await this.#store(path, speech);
+    return speech;
+  }
+
+  /** A disk that takes nothing costs the next start a rendering. */
+  async #store(path: string, { text, audio, words }: CachedSpeech): Promise<void> {
     const temporary = `${path}.${randomUUID()}`; // two shards may render the same phrase: the last rename wins
-    await writeFile(temporary, JSON.stringify({ text, audio: Buffer.from(audio).toString("base64"), words }));
-    await rename(temporary, path);
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(
+        temporary,
+        JSON.stringify({ text, audio: Buffer.from(audio).toString("base64"), words }),
+      );
+      await rename(temporary, path);
+    } catch (error) {
+      this.#deps.log.warn({ err: error }, "a rendered phrase could not be written");
+    }
   }
 
   #render(key: VoiceKey, text: string): Promise<CachedSpeech> {
-    const tts = this.#deps.tts(key.provider);
+    const tts = this.#deps.tts(key);
     const maxBytes = MAX_SEGMENT_AUDIO_MS * bytesPerMs(key.format);
     return new Promise((resolve, reject) => {
       const chunks: Uint8Array[] = [];
@@ -145,6 +204,14 @@ export class VoiceCache {
       stream.finish();
     });
   }
+}
+
+/** As many at once as are rendered at once: tenants take turns. */
+async function eachOf(texts: string[], body: (text: string) => Promise<void>): Promise<void> {
+  const worker = async (): Promise<void> => {
+    for (let text = texts.shift(); text !== undefined; text = texts.shift()) await body(text);
+  };
+  await Promise.all(Array.from({ length: RENDER_CONCURRENCY }, worker));
 }
 
 function cacheName(key: VoiceKey, text: string): string {

@@ -33,6 +33,9 @@ const ALONE: ResilienceDeps = {
   notify: () => {},
 };
 
+/** Whose share of an account phrases are that are rendered ahead: no tenant's. */
+const PHRASES = "(phrases)";
+
 /** One of each kind, with the tenant's fallbacks behind it. */
 export interface CallProviders {
   readonly stt: SttProvider;
@@ -47,6 +50,8 @@ export interface Providers {
   stt(name: SttName): SttProvider;
   llm(name: LlmName): LlmProvider;
   tts(name: TtsName): TtsProvider;
+  /** One voice, let in by its account as it is for calls: for phrases that are rendered ahead. */
+  voice(choice: Pick<TenantConfig["tts"], "provider" | "model" | "voice">): TtsProvider;
   /** Share of the tightest budget in use on this shard, 0 to 1. */
   usage(): number;
   /** Another shard's word on a provider. */
@@ -126,6 +131,14 @@ class ShardProviders implements Providers {
 
   tts(name: TtsName): TtsProvider {
     return obtain(this.#tts, name, () => buildProvider("TTS", name, this.#settings, this.#deps));
+  }
+
+  voice({ provider, model, voice }: Parameters<Providers["voice"]>[0]): TtsProvider {
+    const { clock, sweep } = this.#deps;
+    const built = this.tts(provider);
+    const account = this.#accounts.get("TTS", provider);
+    const route = { name: provider, model, voice, account, provider: () => built };
+    return new TtsChain([route], { clock, sweep, tenantId: PHRASES, metrics: this.#chainMetrics });
   }
 
   usage(): number {
