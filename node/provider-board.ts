@@ -17,7 +17,7 @@ export class ProviderBoard {
   readonly #clock: Clock;
   readonly #log: Logger;
   /** By account; those that are not closed. At most one per provider there is. */
-  readonly #open = new Map<string, { readonly untilMs: number }>();
+  readonly #open = new Map<string, { readonly untilMs: number; readonly wasMute: boolean }>();
 
   constructor(clock: Clock, log: Logger) {
     this.#clock = clock;
@@ -27,7 +27,8 @@ export class ProviderBoard {
   /** One shard's word, for the others. */
   note(pool: ShardPool, fromShardId: number, notice: ProviderNotice): void {
     if (notice.state === "open") {
-      this.#open.set(notice.account, { untilMs: this.#clock.nowMs() + notice.forMs });
+      const untilMs = this.#clock.nowMs() + notice.forMs;
+      this.#open.set(notice.account, { untilMs, wasMute: notice.wasMute ?? false });
     } else {
       this.#open.delete(notice.account);
     }
@@ -37,8 +38,14 @@ export class ProviderBoard {
   /** A shard that has come up later knows nothing yet. */
   welcome(pool: ShardPool, shardId: number): void {
     const nowMs = this.#clock.nowMs();
-    for (const [account, { untilMs }] of this.#open) {
-      if (untilMs > nowMs) this.#tell(pool, shardId, { account, state: "open", forMs: untilMs - nowMs });
+    for (const [account, { untilMs, wasMute }] of this.#open) {
+      if (untilMs <= nowMs) continue;
+      this.#tell(pool, shardId, {
+        account,
+        state: "open",
+        forMs: untilMs - nowMs,
+        ...(wasMute && { wasMute }),
+      });
     }
   }
 

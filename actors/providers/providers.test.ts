@@ -5,6 +5,7 @@ import { KeptLog } from "./compliance-kit.js";
 import type { LlmName, SttName, TtsName } from "#actors/tenants";
 import { createProviders } from "./providers.js";
 import { isOffered } from "./registry.js";
+import { tenantSchema } from "#actors/tenants";
 import { providerDefaults } from "./settings.js";
 
 function create() {
@@ -55,6 +56,15 @@ void t.test("a provider whose settings are absent is not offered, and the others
   await providers.close();
 });
 
+const TENANT = {
+  id: "test",
+  name: "Test",
+  industry: "dental practice",
+  numbers: ["+12025550101"],
+  timeZone: "America/New_York",
+  agentName: "Ava",
+} as const;
+
 void t.test("usage is the tightest budget's: requests of the model, contexts of the voice", async (t) => {
   const apiKey = "a-key";
   const nobody = "ws://127.0.0.1:9";
@@ -65,14 +75,15 @@ void t.test("usage is the tightest budget's: requests of the model, contexts of 
   };
   const deps = { clock: new VirtualClock(), random: seededRandom(1), log: new KeptLog() };
   const providers = createProviders(settings, deps);
-  t.equal(providers.usage(), 0, "of none that was built");
+  t.equal(providers.usage(), 0, "nobody has called");
+  const { llm, tts } = providers.forCall(tenantSchema.parse(TENANT));
   const ignored = { onText() {}, onToolCall() {}, onDone() {}, onError() {} };
   const request = { callId: "c", model: "m", messages: [], tools: [], temperature: 0, maxOutputTokens: 16 };
-  const generation = providers.llm("groq").generate(request, ignored);
+  const generation = llm.generate(request, ignored);
   t.equal(providers.usage(), 0.25);
   const voice = { callId: "c", model: "m", voice: "v", language: "en", format: MULAW_8K };
   const events = { onAudio() {}, onWords() {}, onDone() {}, onError() {} };
-  const speech = providers.tts("cartesia").speak(voice, events);
+  const speech = tts.speak(voice, events);
   t.equal(providers.usage(), 0.5);
   speech.cancel();
   t.equal(providers.usage(), 0.25);
@@ -80,3 +91,32 @@ void t.test("usage is the tightest budget's: requests of the model, contexts of 
   t.equal(providers.usage(), 0);
   await providers.close();
 });
+
+/** A provider's `retry-after` refused new calls to the whole node while its fallback stood idle. */
+void t.test(
+  "usage of a list is that of whoever in it has most room, and the tightest list's counts",
+  async (t) => {
+    const apiKey = "a-key";
+    const model = { apiKey, url: "http://127.0.0.1:9", requestsMax: 2 };
+    const settings = {
+      deepgram: { ...providerDefaults.deepgram, apiKey },
+      groq: { ...providerDefaults.groq, ...model },
+      openai: { ...providerDefaults.openai, ...model },
+      cartesia: { ...providerDefaults.cartesia, apiKey, url: "ws://127.0.0.1:9" },
+    };
+    const deps = { clock: new VirtualClock(), random: seededRandom(1), log: new KeptLog() };
+    const providers = createProviders(settings, deps);
+    const fallbacks = [{ provider: "openai", model: "m" }];
+    providers.forCall(tenantSchema.parse({ ...TENANT, llm: { fallbacks } }));
+    const ignored = { onText() {}, onToolCall() {}, onDone() {}, onError() {} };
+    const request = { callId: "c", model: "m", messages: [], tools: [], temperature: 0, maxOutputTokens: 16 };
+    const full = [0, 1].map(() => providers.llm("groq").generate(request, ignored));
+    t.equal(providers.usage(), 0, "the other is idle");
+    const half = providers.llm("openai").generate(request, ignored);
+    t.equal(providers.usage(), 0.5);
+    providers.forCall(tenantSchema.parse(TENANT));
+    t.equal(providers.usage(), 1, "a tenant without fallbacks has nobody else");
+    for (const stream of [...full, half]) stream.cancel();
+    await providers.close();
+  },
+);

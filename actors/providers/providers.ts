@@ -2,14 +2,20 @@
  * The providers of one shard, by the names tenants choose them by. Each is built when first asked for, so
  * that a shard holds no socket to a vendor none of its calls use.
  *
- * A call gets one of each kind that is its tenant's ordered list (`forCall`); phrases are rendered by name.
+ * A call gets one of each kind that is its tenant's ordered list (`forCall`); phrases are rendered by voice (`voice`).
  */
+import { LRUCache } from "lru-cache";
 import type { LlmName, SttName, TenantConfig, TtsName } from "#actors/tenants";
 import { DueSweep } from "./due-sweep.js";
 import type { LlmProvider } from "./llm/provider.js";
 import type { ProviderKind } from "./failures.js";
-import { type ProviderDeps, buildProvider, isOffered } from "./registry.js";
-import type { AccountMetrics, ProviderAccountState, ProviderNotice } from "./resilience/account.js";
+import { type ProviderDeps, accountOf, buildProvider, isOffered } from "./registry.js";
+import type {
+  AccountMetrics,
+  ProviderAccount,
+  ProviderAccountState,
+  ProviderNotice,
+} from "./resilience/account.js";
 import { ProviderAccounts } from "./resilience/accounts.js";
 import type { ChainMetrics } from "./resilience/chain.js";
 import { LlmChain } from "./resilience/llm-chain.js";
@@ -33,6 +39,16 @@ const ALONE: ResilienceDeps = {
   notify: () => {},
 };
 
+/** Different lists are few: tenants choose among a handful of providers. One that was forgotten comes with its next call. */
+const LISTS_MAX = 256;
+
+/** One of a list. */
+interface Member {
+  readonly account: ProviderAccount;
+  /** Of the provider's own bound. */
+  readonly own: () => number;
+}
+
 /** Whose share of an account phrases are that are rendered ahead: no tenant's. */
 const PHRASES = "(phrases)";
 
@@ -52,7 +68,10 @@ export interface Providers {
   tts(name: TtsName): TtsProvider;
   /** One voice, let in by its account as it is for calls: for phrases that are rendered ahead. */
   voice(choice: Pick<TenantConfig["tts"], "provider" | "model" | "voice">): TtsProvider;
-  /** Share of the tightest budget in use on this shard, 0 to 1. */
+  /**
+   * How near this shard's calls are to finding nobody: of each list that calls have, the share in use of the provider
+   * that has most room; the highest of them, 0 to 1.
+   */
   usage(): number;
   /** Another shard's word on a provider. */
   hear(notice: ProviderNotice): void;
@@ -79,12 +98,19 @@ class ShardProviders implements Providers {
 
   readonly #chainMetrics: ChainMetrics;
   readonly #accounts: ProviderAccounts;
+  /** Lists of calls by what they say; those used last. */
+  readonly #lists = new LRUCache<string, readonly Member[]>({ max: LISTS_MAX });
 
   constructor(settings: ProviderSettings, deps: ProviderDeps, resilience: ResilienceDeps) {
     this.#settings = settings;
     this.#deps = { ...deps, sweep: new DueSweep(deps.clock) };
     this.#chainMetrics = resilience.metrics;
-    this.#accounts = new ProviderAccounts({ ...resilience, clock: deps.clock, random: deps.random });
+    this.#accounts = new ProviderAccounts({
+      ...resilience,
+      clock: deps.clock,
+      random: deps.random,
+      vendorAccountOf: (kind, provider) => accountOf(kind, provider) ?? provider,
+    });
   }
 
   forCall(tenant: TenantConfig): CallProviders {
@@ -114,6 +140,9 @@ class ShardProviders implements Providers {
       account: this.#accounts.get("TTS", provider),
       provider: () => this.tts(provider),
     }));
+    this.#note("STT", sttRoutes, this.#stt);
+    this.#note("LLM", llmRoutes, this.#llm);
+    this.#note("TTS", ttsRoutes, this.#tts);
     return {
       stt: new SttChain(sttRoutes, { ...common, random, log }),
       llm: new LlmChain(llmRoutes, { ...common, hedge: llm.hedge }),
@@ -142,8 +171,7 @@ class ShardProviders implements Providers {
   }
 
   usage(): number {
-    const providers = [...this.#llm.values(), ...this.#tts.values()];
-    return Math.max(this.#accounts.usage(), ...providers.map((provider) => provider.usage ?? 0));
+    return Math.max(0, ...[...this.#lists.values()].map(usageOf));
   }
 
   hear(notice: ProviderNotice): void {
@@ -159,12 +187,32 @@ class ShardProviders implements Providers {
     await Promise.all(all.map((provider) => provider.close()));
   }
 
+  #note(
+    kind: ProviderKind,
+    routes: readonly { readonly name: string; readonly account: ProviderAccount }[],
+    built: ReadonlyMap<string, { readonly usage?: number }>,
+  ): void {
+    const key = [kind, ...routes.map(({ name }) => name)].join(" ");
+    if (this.#lists.get(key) !== undefined) return;
+    this.#lists.set(
+      key,
+      routes.map(({ name, account }) => ({ account, own: () => built.get(name)?.usage ?? 0 })),
+    );
+  }
+
   #offered<Choice extends { readonly provider: string }>(
     kind: ProviderKind,
     choices: readonly Choice[],
   ): Choice[] {
     return choices.filter(({ provider }) => isOffered(kind, provider, this.#settings));
   }
+}
+
+/** By its best alternative whose breaker lets anybody in; when there is none, the failure is no lack of room. */
+function usageOf(members: readonly Member[]): number {
+  const open = members.filter(({ account }) => account.isOpen);
+  const counted = open.length > 0 ? open : members;
+  return Math.min(...counted.map(({ account, own }) => Math.max(account.budget.usage, own())));
 }
 
 function obtain<Name, Provider>(known: Map<Name, Provider>, name: Name, make: () => Provider): Provider {

@@ -1,7 +1,7 @@
 /**
- * One provider's account as this shard knows it: is it well (breaker), what does it take (budget), how much may we
+ * One provider as this shard knows it: is it well (breaker), what does its account take (budget), how much may we
  * repeat ourselves (retry budget), how long is its tail. Whoever asks the provider something enters here first and
- * tells afterwards how it went.
+ * tells afterwards how it went. Two providers of one vendor's account (Deepgram's two recognisers) share its budget.
  *
  * A breaker is each shard's own, and they tell each other (`ProviderNotice`, over the main thread): the first that
  * opens spares the others finding out. Words of shared memory would be a little faster, but a notice is rare, must
@@ -28,6 +28,8 @@ export interface ProviderNotice {
   readonly state: "open" | "closed";
   /** How long it stays open. */
   readonly forMs: number;
+  /** An open connection does not close it, see Breaker. @default false */
+  readonly wasMute?: boolean;
 }
 
 export interface ProviderAccountState {
@@ -51,8 +53,6 @@ export interface AccountDeps {
   readonly random: Random;
   readonly metrics: AccountMetrics;
   readonly notify: (notice: ProviderNotice) => void;
-  /** Most at once on this shard. @default Infinity */
-  readonly ceiling?: number;
 }
 
 export class ProviderAccount {
@@ -67,11 +67,11 @@ export class ProviderAccount {
   /** What moves the breaker is another shard's word: it needs no telling on. */
   #isTold = false;
 
-  constructor(kind: ProviderKind, provider: string, deps: AccountDeps) {
+  constructor(kind: ProviderKind, provider: string, budget: ConcurrencyBudget, deps: AccountDeps) {
     this.kind = kind;
     this.name = accountName(kind, provider);
     this.#deps = deps;
-    this.budget = new ConcurrencyBudget(deps.clock, deps.ceiling);
+    this.budget = budget;
     this.#breaker = new Breaker(deps.clock, deps.random, (state) => this.#onBreaker(state));
   }
 
@@ -84,6 +84,11 @@ export class ProviderAccount {
       inFlight,
       limit: Number.isFinite(limit) ? limit : null,
     };
+  }
+
+  /** Its breaker would let somebody through. */
+  get isOpen(): boolean {
+    return this.#breaker.mayTry();
   }
 
   /** Whether somebody could enter now; takes nothing and counts nothing. */
@@ -102,24 +107,29 @@ export class ProviderAccount {
   /** Another shard's word. */
   hear(notice: ProviderNotice): void {
     this.#isTold = true;
-    if (notice.state === "open") this.#breaker.openedElsewhere(notice.forMs);
+    if (notice.state === "open") this.#breaker.openedElsewhere(notice.forMs, notice.wasMute);
     else this.#breaker.closedElsewhere();
     this.#isTold = false;
   }
 
   /** @internal by tickets */
-  succeeded(): void {
-    this.#breaker.succeeded();
-    this.budget.succeeded();
+  reached(): boolean {
+    return this.#breaker.reached();
   }
 
   /** @internal by tickets */
-  failed(error: LumentraError): void {
+  succeeded(hasProbed: boolean): void {
+    this.#breaker.succeeded(hasProbed);
+    this.budget.succeeded();
+  }
+
+  /** @internal by tickets. `wasSilent`: it had let us in, and told nothing. */
+  failed(error: LumentraError, wasSilent: boolean): void {
     switch (classOfFailure(error.code)) {
       case "fault":
-        return this.#breaker.failed();
+        return this.#breaker.failed({ mute: wasSilent && error.code.endsWith("_TIMEOUT") });
       case "denied":
-        return this.#breaker.failed(true);
+        return this.#breaker.failed({ denied: true });
       case "limited":
         this.budget.limited(toldWaitMs(error));
         return this.#breaker.abandoned();
@@ -146,7 +156,8 @@ export class ProviderAccount {
   #onBreaker(state: BreakerState): void {
     this.#deps.metrics.breaker(this.name, state);
     if (this.#isTold || state === "halfOpen") return;
-    this.#deps.notify({ account: this.name, state, forMs: this.#breaker.closedForMs });
+    const { closedForMs: forMs, wasMute } = this.#breaker;
+    this.#deps.notify({ account: this.name, state, forMs, ...(wasMute && { wasMute }) });
   }
 }
 
@@ -156,6 +167,8 @@ export function accountName(kind: ProviderKind, provider: string): string {
 
 /** The right to one request. Each of its ends is idempotent, and the first one counts. */
 export interface Ticket {
+  /** The connection is open, which is less than an answer; for streams that may wait long for one. */
+  reached(): void;
   /** It works: told once, as early as it is known (the first token, the first words). It still runs. */
   succeeded(): void;
   /** It failed, and is over. */
@@ -168,6 +181,9 @@ class OpenTicket implements Ticket {
   readonly #account: ProviderAccount;
   readonly #holder: string;
   #told = false;
+  #reached = false;
+  /** Its probe is over by that. */
+  #hasProbed = false;
   #over = false;
 
   constructor(account: ProviderAccount, holder: string) {
@@ -175,22 +191,28 @@ class OpenTicket implements Ticket {
     this.#holder = holder;
   }
 
+  reached(): void {
+    if (this.#reached || this.#told || this.#over) return;
+    this.#reached = true;
+    this.#hasProbed = this.#account.reached();
+  }
+
   succeeded(): void {
     if (this.#told || this.#over) return;
     this.#told = true;
-    this.#account.succeeded();
+    this.#account.succeeded(this.#hasProbed);
   }
 
   failed(error: LumentraError): void {
     if (this.#over) return;
     // Before it leaves: what runs at a 429 is what the account had.
-    this.#account.failed(error);
+    this.#account.failed(error, this.#reached && !this.#told);
     this.#leave();
   }
 
   left(): void {
     if (this.#over) return;
-    if (!this.#told) this.#account.abandoned();
+    if (!this.#told && !this.#hasProbed) this.#account.abandoned();
     this.#leave();
   }
 

@@ -82,7 +82,7 @@ void t.test("a probe that fails opens it again for longer, differently on every 
 
 void t.test("a bad key opens it at once and for long", async (t) => {
   const { breaker } = setUp();
-  breaker.failed(true);
+  breaker.failed({ denied: true });
   t.ok(breaker.closedForMs >= DENIED_OPEN_MS);
 });
 
@@ -107,4 +107,35 @@ void t.test("another shard's word opens and closes it", async (t) => {
   t.ok(breaker.closedForMs >= 5_000 && breaker.closedForMs <= 6_250);
   breaker.closedElsewhere();
   t.ok(breaker.tryEnter());
+});
+
+void t.test("an open connection ends a probe well, and is no success otherwise (B4)", async (t) => {
+  const { breaker, fail, untilOpen } = setUp();
+  for (let index = 1; index <= FAULTS_IN_ROW; index += 1) {
+    t.notOk(breaker.reached(), "nothing to probe");
+    fail(1);
+  }
+  t.equal(breaker.state, "open", "connections in between are no successes");
+  untilOpen();
+  for (let index = 0; index < PROBES_TO_CLOSE; index += 1) {
+    t.ok(breaker.tryEnter());
+    t.notOk(breaker.tryEnter(), "B1");
+    t.ok(breaker.reached());
+    breaker.succeeded(true);
+  }
+  t.equal(breaker.state, "closed");
+});
+
+void t.test("one that was silent on open connections is closed by answers alone", async (t) => {
+  const { breaker, untilOpen } = setUp();
+  for (let index = 0; index < FAULTS_IN_ROW; index += 1) breaker.failed({ mute: true });
+  t.ok(breaker.wasMute);
+  untilOpen();
+  for (let index = 0; index < PROBES_TO_CLOSE; index += 1) {
+    t.ok(breaker.tryEnter());
+    t.notOk(breaker.reached());
+    t.equal(breaker.state, "halfOpen");
+    breaker.succeeded();
+  }
+  t.equal(breaker.state, "closed");
 });

@@ -15,6 +15,8 @@
  * B1 open lets nobody through; half-open at most PROBES_AT_ONCE at a time.
  * B2 it stays open longer each time it is opened again without having closed, up to BACKOFF_MAX_MS, with jitter.
  * B3 no timer: time is looked at when somebody asks.
+ * B4 a connection that opens is no success, but ends a probe well: it is what a network's hiccup takes away, and what
+ *    five hundred streams wait for. Not where silence on open connections was the fault: then words alone end it.
  */
 import type { Clock, Random } from "#runtime/actor";
 import { BACKOFF_MAX_MS, backoffMs } from "../backoff.js";
@@ -57,6 +59,8 @@ export class Breaker {
   #probeCount = 0;
   #probedAtMs = 0;
   #goodProbes = 0;
+  /** B4: what opened it was one that let us in and told nothing. */
+  #wasMute = false;
 
   constructor(clock: Clock, random: Random, onChange: (state: BreakerState) => void = () => {}) {
     this.#clock = clock;
@@ -92,26 +96,35 @@ export class Breaker {
     return true;
   }
 
-  succeeded(): void {
+  /** Whether words are needed to close it again. */
+  get wasMute(): boolean {
+    return this.#wasMute;
+  }
+
+  /** B4. A connection is open. True: that was all its probe was for. */
+  reached(): boolean {
+    if (this.#state !== "halfOpen" || this.#wasMute) return false;
+    this.#probed();
+    return true;
+  }
+
+  /** `hasProbed`: `reached` has counted it. */
+  succeeded(hasProbed = false): void {
     this.#faultsInRow = 0;
-    if (this.#state === "closed") {
-      this.#successes[this.#turnTo()]! += 1;
-    } else if (this.#state === "halfOpen") {
-      this.#probeCount = Math.max(0, this.#probeCount - 1);
-      this.#goodProbes += 1;
-      if (this.#goodProbes >= PROBES_TO_CLOSE) this.#move("closed");
-    }
+    if (this.#state === "closed") this.#successes[this.#turnTo()]! += 1;
+    else if (this.#state === "halfOpen" && !hasProbed) this.#probed();
     // Open: it began before that, and says nothing of now.
   }
 
-  /** A fault, or (`denied`) a key that is no good. */
-  failed(denied = false): void {
+  /** A fault; `denied`: a key that is no good; `mute`: it let us in and told nothing (B4). */
+  failed({ denied = false, mute = false } = {}): void {
     if (this.#state === "open") return;
     this.#faultsInRow += 1;
     const bucket = this.#turnTo();
     this.#faults[bucket]! += 1;
     if (denied || this.#state === "halfOpen" || this.#isEnough()) {
       this.#openings += 1;
+      this.#wasMute = mute;
       const stayMs = backoffMs(this.#openings - 1 + FIRST_OPEN_BACKOFF, this.#random); // B2
       this.#open(denied ? Math.max(stayMs, DENIED_OPEN_MS) : stayMs);
     }
@@ -123,8 +136,9 @@ export class Breaker {
   }
 
   /** Another thread's breaker has opened: we need not find out for ourselves. */
-  openedElsewhere(forMs: number): void {
+  openedElsewhere(forMs: number, wasMute = false): void {
     if (this.#state === "open") return;
+    this.#wasMute = wasMute;
     this.#openings = Math.max(1, this.#openings);
     // A little later than the one that found out: its probes come first, and tell us.
     this.#open(forMs * (1 + this.#random.next() / 4));
@@ -133,6 +147,12 @@ export class Breaker {
   /** Another thread's probes went well. */
   closedElsewhere(): void {
     if (this.#state !== "closed") this.#move("closed");
+  }
+
+  #probed(): void {
+    this.#probeCount = Math.max(0, this.#probeCount - 1);
+    this.#goodProbes += 1;
+    if (this.#goodProbes >= PROBES_TO_CLOSE) this.#move("closed");
   }
 
   #open(forMs: number): void {
@@ -146,6 +166,7 @@ export class Breaker {
     this.#goodProbes = 0;
     if (state === "closed") {
       this.#openings = 0;
+      this.#wasMute = false;
       this.#faultsInRow = 0;
       this.#faults.fill(0);
       this.#successes.fill(0);

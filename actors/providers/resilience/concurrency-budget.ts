@@ -29,7 +29,7 @@ const CONTENDED = 0.5;
 
 export class ConcurrencyBudget {
   readonly #clock: Clock;
-  readonly #ceiling: number;
+  #ceiling: number;
   readonly #held = new Map<string, number>();
   #limit: number;
   #inFlight = 0;
@@ -41,6 +41,12 @@ export class ConcurrencyBudget {
     this.#clock = clock;
     this.#ceiling = Math.max(1, ceiling);
     this.#limit = this.#ceiling;
+  }
+
+  /** Somebody else who shares it has a lower one. */
+  lowerCeiling(ceiling: number): void {
+    this.#ceiling = Math.min(this.#ceiling, Math.max(1, ceiling));
+    this.#limit = Math.min(this.#limit, this.#ceiling);
   }
 
   get inFlight(): number {

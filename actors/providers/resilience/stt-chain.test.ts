@@ -3,7 +3,8 @@ import { silentLogger } from "#runtime/telemetry";
 import { MULAW_8K } from "#runtime/media";
 import { seededRandom } from "#runtime/actor";
 import { ScriptedStt } from "../stt/scripted-stt.fixture.js";
-import { FAULTS_IN_ROW } from "./breaker.js";
+import { BACKOFF_MAX_MS } from "../backoff.js";
+import { FAULTS_IN_ROW, PROBES_TO_CLOSE } from "./breaker.js";
 import { chainBench, failure } from "./chain.fixture.js";
 import { RETRY_RESERVE } from "./retry-budget.js";
 import { SttChain } from "./stt-chain.js";
@@ -104,5 +105,33 @@ void t.test(
       calls.every(({ told }) => told.at(-1)!.startsWith("error")),
       "each is told",
     );
+  },
+);
+
+/** Each of its streams opened, which counted as a success; so it was asked by every call, and every call waited for it. */
+void t.test(
+  "one that lets everybody in and tells nothing is left alone, until words come of it",
+  async (t) => {
+    const { open, one, clock, counted, accounts } = setUp(["one", "two"]);
+    for (let index = 0; index < FAULTS_IN_ROW; index += 1) {
+      const { stream } = open();
+      one.last.events.onReady?.();
+      one.last.fail(failure("STT_TIMEOUT"));
+      clock.advance(1);
+      stream.close();
+    }
+    t.ok(counted.includes("STT one open"));
+    const account = accounts.get("STT", "one");
+    clock.advance(BACKOFF_MAX_MS);
+    for (let probe = 0; probe < PROBES_TO_CLOSE; probe += 1) {
+      const asked = one.streams.length;
+      const { stream } = open();
+      t.equal(one.streams.length, asked + 1);
+      one.last.events.onReady?.();
+      t.equal(account.state.breaker, "halfOpen", "it let us in before, too");
+      one.last.final([{ word: "hello", startMs: 0, endMs: 300 }], 0, 300);
+      stream.close();
+    }
+    t.equal(account.state.breaker, "closed");
   },
 );

@@ -1,7 +1,8 @@
 /**
  * A tenant's recognisers in order, as one provider to a call: ReplayingStt reconnects, falls over and says again what
  * was not written down; here each of its streams is let in by the account's breaker and budget, and tells them how it
- * went. A stream lasts as long as the call, so what a breaker calls a success is the open connection.
+ * went. A stream lasts as long as the call, so what a breaker calls a success is its first word, not its end; that the
+ * connection opened is told apart (Breaker, B4), as callers may be silent for long and a recogniser must not be.
  *
  * To dial again after a stream that had worked is no retry (retry-budget.ts): the call needs a stream as it did when it
  * began, and a network's hiccup that drops five hundred of them must not leave four hundred callers deaf. What keeps
@@ -82,7 +83,7 @@ class Line {
     this.#metrics = metrics;
   }
 
-  /** `wasRefused`: the last dial of this one failed. */
+  /** `wasRefused`: the last dial of this one failed, or came to nothing. */
   reason(wasRefused: boolean): Reason {
     if (wasRefused) return "retry";
     return this.#hasOpened ? "fallback" : "first";
@@ -138,25 +139,44 @@ class Admitted implements SttProvider {
     this.#ticket = null;
     this.#line.opens();
     let isReady = false;
-    const works = (): void => {
+    let hasAnswered = false;
+    const isOpen = (): void => {
       if (isReady) return;
       isReady = true;
       this.#wasRefused = false;
-      ticket.succeeded();
+      ticket.reached();
       this.#line.works(this.name);
+    };
+    const answers = (): void => {
+      if (hasAnswered) return;
+      hasAnswered = true;
+      isOpen();
+      ticket.succeeded();
     };
     const stream = this.#route.provider().open(request, {
       onReady: () => {
-        works();
+        isOpen();
         events.onReady?.();
       },
-      onInterim: (transcript) => events.onInterim(transcript),
-      onFinal: (transcript, endOfSpeech) => events.onFinal(transcript, endOfSpeech),
-      onSpeechStarted: (atMs) => events.onSpeechStarted(atMs),
-      onEagerEndOfTurn: (transcript) => events.onEagerEndOfTurn(transcript),
+      onInterim: (transcript) => {
+        answers();
+        events.onInterim(transcript);
+      },
+      onFinal: (transcript, endOfSpeech) => {
+        answers();
+        events.onFinal(transcript, endOfSpeech);
+      },
+      onSpeechStarted: (atMs) => {
+        answers();
+        events.onSpeechStarted(atMs);
+      },
+      onEagerEndOfTurn: (transcript) => {
+        answers();
+        events.onEagerEndOfTurn(transcript);
+      },
       onTurnResumed: () => events.onTurnResumed(),
       onError: (error) => {
-        this.#wasRefused = !isReady;
+        this.#wasRefused = !isReady || (!hasAnswered && error.code === "STT_TIMEOUT");
         this.#line.fails(this.name, error);
         ticket.failed(error);
         events.onError(error);

@@ -1,0 +1,58 @@
+import t from "tap";
+import { VirtualClock, seededRandom } from "#runtime/actor";
+import { type ProviderNotice, type Ticket } from "./account.js";
+import { ProviderAccounts } from "./accounts.js";
+import { FAULTS_IN_ROW } from "./breaker.js";
+import { failure } from "./chain.fixture.js";
+
+function rig() {
+  const clock = new VirtualClock();
+  const notices: ProviderNotice[] = [];
+  const accounts = new ProviderAccounts({
+    clock,
+    random: seededRandom(1),
+    metrics: { breaker: () => {}, denied: () => {} },
+    notify: (notice) => notices.push(notice),
+    ceilingOf: (_kind, provider) => (provider === "nova-flux" ? 2 : Number.POSITIVE_INFINITY),
+    vendorAccountOf: (_kind, provider) => provider.split("-")[0]!,
+  });
+  return { clock, notices, nova: accounts.get("STT", "nova"), flux: accounts.get("STT", "nova-flux") };
+}
+
+void t.test("two providers of one vendor's account share what it takes, and not how they are", async (t) => {
+  const { clock, nova, flux } = rig();
+  const first = nova.enter("a", "first") as Ticket;
+  const second = nova.enter("b", "first") as Ticket;
+  t.equal(flux.enter("c", "first"), "budget", "the lower of their ceilings holds for both");
+  second.left();
+  const third = flux.enter("c", "first") as Ticket;
+  third.failed(failure("STT_RATE_LIMITED", 5_000));
+  first.left();
+  t.equal(nova.enter("a", "first"), "budget", "what one was told is true of the other");
+  clock.advance(5_000);
+  for (let index = 0; index < FAULTS_IN_ROW; index += 1) {
+    (nova.enter("a", "first") as Ticket).failed(failure("STT_CONNECT_FAILED"));
+  }
+  t.equal(nova.enter("a", "first"), "breakerOpen");
+  t.type(flux.enter("a", "first"), "object", "the other's servers are others");
+});
+
+void t.test(
+  "other shards are told that one was mute, and do not take an open connection for more",
+  async (t) => {
+    const { nova, notices } = rig();
+    for (let index = 0; index < FAULTS_IN_ROW; index += 1) {
+      const ticket = nova.enter("a", "first") as Ticket;
+      ticket.reached();
+      ticket.failed(failure("STT_TIMEOUT"));
+    }
+    t.match(notices, [{ account: "STT nova", state: "open", wasMute: true }]);
+    const elsewhere = rig();
+    elsewhere.nova.hear(notices[0]!);
+    elsewhere.clock.advance(60_000);
+    (elsewhere.nova.enter("a", "first") as Ticket).reached();
+    t.equal(elsewhere.nova.state.breaker, "halfOpen");
+    const more = elsewhere.nova.enter("b", "first");
+    t.equal(more, "breakerOpen", "its probe is still running");
+  },
+);
