@@ -1,9 +1,10 @@
 import t from "tap";
 import { VirtualClock } from "#runtime/actor";
+import { LumentraError } from "#runtime/errors";
 import { MULAW_8K } from "#runtime/media";
 import type { LlmEvents, LlmProvider, TtsEvents, TtsProvider } from "#actors/providers";
 import type { ToolOutcome } from "#actors/tools";
-import { FILLER_AFTER_MS, Generation, MAX_PARALLEL_TOOLS } from "./generation.js";
+import { FILLER_AFTER_MS, Generation, MAX_PARALLEL_TOOLS, STALL_LEFT_MS } from "./generation.js";
 import { Ledger } from "./ledger.js";
 import type { SegmentSink } from "./segment.js";
 
@@ -54,11 +55,12 @@ function setUp() {
       onFailed: (error) => void happened.push(`failed ${error.code}`),
     },
   );
-  const sink: SegmentSink = {
+  const sink: SegmentSink & { leftMs: number } = {
     text: (piece) => void heard.push(piece.trim()),
     audio: () => {},
     words: () => {},
     segmentEnd: () => void heard.push("|"),
+    leftMs: 0,
   };
   const tool = (id: string) => ({ id, name: "check_opening_hours", argumentsJson: "{}" });
   return {
@@ -144,4 +146,50 @@ void t.test("a model that says nothing at all is a failure, not silence", async 
   generation.attach(sink);
   llm[0]!.onDone("stop", null);
   t.same(happened, ["failed LLM_PROTOCOL_ERROR"]);
+});
+
+void t.test(
+  "a model that stalls in mid-answer: a filler when all there was is heard, then the rest",
+  async (t) => {
+    const { clock, llm, tts, heard, happened, generation, sink } = setUp();
+    generation.commit();
+    generation.attach(sink);
+    llm[0]!.onText("We are open until five, and on Satur");
+    tts[0]!.onAudio(new Uint8Array(800));
+    const begun = heard.slice();
+    sink.leftMs = 3_000; // the voice is ahead
+    clock.advance(FILLER_AFTER_MS + 1_000);
+    sink.leftMs = 1_500;
+    clock.advance(1_500);
+    t.same(heard, begun, "the caller still has something to hear");
+    sink.leftMs = STALL_LEFT_MS;
+    clock.advance(1_500);
+    tts[0]!.onDone(); // it was told that no more comes
+    t.same(heard.slice(begun.length), ["|", "One moment.", "|"]);
+    llm[0]!.onError(new LumentraError("LLM_TIMEOUT", "scripted"));
+    llm[1]!.onText("We are open until five, and on Saturdays until noon.");
+    llm[1]!.onDone("stop", null);
+    tts[1]!.onAudio(new Uint8Array(800));
+    tts[1]!.onDone();
+    const said = "We are open One moment. until five, and on Saturdays until noon.";
+    t.equal(heard.filter((piece) => piece !== "|").join(" "), said);
+    t.equal(generation.intended, said);
+    clock.advance(10 * FILLER_AFTER_MS);
+    t.equal(clock.timerCount, 0);
+    t.same(happened, ["ready", "done false"]);
+  },
+);
+
+void t.test("a model that is merely slow, and one that is done, get no filler", async (t) => {
+  const { clock, llm, tts, heard, generation, sink } = setUp();
+  generation.commit();
+  generation.attach(sink);
+  for (const piece of ["We are open. ", "Until five. ", "And on Saturdays. "]) {
+    llm[0]!.onText(piece);
+    tts[0]!.onAudio(new Uint8Array(800));
+    clock.advance(FILLER_AFTER_MS - 100);
+  }
+  llm[0]!.onDone("stop", null);
+  clock.advance(10 * FILLER_AFTER_MS);
+  t.notOk(heard.includes("One moment."));
 });

@@ -17,6 +17,8 @@
  * G5 what was handed on stays said. A model that fails within its answer is asked (who that is, its chain knows) to
  *    go on after the last piece of it, at most MAX_CONTINUATIONS times; where nobody can, the reply ends there, and
  *    the failure is told when it was heard.
+ * G6 one filler at most per reply: before its first word, or where the model stalls within it and the caller has heard
+ *    all there is. What comes after is another segment.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
@@ -44,6 +46,8 @@ export const MAX_TOOL_ROUNDS = 4;
 export const MAX_PARALLEL_TOOLS = 8;
 /** A caller starts to wonder after a second of nothing. */
 export const FILLER_AFTER_MS = 1_200;
+/** A reply that stalls is bridged when no more than this of it is left to hear: by then the filler is on its way. */
+export const STALL_LEFT_MS = 100;
 
 export interface GenerationDeps {
   readonly clock: Clock;
@@ -113,6 +117,11 @@ export class Generation {
   #endsCall = false;
   #ready = false;
   #filler: TimerHandle | null = null;
+  #stall: TimerHandle | null = null;
+  #hasFilled = false;
+  #lastTextAtMs = 0;
+  /** A part of the round is heard already, in a segment that is closed. */
+  #hasClosedPart = false;
   #retry: TimerHandle | null = null;
   #retryCount = 0;
   /** While the model goes on where another broke off. */
@@ -171,12 +180,14 @@ export class Generation {
     this.#sink = sink;
     this.#onWhole = onWhole;
     this.#drainSegments();
+    this.#watchStall(FILLER_AFTER_MS);
   }
 
   /** Idempotent: cancels whatever runs. */
   discard(): void {
     this.#phase = "over";
     this.#filler?.cancel();
+    this.#stall?.cancel();
     this.#retry?.cancel();
     this.#llmStream?.cancel();
     for (const segment of this.#segments) segment.cancel();
@@ -192,6 +203,7 @@ export class Generation {
     this.#continuation = null;
     this.#isAtSeam = false;
     this.#roundHasText = false;
+    this.#hasClosedPart = false;
     this.#ask(this.#request);
   }
 
@@ -211,6 +223,8 @@ export class Generation {
     if (this.#phase !== "streaming") return;
     this.ledger.llmFirstTokenAtMs ??= atMs;
     this.#roundHasText = true;
+    this.#lastTextAtMs = atMs;
+    this.#watchStall(FILLER_AFTER_MS);
     const text = this.#continuation === null ? delta : this.#continuation.push(delta);
     for (const piece of this.#splitter.push(text)) this.#speak(piece);
   }
@@ -248,7 +262,7 @@ export class Generation {
 
   /** Something of the round has left for the playout: it cannot be taken back. */
   get #isHandedOn(): boolean {
-    return this.#segment !== null && this.#sink !== null;
+    return this.#hasClosedPart || (this.#segment !== null && this.#sink !== null);
   }
 
   /** G5. What the splitter still held was not said: the clause is written anew. */
@@ -368,6 +382,7 @@ export class Generation {
     if (this.#segments.length > 0 || this.#sink === null) return;
     this.#phase = "over";
     this.#filler?.cancel();
+    this.#stall?.cancel();
     this.#events.onDone(this.#endsCall, this.#shortfall);
   }
 
@@ -412,7 +427,34 @@ export class Generation {
     this.#startRound();
   }
 
-  /** One filler at most per reply, and none once anything of it can be heard. */
+  /** G6. The one timer looks again rather than being set anew for each token. */
+  #watchStall(afterMs: number): void {
+    if (this.#stall !== null || this.#hasFilled || this.#sink === null || this.#phase !== "streaming") return;
+    const { clock, guard } = this.#deps;
+    this.#stall = clock.setTimer(afterMs, () =>
+      guard(() => {
+        this.#stall = null;
+        if (this.#phase !== "streaming" || this.#sink === null || this.#roundText === "") return;
+        const quietForMs = FILLER_AFTER_MS - (clock.nowMs() - this.#lastTextAtMs);
+        const leftMs = Math.max(quietForMs, this.#sink.leftMs - STALL_LEFT_MS);
+        if (leftMs > 0) this.#watchStall(leftMs);
+        else this.#bridgeStall();
+      }),
+    );
+  }
+
+  /** What was said is closed, so that the filler follows it; what the model still says is a new segment. */
+  #bridgeStall(): void {
+    const filler = this.#hasFilled ? null : this.#deps.filler();
+    if (filler === null) return;
+    this.#hasFilled = true;
+    this.#hasClosedPart = true;
+    this.#segment?.finish();
+    this.#segment = null;
+    this.#addCached(filler);
+  }
+
+  /** G6. None once anything of the reply can be heard. */
   #armFiller(): void {
     if (this.#filler !== null || this.#ready) return;
     this.#filler = this.#deps.clock.setTimer(FILLER_AFTER_MS, () =>
@@ -420,7 +462,9 @@ export class Generation {
         // Behind text that waits for its voice it would be heard after the answer.
         const isLate = this.#phase === "over" || this.#segments.length > 0;
         const filler = isLate ? null : this.#deps.filler();
-        if (filler !== null) this.#addCached(filler);
+        if (filler === null) return;
+        this.#hasFilled = true;
+        this.#addCached(filler);
       }),
     );
   }

@@ -121,6 +121,10 @@ export class Playout implements SegmentSink {
     return this.#cut !== null;
   }
 
+  get leftMs(): number {
+    return this.#appendedBytes / this.#bytesPerMs - this.positionMs(this.#deps.clock.nowMs());
+  }
+
   /** What another owner said last: its echo may still come. Before anything is said here. */
   takeUp(spoken: string): void {
     this.#heard.addText(spoken);

@@ -36,6 +36,7 @@ for (const [encoding, sampleRateHz, bytesPerMs] of [
         words: () => {},
         audio: (bytes) => (heardBytes += bytes.length),
         segmentEnd: () => {},
+        leftMs: 0,
       });
       t.equal(heardBytes, MAX_SEGMENT_AUDIO_MS * bytesPerMs);
       t.ok(segment.isSpoken);

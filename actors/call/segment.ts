@@ -18,6 +18,8 @@ export interface SegmentSink {
   words(words: readonly TtsWord[]): void;
   /** The segment is complete: the next one's times count from here. */
   segmentEnd(): void;
+  /** Of the audio it has, what the caller has not heard. */
+  readonly leftMs: number;
 }
 
 export interface SegmentEvents {
