@@ -55,6 +55,9 @@ void t.test(
       if (code.test("STT_")) {
         const wav = await stat(join(server.dataDirectory, taken!.audioFile!));
         t.ok(wav.size > 8_000, outage);
+        const heard = await server.admin(`/calls/${call.callSid}/message`);
+        t.equal(heard.status, 200);
+        t.match(heard.text, /^RIFF/);
       } else {
         t.match(taken!.pii.transcript, /this is jo, please call back/i, outage);
       }

@@ -5,7 +5,7 @@ import { type Clock, SystemClock, systemRandom } from "#runtime/actor";
 import { ShardPool } from "#runtime/cluster";
 import { Edge, createSignalWire, createTwilio } from "#runtime/edge";
 import { createLogger, createMetrics, type Logger } from "#runtime/telemetry";
-import { type CallShardConfig, type CallShardData, trimVoiceFiles } from "#actors/call";
+import { type CallShardConfig, type CallShardData, readMessage, trimVoiceFiles } from "#actors/call";
 import { FileTenantDirectory } from "#actors/tenants";
 import { ControlSide, type ControlSideOptions } from "./control/control-side.js";
 import { LocalPlacement } from "./control/placement.js";
@@ -92,6 +92,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     onJournal: control?.onJournal ?? null,
     journals: new JournalStore(),
     apologies: new ApologyStore(),
+    readMessage: (callId) => readMessage(settings.LUMENTRA_DATA_DIR, callId),
     accounts: { twilio: settings.TWILIO_ACCOUNT_SID, signalwire: settings.SIGNALWIRE_PROJECT_ID },
   });
   const pool = new ShardPool(

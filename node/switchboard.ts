@@ -55,6 +55,8 @@ export interface SwitchboardDeps {
   readonly placement: CallPlacement;
   readonly journals: JournalStore;
   readonly apologies: ApologyStore;
+  /** What a caller left as audio on this node. @default nobody ever does */
+  readonly readMessage?: (callId: string) => Promise<Uint8Array | null>;
   /** How long a call whose leg was lost waits for the carrier to ask. */
   readonly resumeGraceMs: number;
   readonly readJournal: AdmitterDeps["readJournal"];
@@ -313,6 +315,10 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   journal(callId: string): readonly unknown[] | null {
     return this.#deps.journals.get(callId);
+  }
+
+  message(callId: string): Promise<Uint8Array | null> {
+    return this.#deps.readMessage?.(callId) ?? Promise.resolve(null);
   }
 
   async metricsText(): Promise<string> {

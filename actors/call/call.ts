@@ -39,7 +39,7 @@ import { Listener } from "./listener.js";
 import { Playout } from "./playout.js";
 import { type Replayed, replayJournal, typedText } from "./resume.js";
 import { planResume } from "./resume-plan.js";
-import type { MessageFiles } from "./message-files.js";
+import type { MessageFile, MessageFiles } from "./message-files.js";
 import { MessageTaker } from "./message-taker.js";
 import { greetingText, systemPrompt } from "./prompt.js";
 import { quickReplyText } from "./tenant-phrases.js";
@@ -48,7 +48,7 @@ import { Silence } from "./silence.js";
 import { Speaker } from "./speaker.js";
 import { SttFeed } from "./stt-feed.js";
 import { Turns } from "./turns.js";
-import type { VoiceCache } from "./voice-cache.js";
+import type { CachedSpeech, VoiceCache } from "./voice-cache.js";
 
 /** The edge closes the leg within a tick of being asked; after this the call ends without its word. */
 export const HANG_UP_GRACE_MS = 2_000;
@@ -276,7 +276,7 @@ export class Call {
     if (this.#ended) return;
     this.#ended = true;
     this.#attempt([
-      () => this.#message?.close(), // the next one says thanks for it
+      () => this.#message?.close(true), // the next one listens on
       () => this.#turns.handOver(),
       () => this.#playout.close(), // a cut that waits is settled, and recorded
       () => this.#journal.close(),
@@ -358,6 +358,9 @@ export class Call {
       case "answer":
         this.#turns.answer(plan.said, plan);
         break;
+      case "message":
+        this.#resumeMessage(plan.code, plan.phrases, plan.hasPart);
+        break;
       case "leave":
         if (plan.text === "") this.#hangUp(plan.outcome);
         else this.#leave(plan.text, "legEnded", plan.outcome);
@@ -421,7 +424,7 @@ export class Call {
 
   /** A kind of provider is gone: what is left is to apologise, and to keep what the caller wants to say. */
   #takeMessage(error: LumentraError): void {
-    const { tenant, start, clock, messages, counters } = this.#deps;
+    const { tenant, start, messages } = this.#deps;
     const phrases = phrasesFor(tenant.language);
     const outcome: CallOutcome = { kind: "providerFailed", code: error.code };
     const file = messages.open(tenant.id, start.callId, start.epoch, start.format);
@@ -431,6 +434,27 @@ export class Call {
       file?.discard();
       return this.#leave(phrases.apology.providerDown, "failed", outcome);
     }
+    this.#offerMessage(error.code, [phrases.messageOffer], file, false);
+  }
+
+  /** Another owner had asked for it: nobody is asked anything else, whoever is back meanwhile. */
+  #resumeMessage(code: string, phrases: readonly (string | CachedSpeech)[], hasPart: boolean): void {
+    const { tenant, start, messages } = this.#deps;
+    const file = messages.open(tenant.id, start.callId, start.epoch, start.format);
+    this.#offerMessage(code, phrases, file, hasPart);
+  }
+
+  /** `words`: none when they were heard. */
+  #offerMessage(
+    code: string,
+    words: readonly (string | CachedSpeech)[],
+    file: MessageFile | null,
+    hasPart: boolean,
+  ): void {
+    const { tenant, clock, counters } = this.#deps;
+    const phrases = phrasesFor(tenant.language);
+    const outcome: CallOutcome = { kind: "providerFailed", code };
+    this.#journal.record({ kind: "messageOffered", code, audioFile: file?.name ?? null });
     const message = new MessageTaker(
       {
         clock,
@@ -438,11 +462,12 @@ export class Call {
         listener: this.#listener,
         journal: this.#journal,
         file,
-        prompt: (after) => this.#turns.sayLast(phrases.messagePrompt, "legEnded", after),
+        hasPart,
+        prompt: (after) => this.#turns.sayLast([phrases.messagePrompt], "legEnded", after),
         onOver: (what) => {
           const { messageThanks, silenceGoodbye, apology } = phrases;
-          const words = { taken: messageThanks, nothing: silenceGoodbye, lost: apology.providerDown };
-          this.#leave(words[what], "legEnded", outcome);
+          const last = { taken: messageThanks, nothing: silenceGoodbye, lost: apology.providerDown };
+          this.#leave(last[what], "legEnded", outcome);
         },
         count: (kind) => counters.messageTaken(kind),
         guard: this.#guard,
@@ -458,8 +483,13 @@ export class Call {
       },
       flush: () => stt.flush(),
     });
+    if (words.length === 0) {
+      this.#turns.close("legEnded");
+      message.listen();
+      return;
+    }
     this.#turns.sayLast(
-      phrases.messageOffer,
+      words,
       "failed",
       () => message.listen(),
       () => this.#hangUp(outcome),
@@ -478,7 +508,7 @@ export class Call {
     if (this.#ended || this.#leaving !== null) return;
     this.#leaving = outcome;
     this.#message?.close();
-    this.#turns.sayLast(words, cut, () => this.#hangUp(outcome));
+    this.#turns.sayLast([words], cut, () => this.#hangUp(outcome));
   }
 
   #hangUp(outcome: CallOutcome): void {

@@ -20,5 +20,6 @@ export { trimVoiceFiles } from "./voice-files.js";
 export { History } from "./history.js";
 export { type Replayed, replayJournal } from "./resume.js";
 export { cacheableTexts } from "./tenant-phrases.js";
+export { readMessage } from "./message-files.js";
 export { VoiceCache } from "./voice-cache.js";
 export type { Call } from "./call.js";

@@ -10,18 +10,24 @@
  * M1 nobody but people deletes a message that was kept. A full store takes no new ones, and callers are not offered
  *    to leave any.
  * M2 a message holds at most MESSAGE_MAX_MS of audio.
+ * M3 the bound is the node's: every shard counts what is on disk, whoever wrote it, before it lets one in, and takes
+ *    those that may still be written for full ones.
  */
-import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { type FileHandle, mkdir, open, readFile, readdir, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { type AudioFormat, bytesPerMs, wavHeader } from "#runtime/media";
 import type { Logger } from "#runtime/telemetry";
 
 /** Longer than anybody dictates; a minute of µ-law is 480 KB. */
 export const MESSAGE_MAX_MS = 120_000;
-/** All messages of the node together, as far as this shard knows: a thousand of full length. */
+/** All messages of the node together: a thousand of full length. */
 export const MESSAGES_MAX_BYTES = 1024 * 1024 * 1024;
 /** Written at once; what a crash of the node may cost. */
 const CHUNK_MS = 1_000;
+/** M3. A message in progress is written to each second; a busy disk is later. */
+const GROWS_WITHIN_MS = 10 * CHUNK_MS;
+/** … and is taken for one of full length, µ-law. */
+const FULL_BYTES = MESSAGE_MAX_MS * 8;
 
 /** One message being left. */
 export interface MessageFile {
@@ -29,6 +35,8 @@ export interface MessageFile {
   readonly name: string;
   /** The disk has refused something of it. */
   readonly hasFailed: boolean;
+  /** The disk has said that it has all of it. */
+  readonly isKept: boolean;
   write(audio: Uint8Array): void;
   /** Idempotent; what is on its way to the disk then is waited for by `MessageFiles.settled()`. */
   keep(): void;
@@ -39,33 +47,34 @@ export interface MessageFile {
 export class MessageFiles {
   readonly #dataDirectory: string;
   readonly #log: Logger;
+  readonly #maxBytes: number;
   readonly #writing = new Set<Promise<void>>();
+  /** At the last count, and written here since. */
   #bytes = 0;
+  #counting: Promise<unknown> = Promise.resolve();
+  #nextCount: Promise<number> | null = null;
 
-  constructor(dataDirectory: string, log: Logger) {
+  constructor(dataDirectory: string, log: Logger, maxBytes = MESSAGES_MAX_BYTES) {
+    this.#maxBytes = maxBytes;
     this.#dataDirectory = dataDirectory;
     this.#log = log;
   }
 
   /** Counts what is there already. Never rejects. */
   async start(): Promise<void> {
-    const root = join(this.#dataDirectory, "messages");
-    const names = await readdir(root, { recursive: true }).catch(() => []);
-    for (const name of names) {
-      const file = await stat(join(root, name)).catch(() => null);
-      if (file?.isFile() === true) this.#bytes += file.size;
-    }
+    await this.#count();
   }
 
   /** Null: the disk's share is used up. */
   open(tenantId: string, callId: string, epoch: number, format: AudioFormat): MessageFile | null {
     const maxBytes = MESSAGE_MAX_MS * bytesPerMs(format);
-    if (this.#bytes + maxBytes > MESSAGES_MAX_BYTES) {
+    if (this.#bytes + maxBytes > this.#maxBytes) {
       this.#log.error({ bytes: this.#bytes }, "no room for messages: take them away");
       return null; // M1
     }
     const name = join("messages", tenantId, `${callId}-${epoch}.wav`);
     return new OpenMessage(name, join(this.#dataDirectory, name), format, maxBytes, {
+      hasRoom: async () => (await this.#count()) <= this.#maxBytes,
       wrote: (bytes) => {
         this.#bytes += bytes;
       },
@@ -82,13 +91,66 @@ export class MessageFiles {
     });
   }
 
+  /** M3. What is taken, with those that may grow. Whoever asks while it is counted shares the next count. */
+  #count(): Promise<number> {
+    this.#nextCount ??= this.#counting.then(() => {
+      this.#nextCount = null;
+      const count = this.#readSizes();
+      this.#counting = count;
+      return count;
+    });
+    return this.#nextCount;
+  }
+
+  async #readSizes(): Promise<number> {
+    const root = join(this.#dataDirectory, "messages");
+    const names = await readdir(root, { recursive: true }).catch(() => []);
+    let bytes = 0;
+    let reserved = 0;
+    let newestMs = 0;
+    const grown: { readonly size: number; readonly atMs: number }[] = [];
+    for (const name of names) {
+      const file = await stat(join(root, name)).catch(() => null);
+      if (file?.isFile() !== true) continue;
+      bytes += file.size;
+      newestMs = Math.max(newestMs, file.mtimeMs);
+      grown.push({ size: file.size, atMs: file.mtimeMs });
+    }
+    // By the disk's own clock. One that was written lately may be a message in progress.
+    for (const { size, atMs } of grown) {
+      if (newestMs - atMs < GROWS_WITHIN_MS) reserved += Math.max(0, FULL_BYTES - size);
+    }
+    this.#bytes = bytes;
+    return bytes + reserved;
+  }
+
   /** Every message that was begun is on disk, or has failed. */
   async settled(): Promise<void> {
     while (this.#writing.size > 0) await Promise.all(this.#writing);
   }
 }
 
+/**
+ * The audio that a call's last owner here kept, as a WAV file; null when there is none. Parts of owners before are named by
+ * the journal.
+ */
+export async function readMessage(dataDirectory: string, callId: string): Promise<Uint8Array | null> {
+  if (!/^[\w-]{1,128}$/.test(callId)) return null;
+  const root = join(dataDirectory, "messages");
+  const names = await readdir(root, { recursive: true }).catch(() => []);
+  let best: { readonly name: string; readonly epoch: number } | null = null;
+  for (const name of names) {
+    const file = basename(name, ".wav");
+    const epoch = Number(file.slice(callId.length + 1));
+    if (!file.startsWith(`${callId}-`) || !Number.isInteger(epoch)) continue;
+    if (best === null || epoch > best.epoch) best = { name, epoch };
+  }
+  return best === null ? null : readFile(join(root, best.name)).catch(() => null);
+}
+
 interface Disk {
+  /** With what was just begun. */
+  hasRoom(): Promise<boolean>;
   wrote(bytes: number): void;
   run(work: () => Promise<void>, failed: () => void): Promise<void>;
 }
@@ -96,6 +158,7 @@ interface Disk {
 class OpenMessage implements MessageFile {
   readonly name: string;
   hasFailed = false;
+  isKept = false;
   readonly #failed = () => {
     this.hasFailed = true;
   };
@@ -120,8 +183,15 @@ class OpenMessage implements MessageFile {
     this.#chunk = new Uint8Array(CHUNK_MS * bytesPerMs(format));
     this.#last = disk.run(async () => {
       await mkdir(dirname(path), { recursive: true });
-      this.#file = await open(path, "w", 0o600);
-      await this.#file.write(wavHeader(format, 0));
+      const file = await open(path, "w", 0o600);
+      await file.write(wavHeader(format, 0));
+      if (await disk.hasRoom()) {
+        this.#file = file;
+        return;
+      }
+      await file.close();
+      await rm(path, { force: true });
+      throw new Error("no room for messages: take them away"); // M1
     }, this.#failed);
   }
 
@@ -147,6 +217,7 @@ class OpenMessage implements MessageFile {
       await file.write(wavHeader(this.#format, this.#dataBytes), 0, undefined, 0);
       await file.sync();
       await file.close();
+      this.isKept = !this.hasFailed;
     });
   }
 

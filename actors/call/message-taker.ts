@@ -2,7 +2,7 @@
  * What is left to do when a kind of provider is gone: apologise, have the caller leave a message, keep it, say
  * thanks. All it says is cached; it asks nobody anything.
  *
- *   offering ──heard──> listening ──pause, key or time──> thanking ──> over
+ *   offering ──heard──> listening ──pause, key or time──> keeping ──on disk──> over, and thanks
  *                        │     ^ │
  *                        └prompt─┘ └─ nobody speaks ─────> over
  *
@@ -11,6 +11,7 @@
  *
  * Invariants
  * M1 what the caller said is in the journal before the call's end, however it ends: `close()`.
+ *    Where another owner goes on, he listens on: what is kept by then is a part (`more`).
  * M2 nobody waits on a silent line: one prompt, then the end; and at most MESSAGE_MAX_MS.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
@@ -25,6 +26,12 @@ export const MESSAGE_PAUSE_MS = 4_000;
 export const MESSAGE_SILENCE_MS = 7_000;
 /** Shorter sounds are the line's, as long as no word came of them. */
 export const MESSAGE_SPEECH_MIN_MS = 400;
+/**
+ * The disk has so long to say that it has all of it; a pause before the thanks that nobody notices. Without its word the
+ * journal says so.
+ */
+export const MESSAGE_KEPT_WITHIN_MS = 500;
+const LOOK_KEPT_MS = 20;
 /** How often it is looked; only while a message is being left. */
 const LOOK_MS = 250;
 
@@ -35,6 +42,8 @@ export interface MessageTakerDeps {
   readonly journal: JournalWriter;
   /** Null: there is no room for audio. */
   readonly file: MessageFile | null;
+  /** A part of it was kept by another owner. */
+  readonly hasPart: boolean;
   /** Says the words that ask for the message again. */
   readonly prompt: (after: () => void) => void;
   /** The caller has had his say. */
@@ -45,7 +54,7 @@ export interface MessageTakerDeps {
 
 export class MessageTaker {
   readonly #deps: MessageTakerDeps;
-  #phase: "offering" | "listening" | "over" = "offering";
+  #phase: "offering" | "listening" | "keeping" | "over" = "offering";
   #hasStt: boolean;
   #timer: TimerHandle | null = null;
   readonly #offeredAtMs: number;
@@ -58,6 +67,9 @@ export class MessageTaker {
   #longestSpeechMs = 0;
   /** Of words that were there when the recogniser went. */
   #transcript = "";
+  /** How long he had the floor. */
+  #durationMs = 0;
+  #hadSaid = false;
 
   constructor(deps: MessageTakerDeps, hasStt: boolean) {
     this.#deps = deps;
@@ -88,20 +100,22 @@ export class MessageTaker {
   }
 
   sttLost(): void {
-    if (!this.#hasStt || this.#phase === "over") return;
+    if (!this.#hasStt || this.#phase === "keeping" || this.#phase === "over") return;
     this.#transcript = this.#deps.listener.take();
     this.#hasStt = false;
   }
 
-  /** M1. Idempotent; the call is ending. */
-  close(): void {
+  /** M1. Idempotent; the call is ending here. `more`: another owner goes on with it. */
+  close(more = false): void {
     this.#timer?.cancel();
     if (this.#phase === "over") return;
-    this.#keep();
+    this.#gather();
+    this.#record(more);
   }
 
   get #hasSpoken(): boolean {
     if (this.#longestSpeechMs >= MESSAGE_SPEECH_MIN_MS || this.#transcript !== "") return true;
+    if (this.#deps.hasPart) return true;
     return this.#deps.listener.wordsAfter(this.#fromMs).length > 0;
   }
 
@@ -130,26 +144,56 @@ export class MessageTaker {
   }
 
   #finish(): void {
-    this.#deps.onOver(this.#keep());
+    this.#gather();
+    this.#awaitKept(this.#deps.clock.nowMs() + MESSAGE_KEPT_WITHIN_MS);
   }
 
-  #keep(): "taken" | "lost" | "nothing" {
-    const { listener, file, journal, clock, count } = this.#deps;
+  #awaitKept(untilMs: number): void {
+    const { file, clock, guard, onOver } = this.#deps;
+    const isSettled = !this.#needsAudio || file === null || file.isKept || file.hasFailed;
+    if (isSettled || clock.nowMs() >= untilMs) return onOver(this.#record(false));
+    this.#timer = clock.setTimer(LOOK_KEPT_MS, () => guard(() => this.#awaitKept(untilMs)));
+  }
+
+  /** What there is of it; the file is closed, or dropped. Idempotent. */
+  #gather(): void {
+    if (this.#phase === "keeping") return;
+    const { listener, file, clock } = this.#deps;
     const wasOffering = this.#phase === "offering";
-    const hasSpoken = this.#hasSpoken && !wasOffering;
-    this.#phase = "over";
-    const transcript = [this.#transcript, listener.take()].filter(Boolean).join(" ");
-    const needsAudio = hasSpoken && (!this.#hasStt || transcript === "");
-    const audioFile = needsAudio && file?.hasFailed === false ? file.name : null;
-    if (needsAudio) file?.keep();
+    this.#hadSaid = this.#hasSpoken && !wasOffering;
+    this.#phase = "keeping";
+    this.#durationMs = wasOffering ? 0 : clock.nowMs() - this.#beganAtMs;
+    this.#transcript = [this.#transcript, listener.take()].filter(Boolean).join(" ");
+    if (this.#needsAudio) file?.keep();
     else file?.discard();
+  }
+
+  get #needsAudio(): boolean {
+    const hasSound = this.#longestSpeechMs >= MESSAGE_SPEECH_MIN_MS || this.#transcript !== "";
+    return this.#hadSaid && hasSound && (!this.#hasStt || this.#transcript === "");
+  }
+
+  #record(more: boolean): "taken" | "lost" | "nothing" {
+    const { file, journal, count, hasPart } = this.#deps;
+    this.#phase = "over";
+    const transcript = this.#transcript;
+    const audioFile = this.#needsAudio && file?.hasFailed === false ? file.name : null;
+    const audioConfirmed = audioFile !== null && file!.isKept;
     const taken = audioFile !== null || transcript !== "";
-    count(audioFile !== null ? "audio" : taken ? "transcript" : "nothing");
+    if (taken || !more) count(audioFile !== null ? "audio" : taken ? "transcript" : "nothing");
     if (taken) {
-      const durationMs = wasOffering ? 0 : clock.nowMs() - this.#beganAtMs;
-      journal.record({ kind: "messageTaken", durationMs, audioFile, pii: { transcript } });
+      const durationMs = this.#durationMs;
+      journal.record({
+        kind: "messageTaken",
+        durationMs,
+        audioFile,
+        audioConfirmed,
+        more,
+        pii: { transcript },
+      });
     }
     if (taken) return "taken";
-    return hasSpoken ? "lost" : "nothing";
+    if (this.#needsAudio) return "lost";
+    return hasPart ? "taken" : "nothing";
   }
 }

@@ -1,17 +1,18 @@
 /**
  * A kind of provider is gone. The call once ended with an apology; what the caller had wanted to say was lost.
  */
-import { mkdtempSync, readFileSync, readdirSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { LumentraError } from "#runtime/errors";
-import { LegEnd, WAV_HEADER_BYTES } from "#runtime/media";
+import { LegEnd, MULAW_8K, WAV_HEADER_BYTES } from "#runtime/media";
+import { silentLogger } from "#runtime/telemetry";
 import { phrasesFor } from "#actors/speech";
 import type { TtsProvider } from "#actors/providers";
 import { CallFixture, type CallFixtureOptions } from "./call.fixture.js";
 import { MESSAGE_PAUSE_MS, MESSAGE_SILENCE_MS } from "./message-taker.js";
-import { MESSAGE_MAX_MS } from "./message-files.js";
+import { MESSAGE_MAX_MS, MessageFiles, readMessage } from "./message-files.js";
 import type { CachedSpeech, VoiceCache, VoiceKey } from "./voice-cache.js";
 
 const { messageOffer, messagePrompt, messageThanks, silenceGoodbye } = phrasesFor("en");
@@ -197,4 +198,101 @@ void t.test("a disk that refuses: nobody is thanked for what was not kept", asyn
   fixture.run(MESSAGE_PAUSE_MS + 12_000);
   t.same(fixture.facts("messageTaken"), []);
   t.equal(fixture.heardByJournal().at(-1), phrasesFor("en").apology.providerDown);
+});
+
+/** Another owner goes on with the call, from its journal. */
+function successor(before: CallFixture, options: CallFixtureOptions = {}): CallFixture {
+  before.call.relinquish({ kind: "handedOver" });
+  return new CallFixture({
+    clock: before.clock,
+    dataDirectory: mkdtempSync(join(tmpdir(), "lumentra-messages-")),
+    resumed: { gapMs: 100, journal: before.journal.slice(), reason: "actorCrashed" },
+    ...options,
+  });
+}
+
+/** The next owner once asked the model again, which was gone: a second apology, and the caller was asked anew. */
+void t.test("an actor crashes in the offer: the next goes on with it and asks no model", async (t) => {
+  const before = start({ reply: () => ({ error: BROKEN }) });
+  before.say("are you open today?", 3_000);
+  t.match(before.facts("messageOffered"), [{ code: "LLM_CONNECT_FAILED" }]);
+  t.equal(before.facts("messageTaken").length, 0);
+  const after = successor(before);
+  after.run(OFFER_MS);
+  after.say("please call jo", MESSAGE_PAUSE_MS + 12_000);
+  t.equal(after.requests.length, 0);
+  t.match(after.facts("messageTaken"), [{ more: false, pii: { transcript: "please call jo" } }]);
+  t.equal(after.heardByJournal().at(-1), messageThanks);
+  t.same(after.outcome, { kind: "providerFailed", code: "LLM_CONNECT_FAILED" });
+  await Promise.all([before.messages.settled(), after.messages.settled()]);
+});
+
+void t.test("an actor crashes in mid-message: the next listens on, in silence", async (t) => {
+  const half = (): CallFixture => {
+    const before = start({ reply: () => ({ error: BROKEN }) });
+    before.say("are you open today?", 1_000 + OFFER_MS);
+    before.say("this is jo on five five five", 200);
+    return before;
+  };
+  const before = half();
+  const after = successor(before);
+  t.match(before.facts("messageTaken"), [
+    { more: true, pii: { transcript: "this is jo on five five five" } },
+  ]);
+  after.say("one two three four", MESSAGE_PAUSE_MS + 12_000);
+  t.match(after.facts("messageTaken"), [{ more: false, pii: { transcript: "one two three four" } }]);
+  t.same(after.heardByJournal(), [messageThanks], "he is not asked again");
+  const quiet = successor(half());
+  quiet.run(MESSAGE_PAUSE_MS + 12_000);
+  t.same(quiet.facts("messageTaken"), [], "he had said it all");
+  t.same(quiet.heardByJournal(), [messageThanks]);
+  await Promise.all([before, after, quiet].map(({ messages }) => messages.settled()));
+});
+
+void t.test("the journal says whether the disk has all of a message", async (t) => {
+  const kept = start();
+  kept.failStt();
+  kept.run(OFFER_MS);
+  kept.callerSpeaks = true;
+  kept.run(1_000);
+  kept.callerSpeaks = false;
+  kept.digit("#");
+  kept.run(40);
+  await kept.messages.settled();
+  kept.run(5_000);
+  t.match(kept.facts("messageTaken"), [{ audioConfirmed: true }]);
+  const hungUp = start();
+  hungUp.failStt();
+  hungUp.run(OFFER_MS);
+  hungUp.callerSpeaks = true;
+  hungUp.run(1_000);
+  hungUp.legEnds(LegEnd.stopped);
+  t.match(hungUp.facts("messageTaken"), [{ audioConfirmed: false }]);
+  await hungUp.messages.settled();
+});
+
+void t.test("the room for messages is the node's: each shard counts what the others keep", async (t) => {
+  const dataDirectory = mkdtempSync(join(tmpdir(), "lumentra-messages-"));
+  const fullBytes = MESSAGE_MAX_MS * 8;
+  const shards = [0, 1].map(() => new MessageFiles(dataDirectory, silentLogger, 2.5 * fullBytes));
+  for (const shard of shards) await shard.start();
+  const [one, two] = shards as [MessageFiles, MessageFiles];
+  const kept = [one.open("t", "a", 1, MULAW_8K)!, one.open("t", "b", 1, MULAW_8K)!];
+  await one.settled();
+  t.notOk(kept.some(({ hasFailed }) => hasFailed));
+  const third = two.open("t", "c", 1, MULAW_8K)!;
+  await two.settled();
+  t.ok(third.hasFailed, "those two may grow to their full length");
+  t.equal(await readMessage(dataDirectory, "c"), null, "nothing of it is left");
+  kept[0]!.write(new Uint8Array(fullBytes));
+  for (const file of kept) file.keep();
+  await one.settled();
+  t.equal((await readMessage(dataDirectory, "a"))?.length, fullBytes + WAV_HEADER_BYTES);
+  for (const name of ["a-1.wav", "b-1.wav"]) rmSync(join(dataDirectory, "messages/t", name));
+  const fourth = two.open("t", "d", 1, MULAW_8K)!;
+  await two.settled();
+  t.notOk(fourth.hasFailed, "somebody has taken them away");
+  fourth.discard();
+  await two.settled();
+  t.equal(await readMessage(dataDirectory, "../../etc/passwd"), null);
 });

@@ -315,9 +315,24 @@ const EACH_KIND: {
     fact: { kind: "providerFailed", provider: "groq", code: "LLM_TIMEOUT", fallback: null },
     changes: (t, state) => t.match(state.point, { kind: "answer" }),
   },
-  messageTaken: {
+  messageOffered: {
     before: [SAID],
-    fact: { kind: "messageTaken", durationMs: 900, audioFile: null, pii: { transcript: "call me" } },
+    fact: { kind: "messageOffered", code: "LLM_TIMEOUT", audioFile: null },
+    changes: (t, state) => {
+      const { messageOffer } = phrasesFor(tenant.language);
+      t.match(state.point, { kind: "message", code: "LLM_TIMEOUT", text: messageOffer, hasPart: false });
+    },
+  },
+  messageTaken: {
+    before: [SAID, { kind: "messageOffered", code: "LLM_TIMEOUT", audioFile: null }],
+    fact: {
+      kind: "messageTaken",
+      durationMs: 900,
+      audioFile: null,
+      audioConfirmed: false,
+      more: false,
+      pii: { transcript: "call me" },
+    },
     changes: (t, state) => t.match(state.point, { kind: "leave", outcome: { kind: "providerFailed" } }),
   },
   legLost: {

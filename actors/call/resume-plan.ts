@@ -29,6 +29,13 @@ export type ResumePlan =
       /** For the model. */
       readonly note: string | null;
     }
+  /** Asks for a message with these words, or none when they were heard, and listens. */
+  | {
+      readonly kind: "message";
+      readonly phrases: readonly (string | CachedSpeech)[];
+      readonly code: string;
+      readonly hasPart: boolean;
+    }
   /** Last words, or none when they were heard. */
   | { readonly kind: "leave"; readonly text: string; readonly outcome: CallOutcome }
   | { readonly kind: "listen" };
@@ -40,10 +47,12 @@ export function planResume(point: ResumePoint, gapMs: number, tenant: TenantConf
     case "greet":
       return { kind: "say", phrases: [greetingText(tenant)], source: "greeting", endsCall: false };
     case "speak": {
-      const { text, source, endsCall, carried } = point;
-      const rest = text === "" ? [] : [text];
-      const phrases = carried !== null ? [carried, ...rest] : wasLong ? [cutOff, ...rest] : rest;
-      return { kind: "say", phrases, source, endsCall };
+      const { source, endsCall } = point;
+      return { kind: "say", phrases: phrasesOf(point, wasLong ? cutOff : null), source, endsCall };
+    }
+    case "message": {
+      const { code, hasPart } = point;
+      return { kind: "message", phrases: phrasesOf(point, wasLong ? cutOff : null), code, hasPart };
     }
     case "answer":
       return {
@@ -60,6 +69,16 @@ export function planResume(point: ResumePoint, gapMs: number, tenant: TenantConf
   return wasLong
     ? { kind: "say", phrases: [cutOff, goOn], source: "prompt", endsCall: false }
     : { kind: "listen" };
+}
+
+/** The rest of what was being said; `bridge`: a word about the silence there was. */
+function phrasesOf(
+  { text, carried }: Pick<Extract<ResumePoint, { kind: "speak" }>, "text" | "carried">,
+  bridge: string | null,
+): readonly (string | CachedSpeech)[] {
+  const rest = text === "" ? [] : [text];
+  if (carried !== null) return [carried, ...rest];
+  return bridge === null ? rest : [bridge, ...rest];
 }
 
 /** What will have been heard when the model's words begin. */

@@ -52,6 +52,15 @@ export type ResumePoint =
       readonly heard: string;
       readonly carried: CachedSpeech | null;
     }
+  /** He was asked for a message, for want of what `code` says: the rest of the offer, then what he says is kept. */
+  | {
+      readonly kind: "message";
+      readonly code: string;
+      readonly text: string;
+      readonly carried: CachedSpeech | null;
+      /** A part of it is kept already. */
+      readonly hasPart: boolean;
+    }
   /** Last words were being said; `text` is empty when they were heard. */
   | { readonly kind: "leave"; readonly text: string; readonly outcome: CallOutcome }
   /** It is the caller's turn to speak. */
@@ -149,6 +158,8 @@ class Replay {
   /** The turn in which the model asked for the end of the call. */
   #endsCallTurn: number | null = null;
   #lastFailure = "INTERNAL";
+  /** A message was asked for; `asking`: what asks for it and was not heard to its end, null when it was. */
+  #message: { readonly code: string; asking: Owed | null; hasPart: boolean } | null = null;
   /** Tools that ran side by side: one round of the history. */
   #round: { readonly answers: ToolAnswer[]; endedAtMs: number; readonly epoch: number } | null = null;
 
@@ -191,7 +202,21 @@ class Replay {
       case "providerFailed":
         if (event.fallback === null) this.#lastFailure = event.code;
         return;
+      case "messageOffered": {
+        const { messageOffer: intended } = phrasesFor(this.#tenant.language);
+        const asking = { turn: this.#turn, source: "prompt", intended, heard: "" } as const;
+        this.#message ??= {
+          code: event.code,
+          asking: { ...asking, whole: true, carried: null },
+          hasPart: false,
+        };
+        return;
+      }
       case "messageTaken":
+        if (event.more && this.#message !== null) {
+          this.#message.hasPart = true;
+          return;
+        }
         // It is kept: what is left to say is goodbye.
         this.#leaving = {
           text: phrasesFor(this.#tenant.language).messageThanks,
@@ -235,6 +260,11 @@ class Replay {
     const owed = this.#owed;
     const endsCall = this.#endsCallTurn !== null && this.#endsCallTurn === this.#turn;
     if (this.#leaving !== null) return { kind: "leave", ...this.#leaving };
+    if (this.#message !== null) {
+      const { code, asking, hasPart } = this.#message;
+      const carried = asking?.carried?.speech.text ? asking.carried.speech : null;
+      return { kind: "message", code, text: asking === null ? "" : this.#restOf(asking), carried, hasPart };
+    }
     if (this.#unanswered !== null && !this.#isOverheard(this.#unanswered.said)) {
       if (endsCall) return { kind: "leave", text: this.#goodbye, outcome: { kind: "agentHungUp" } };
       const { said, isRecorded } = this.#unanswered;
@@ -316,11 +346,19 @@ class Replay {
       this.#leaving = { text: "", outcome: { kind: "agentHungUp" } };
     }
     if (source === "prompt") {
+      this.#noteAsking(reply, cut);
       // Said between two replies: what is owed stays owed.
       if (cut === null && this.#silencePrompts.has(intended)) this.#silenceCount += 1;
       return;
     }
     this.#owed = cut === "legEnded" ? reply : null;
+  }
+
+  /** The offer, its rest, or the prompt that repeats it. */
+  #noteAsking(reply: Owed, cut: Fact<"agentTurn">["cut"]): void {
+    const message = this.#message;
+    if (message === null || this.#silencePrompts.has(reply.intended)) return;
+    message.asking = cut === null ? null : reply;
   }
 
   /** Something of this reply was played, or it is over: the turn it answers has its answer. */

@@ -193,16 +193,23 @@ export class Turns {
    * Last words: whatever is being said or prepared is dropped for them. `after` runs when they were heard, `onFailed`
    * when they cannot be.
    */
-  sayLast(text: string, cut: "legEnded" | "failed", after: () => void, onFailed = after): void {
+  sayLast(
+    phrases: readonly (string | CachedSpeech)[],
+    cut: "legEnded" | "failed",
+    after: () => void,
+    onFailed = after,
+  ): void {
     this.close(cut);
     const plan = {
       source: "prompt",
       turn: this.#turn,
       ledger: new Ledger(),
+      // The rest of what another owner was saying goes on from what the carrier has; other words do not.
+      queuedWords: typeof phrases[0] === "string" ? null : this.#takeQueued(),
       onFinished: after,
       onFailed,
     } as const;
-    this.#deps.speaker.say([text], plan);
+    this.#deps.speaker.say(phrases, plan);
   }
 
   /** A key was pressed: its tone is no speech, and more digits may follow. */

@@ -36,9 +36,12 @@ export function describeJournalEvent(event: JournalEvent): string {
       return `key ${event.pii.digit}`;
     case "providerFailed":
       return `${event.provider} failed: ${event.code}${event.fallback === null ? "" : `, ${event.fallback} goes on`}`;
+    case "messageOffered":
+      return `the caller was asked for a message (${event.code})`;
     case "messageTaken": {
       const seconds = `${Math.round(event.durationMs / 1_000)} s`;
-      const where = event.audioFile === null ? "" : `, audio in ${event.audioFile}`;
+      const whole = event.audioConfirmed ? "" : ", its last second may be missing";
+      const where = event.audioFile === null ? "" : `, audio in ${event.audioFile}${whole}`;
       return `a message was taken (${seconds}${where}): ${quote(event.pii.transcript)}`;
     }
     case "agentProgress":

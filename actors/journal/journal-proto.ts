@@ -182,13 +182,21 @@ const codecs: Codecs = {
     toProto: ({ provider, code, fallback }) => ({ provider, code, fallback: fallback ?? "" }),
     fromProto: ({ provider, code, fallback }) => ({ provider, code, fallback: fallback || null }),
   },
+  messageOffered: {
+    toProto: ({ code, audioFile }) => ({ code, audioFile: audioFile ?? "" }),
+    fromProto: ({ code, audioFile }) => ({ code, audioFile: audioFile || null }),
+  },
   messageTaken: {
-    toProto: ({ durationMs, audioFile, pii }) => ({
+    toProto: ({ durationMs, audioFile, audioConfirmed, more, pii }) => ({
+      audioConfirmed,
+      more,
       duration: toDuration(durationMs),
       audioFile: audioFile ?? "",
       pii: { transcript: pii.transcript },
     }),
-    fromProto: ({ duration, audioFile, pii }) => ({
+    fromProto: ({ duration, audioFile, audioConfirmed, more, pii }) => ({
+      audioConfirmed,
+      more,
       durationMs: fromDuration(duration, "message_taken.duration"),
       audioFile: audioFile || null,
       pii: { transcript: present(pii, "message_taken.pii").transcript },

@@ -78,10 +78,17 @@ const makers: { readonly [K in Kind]: (random: Random) => Extract<JournalFact, {
     code: "STT_STREAM_BROKEN",
     fallback: maybe(random, "deepgram-flux"),
   }),
+  messageOffered: (random) => ({
+    kind: "messageOffered",
+    code: pick(random, ["LLM_TIMEOUT", "STT_UNAVAILABLE"] as const),
+    audioFile: maybe(random, "messages/call-1.wav"),
+  }),
   messageTaken: (random) => ({
     kind: "messageTaken",
     durationMs: duration(random),
     audioFile: maybe(random, "messages/call-1.wav"),
+    audioConfirmed: random.next() < 0.5,
+    more: random.next() < 0.5,
     pii: { transcript: text(random) },
   }),
   legLost: () => ({ kind: "legLost" }),

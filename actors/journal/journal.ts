@@ -88,6 +88,11 @@ export type JournalFact =
       readonly fallback: string | null;
     }
   /**
+   * A kind of provider was gone (`code`), and the caller was asked for a message: what another owner goes on with. His
+   * audio goes to `audioFile` meanwhile; null: there is no room.
+   */
+  | { readonly kind: "messageOffered"; readonly code: string; readonly audioFile: string | null }
+  /**
    * A kind of provider was gone, and the caller left a message. As a transcript while there was a recogniser, the rest as
    * audio: `audioFile` is below the data directory of the node that wrote this event.
    */
@@ -95,6 +100,10 @@ export type JournalFact =
       readonly kind: "messageTaken";
       readonly durationMs: number;
       readonly audioFile: string | null;
+      /** The disk has said that it has all of it; else the last second may be missing. False without audio. */
+      readonly audioConfirmed: boolean;
+      /** Another owner listens on: the rest of the message is in a later event. */
+      readonly more: boolean;
       readonly pii: { readonly transcript: string };
     }
   /**

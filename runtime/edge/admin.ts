@@ -7,6 +7,7 @@
  *   GET /metrics.json             the same as data, for one page of several processes
  *   GET /calls                    live calls
  *   GET /calls/<callId>/journal   what happened in a call so far
+ *   GET /calls/<callId>/message   the message that its caller left as audio, WAV
  *   POST /shards/<id>/drain       its calls move to other shards, then it starts afresh; /healthz/ready shows how far
  */
 import type { TemplatedApp } from "uWebSockets.js";
@@ -51,6 +52,17 @@ export function registerAdmin(app: TemplatedApp, environment: AdminEnvironment):
     if (journal === null) return exchange.respondError(404, "EDGE_REQUEST_INVALID", "no such call");
     exchange.respondJson(200, { journal });
   });
+  get(app, log, "/calls/:callId/message", (exchange) =>
+    respondLater(
+      exchange,
+      log,
+      delegate.message(exchange.parameter(0)).then((wav) => () => {
+        if (wav === null)
+          exchange.respondError(404, "EDGE_REQUEST_INVALID", "no audio of that call is kept here");
+        else exchange.respond(200, "audio/wav", wav);
+      }),
+    ),
+  );
   app.post(
     "/shards/:shardId/drain",
     route(log, (exchange) => {

@@ -130,6 +130,8 @@ export interface EdgeDelegate {
   liveCalls(): readonly unknown[];
   /** Null when there is no such call. */
   journal(callId: string): readonly unknown[] | null;
+  /** What the call's caller left as audio, a WAV file; null when there is none here. */
+  message(callId: string): Promise<Uint8Array | null>;
   /** The metrics page in Prometheus' text format. */
   metricsText(): Promise<string>;
   /** The same as plain data. */

@@ -121,6 +121,10 @@ export class NotingDelegate implements EdgeDelegate {
     return [...this.#slots.keys()];
   }
 
+  message(): Promise<Uint8Array | null> {
+    return Promise.resolve(null);
+  }
+
   journal(callId: string): readonly unknown[] | null {
     return this.shards.has(callId) ? [{ callId }] : null;
   }
