@@ -11,7 +11,7 @@ import { silentLogger } from "#runtime/telemetry";
 import { phrasesFor } from "#actors/speech";
 import type { TtsProvider } from "#actors/providers";
 import { CallFixture, type CallFixtureOptions } from "./call.fixture.js";
-import { MESSAGE_PAUSE_MS, MESSAGE_SILENCE_MS } from "./message-taker.js";
+import { MESSAGE_KEPT_WITHIN_MS, MESSAGE_PAUSE_MS, MESSAGE_SILENCE_MS } from "./message-taker.js";
 import { MESSAGE_MAX_MS, MessageFiles, readMessage } from "./message-files.js";
 import type { CachedSpeech, VoiceCache, VoiceKey } from "./voice-cache.js";
 
@@ -152,7 +152,7 @@ void t.test("a key ends the message", async (t) => {
   fixture.run(1_000);
   fixture.callerSpeaks = false;
   fixture.digit("#");
-  fixture.run(100);
+  fixture.run(MESSAGE_KEPT_WITHIN_MS + 100);
   t.equal(fixture.facts("messageTaken").length, 1);
   await fixture.messages.settled();
 });

@@ -190,7 +190,7 @@ class ShardProviders implements Providers {
   #note(
     kind: ProviderKind,
     routes: readonly { readonly name: string; readonly account: ProviderAccount }[],
-    built: ReadonlyMap<string, { readonly usage?: number }>,
+    built: ReadonlyMap<string, { readonly name: string; readonly usage?: number }>,
   ): void {
     const key = [kind, ...routes.map(({ name }) => name)].join(" ");
     if (this.#lists.get(key) !== undefined) return;
