@@ -158,6 +158,7 @@ export class MessageTaker {
   /** What there is of it; the file is closed, or dropped. Idempotent. */
   #gather(): void {
     if (this.#phase === "keeping") return;
+    this.#timer?.cancel();
     const { listener, file, clock } = this.#deps;
     const wasOffering = this.#phase === "offering";
     this.#hadSaid = this.#hasSpoken && !wasOffering;
