@@ -29,7 +29,7 @@ function rig(missing: number[]) {
   const voices = new TenantVoices({
     clock,
     cache,
-    emit: (kind, tenantId, { text }) => told.push(`${tenantId} ${kind} ${text}`),
+    emit: (kind, tenantId, { text }) => void told.push(`${tenantId} ${kind} ${text}`),
   });
   const pass = async (ms: number): Promise<void> => {
     clock.advance(ms);

@@ -1,6 +1,6 @@
 import t from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
-import { type ProviderNotice, type Ticket } from "./account.js";
+import type { ProviderNotice, Ticket } from "./account.js";
 import { ProviderAccounts } from "./accounts.js";
 import { FAULTS_IN_ROW } from "./breaker.js";
 import { failure } from "./chain.fixture.js";
@@ -12,7 +12,7 @@ function rig() {
     clock,
     random: seededRandom(1),
     metrics: { breaker: () => {}, denied: () => {} },
-    notify: (notice) => notices.push(notice),
+    notify: (notice) => void notices.push(notice),
     ceilingOf: (_kind, provider) => (provider === "nova-flux" ? 2 : Number.POSITIVE_INFINITY),
     vendorAccountOf: (_kind, provider) => provider.split("-")[0]!,
   });

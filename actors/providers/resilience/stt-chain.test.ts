@@ -80,7 +80,10 @@ void t.test(
   async (t) => {
     const { open, one, clock, counted } = setUp(["one"]);
     const calls = Array.from({ length: 100 }, () => open());
-    for (const stream of one.streams) stream.events.onReady?.();
+    for (const stream of one.streams) {
+      stream.events.onReady?.();
+      stream.events.onSpeechStarted(0);
+    }
     for (const stream of one.streams.slice()) if (stream.isOpen) stream.fail(failure("STT_STREAM_BROKEN"));
     let seen = 100;
     for (let step = 0; step < 20_000; step += 10) {

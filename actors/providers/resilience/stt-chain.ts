@@ -3,6 +3,8 @@
  * was not written down; here each of its streams is let in by the account's breaker and budget, and tells them how it
  * went. A stream lasts as long as the call, so what a breaker calls a success is its first word, not its end; that the
  * connection opened is told apart (Breaker, B4), as callers may be silent for long and a recogniser must not be.
+ * A stream that had worked and breaks off says little of its recogniser: the network took it, and the dial that follows
+ * tells the rest.
  *
  * To dial again after a stream that had worked is no retry (retry-budget.ts): the call needs a stream as it did when it
  * began, and a network's hiccup that drops five hundred of them must not leave four hundred callers deaf. What keeps
@@ -13,6 +15,7 @@ import type { Clock, Random } from "#runtime/actor";
 import type { LumentraError } from "#runtime/errors";
 import type { Logger } from "#runtime/telemetry";
 import type { SttEvents, SttProvider, SttRequest, SttStream } from "../stt/provider.js";
+import { PROVEN_AFTER_MS } from "../stt/replaying-stream.js";
 import { ReplayingStt } from "../stt/replaying-stt.js";
 import type { ProviderAccount, Reason, Ticket } from "./account.js";
 import type { ChainMetrics } from "./chain.js";
@@ -49,7 +52,7 @@ export class SttChain implements SttProvider {
   open(request: SttRequest, events: SttEvents): SttStream {
     const { clock, random, log, tenantId, metrics } = this.#deps;
     const line = new Line(events, metrics);
-    const choices = this.#routes.map((route) => new Admitted(route, tenantId, line));
+    const choices = this.#routes.map((route) => new Admitted(route, tenantId, line, clock));
     const replaying = new ReplayingStt({
       choices: choices.map((provider) => ({ provider, model: provider.model })),
       mayTry: (index) => choices[index]!.admit(),
@@ -115,15 +118,17 @@ class Admitted implements SttProvider {
   readonly #route: SttRoute;
   readonly #tenantId: string;
   readonly #line: Line;
+  readonly #clock: Clock;
   #wasRefused = false;
   #ticket: Ticket | null = null;
 
-  constructor(route: SttRoute, tenantId: string, line: Line) {
+  constructor(route: SttRoute, tenantId: string, line: Line, clock: Clock) {
     this.name = route.name;
     this.model = route.model;
     this.#route = route;
     this.#tenantId = tenantId;
     this.#line = line;
+    this.#clock = clock;
   }
 
   /** Whether it may be opened, which follows at once. */
@@ -138,6 +143,7 @@ class Admitted implements SttProvider {
     const ticket = this.#ticket!;
     this.#ticket = null;
     this.#line.opens();
+    const openedAtMs = this.#clock.nowMs();
     let isReady = false;
     let hasAnswered = false;
     const isOpen = (): void => {
@@ -178,7 +184,9 @@ class Admitted implements SttProvider {
       onError: (error) => {
         this.#wasRefused = !isReady || (!hasAnswered && error.code === "STT_TIMEOUT");
         this.#line.fails(this.name, error);
-        ticket.failed(error);
+        const worked = hasAnswered || (isReady && this.#clock.nowMs() - openedAtMs >= PROVEN_AFTER_MS);
+        if (worked && error.code === "STT_STREAM_BROKEN") ticket.left();
+        else ticket.failed(error);
         events.onError(error);
       },
     });

@@ -40,7 +40,7 @@ const SILENCE_KEPT_MS = 1_000;
 /** The speech flag outlasts speech by a quarter of a second, and a final's range need not. */
 const SPEECH_FLAG_OVERHANG_MS = 500;
 /** A stream that lived this long failed for a reason of its own. */
-const PROVEN_AFTER_MS = 10_000;
+export const PROVEN_AFTER_MS = 10_000;
 /** A word of the same text that lies this far within the last final one is that one, by other clocks. */
 const SAME_WORD_OVERLAP_MS = 50;
 /** Two reports that speech began, this near to each other, are of the same speech. */
