@@ -356,9 +356,13 @@ class Replay {
 
   /** The offer, its rest, or the prompt that repeats it. */
   #noteAsking(reply: Owed, cut: Fact<"agentTurn">["cut"]): void {
-    const message = this.#message;
-    if (message === null || this.#silencePrompts.has(reply.intended)) return;
-    message.asking = cut === null ? null : reply;
+    if (this.#message === null) return;
+    const { cutOff, messageOffer, messagePrompt } = phrasesFor(this.#tenant.language);
+    const { intended } = reply;
+    const words = intended.startsWith(cutOff) ? intended.slice(cutOff.length).trim() : intended;
+    // What was cut for the offer is told after it.
+    if (!messageOffer.endsWith(words) && !messagePrompt.endsWith(words)) return;
+    this.#message.asking = cut === null ? null : reply;
   }
 
   /** Something of this reply was played, or it is over: the turn it answers has its answer. */
