@@ -82,7 +82,8 @@ export class TenantVoices {
   async #round(): Promise<void> {
     this.#again = null;
     this.#isRunning = true;
-    for (const tenant of [...this.#unfinished.values()]) {
+    const round = Array.from(this.#unfinished.values()); // those that fail again are put back
+    for (const tenant of round) {
       if (!this.#closed) await this.warm(tenant);
     }
     this.#isRunning = false;

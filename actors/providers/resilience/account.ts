@@ -11,7 +11,7 @@ import type { Clock, Random } from "#runtime/actor";
 import type { LumentraError } from "#runtime/errors";
 import type { ProviderKind } from "../failures.js";
 import { Breaker, type BreakerState } from "./breaker.js";
-import { ConcurrencyBudget } from "./concurrency-budget.js";
+import type { ConcurrencyBudget } from "./concurrency-budget.js";
 import { classOfFailure, toldWaitMs } from "./failure-class.js";
 import { LatencyTail } from "./latency-tail.js";
 import { RetryBudget } from "./retry-budget.js";
