@@ -59,6 +59,8 @@ export interface LineFaults {
 export interface LineOptions extends Pick<CallFixtureOptions, "reply"> {
   readonly echo?: { readonly gainDb: number; readonly delayMs: number };
   readonly faults?: LineFaults;
+  /** The recogniser takes this much longer over everything. @default 0 */
+  readonly sttLateMs?: number;
   readonly seed: number;
 }
 
@@ -146,7 +148,7 @@ export class LineFixture {
         clocks = { clock, shard: new ThreadClock(clock) };
         return clocks.shard;
       },
-      stt: () => recogniser(clocks!.shard),
+      stt: () => recogniser(clocks!.shard, options.sttLateMs ?? 0),
       tts: () => voice(clocks!.shard),
       wakeEdge: () => wake(),
     });
@@ -302,8 +304,14 @@ export class LineFixture {
     for (const fault of this.#faults) {
       if (nowMs < fault.nextAtMs) continue;
       fault.victim.heldUntilMs = nowMs + this.#draw(fault.range);
+      if (fault.victim === this.#shard) this.#lookFirst(fault.victim.heldUntilMs - nowMs);
       fault.nextAtMs = fault.victim.heldUntilMs + this.#draw(FAULT_PAUSE_MS);
     }
+  }
+
+  /** A thread that was held takes its rings and what lies in its sockets in either order: here the harder one. */
+  #lookFirst(afterMs: number): void {
+    this.#clock.setTimer(afterMs, () => this.call.call.onRingsReady());
   }
 
   #draw(range: readonly [number, number] | undefined): number {
@@ -312,10 +320,10 @@ export class LineFixture {
 }
 
 /** Decodes the leg's tones. Damaged words are told as they were misread, as recognisers do. */
-function recogniser(clock: Clock): SttProvider {
+function recogniser(clock: Clock, lateMs: number): SttProvider {
   return {
     name: "stt",
-    open: (_request, events) => new Recognition(clock, events),
+    open: (_request, events) => new Recognition(clock, lateMs, events),
     warm: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
@@ -323,20 +331,25 @@ function recogniser(clock: Clock): SttProvider {
 
 class Recognition {
   readonly #clock: Clock;
+  readonly #lateMs: number;
   readonly #recognizer: Recognizer;
   #events: SttEvents | null;
   /** Known to it, not final yet. */
   #words: SttWord[] = [];
 
-  constructor(clock: Clock, events: SttEvents) {
+  constructor(clock: Clock, lateMs: number, events: SttEvents) {
     this.#clock = clock;
+    this.#lateMs = lateMs;
     this.#events = events;
     this.#recognizer = new Recognizer("mulaw", 8000, clock, Number.POSITIVE_INFINITY, {
       onWord: ({ word, startMs, endMs }) => {
         this.#words.push({ word, startMs, endMs });
         const words = this.#words.slice();
         const whose = this.#words;
-        clock.setTimer(INTERIM_MS, () => this.#words === whose && this.#events?.onInterim(transcript(words)));
+        clock.setTimer(
+          INTERIM_MS + lateMs,
+          () => this.#words === whose && this.#events?.onInterim(transcript(words)),
+        );
       },
       onSpeechStart: () => {},
     });
@@ -347,7 +360,7 @@ class Recognition {
     if (this.#words.length === 0 || this.#recognizer.silenceMs < FINAL_AFTER_SILENCE_MS) return;
     const words = this.#words;
     this.#words = [];
-    this.#clock.setTimer(FINAL_MS, () => this.#events?.onFinal(transcript(words), true));
+    this.#clock.setTimer(FINAL_MS + this.#lateMs, () => this.#events?.onFinal(transcript(words), true));
   }
 
   flush(): void {}

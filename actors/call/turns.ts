@@ -39,6 +39,7 @@ import type { History } from "./history.js";
 import type { JournalWriter } from "./journal-writer.js";
 import { Ledger } from "./ledger.js";
 import type { Listener } from "./listener.js";
+import { ListeningTime } from "./listening-time.js";
 import { whoseWords } from "./overlap.js";
 import type { Playout } from "./playout.js";
 import type { ReplyPlan, Speaker } from "./speaker.js";
@@ -119,6 +120,7 @@ export class Turns {
   /** Position in the caller's audio when we fell silent. */
   #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
   readonly #wordless: Wordless;
+  readonly #listening = new ListeningTime();
   /** What the last decision on the caller's turn was made of, and until when it holds. */
   readonly #decided = { version: -1, isSpeech: false, untilMs: 0, untilSilenceMs: 0 };
   /** The agent's words that were last looked at for a number they ask for, and its digits. */
@@ -127,7 +129,7 @@ export class Turns {
   constructor(deps: TurnsDeps) {
     this.#deps = deps;
     const { log, counters, journal, maySpeculate } = deps;
-    this.#wordless = new Wordless(deps);
+    this.#wordless = new Wordless({ ...deps, listening: this.#listening });
     this.#eager = new EagerReply({
       log,
       counters,
@@ -228,6 +230,7 @@ export class Turns {
 
   /** Asked after every batch of audio and every transcript. */
   consider(): void {
+    this.#listening.look(this.#deps.clock.nowMs(), this.#deps.vad.lastSpeechPositionMs);
     switch (this.#state.kind) {
       case "listening":
         return this.#considerEndpoint();
@@ -294,6 +297,7 @@ export class Turns {
       isFinal: listener.isFinal,
       sttEndOfSpeech: listener.endOfSpeech,
       silenceMs,
+      sttTimeMs: this.#listening.sinceSpeechMs,
       transcriptAtMs: listener.changedAtMs,
       transcriptEndMs: listener.throughMs,
       speechEndMs: vad.lastSpeechPositionMs,
@@ -429,7 +433,7 @@ export class Turns {
     }
     if (vad.isSpeech) {
       state.held = true;
-    } else if (state.held && vad.silenceMs >= HOLD_RELEASE_MS) {
+    } else if (state.held && this.#unansweredMs() >= HOLD_RELEASE_MS) {
       state.held = false;
       if (state.generation.isReady) this.#start(state.generation);
     }
@@ -512,7 +516,7 @@ export class Turns {
     const decision = decideBargeIn({
       paused: playout.isPaused,
       speechMs,
-      silenceMs: vad.silenceMs,
+      silenceMs: this.#unansweredMs(),
       wordCount: caller.length,
       isBackchannel: backchannel,
     });
@@ -530,6 +534,11 @@ export class Turns {
     playout.resume();
     this.#deps.counters.bargeInRejected(reason);
     this.#deps.journal.record({ kind: "bargeInRejected", turn: this.#turn, reason });
+  }
+
+  /** The caller is silent, and the recogniser has had time for words of what came before. */
+  #unansweredMs(): number {
+    return Math.min(this.#deps.vad.silenceMs, this.#listening.sinceSpeechMs);
   }
 
   /** `after`: what was heard of it is in journal and history. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "#runtime/actor";
 import type { Endpointing, VoiceActivity } from "#actors/speech";
+import type { ListeningTime } from "./listening-time.js";
 
 /** A sound this long was meant to be words: coughs and doors are shorter. */
 export const WORDLESS_SOUND_MS = 600;
@@ -12,6 +13,7 @@ export interface WordlessDeps {
   readonly clock: Clock;
   readonly vad: VoiceActivity;
   readonly endpointing: Endpointing;
+  readonly listening: Pick<ListeningTime, "sinceSpeechMs">;
   readonly language: string;
 }
 
@@ -36,7 +38,7 @@ export class Wordless {
 
   /** Whether to tell him now; true once. To be asked while there are no words at all. */
   isDue(): boolean {
-    const { vad, clock, endpointing, language } = this.#deps;
+    const { vad, clock, endpointing, listening, language } = this.#deps;
     const { speechStartedAtMs, lastSpeechAtMs } = vad;
     if (this.#isTold || vad.isSpeech || speechStartedAtMs === null || lastSpeechAtMs === null) return false;
     if (speechStartedAtMs < this.#soundFromMs || lastSpeechAtMs - speechStartedAtMs < WORDLESS_SOUND_MS)
@@ -47,6 +49,7 @@ export class Wordless {
       isFinal: true,
       sttEndOfSpeech: false,
       silenceMs: vad.silenceMs,
+      sttTimeMs: listening.sinceSpeechMs,
       transcriptAtMs: null,
       language,
     });

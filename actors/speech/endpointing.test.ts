@@ -155,6 +155,26 @@ void t.test(
   },
 );
 
+void t.test(
+  "a burst after a stall is silence of the caller's, and no time that the recogniser had",
+  async (t) => {
+    const burst = {
+      sttTimeMs: 0,
+      transcriptEndMs: 4_000,
+      speechEndMs: 5_000,
+      transcriptAtMs: NOW_MS - 1_500,
+    };
+    const interim = { isFinal: false, sttEndOfSpeech: false };
+    const cut = input("Please say bravo", 1_200, { ...burst, ...interim });
+    t.equal(endpointing.decide(cut).kind, "wait", "words are missing, and could not have come");
+    t.equal(endpointing.decide({ ...cut, isFinal: true, sttEndOfSpeech: true }).kind, "wait", "of before");
+    t.equal(endpointing.decide({ ...cut, silenceMs: 1_850, sttTimeMs: 650 }).kind, "commit");
+    t.equal(endpointing.decide(input("", 1_600, { ...burst, transcriptAtMs: null })).kind, "wait");
+    const whole = { ...burst, transcriptEndMs: 4_950, sttEndOfSpeech: true };
+    t.equal(endpointing.decide(input("Please say bravo.", 300, whole)).kind, "commit", "nothing is missing");
+  },
+);
+
 void t.test("words that never become final are taken after half a second", async (t) => {
   t.equal(commitSilenceMs("Do you have a table for two?", { isFinal: false }), 500);
 });

@@ -10,7 +10,7 @@
  * Invariants
  * E1 `eager` and `commit` need words that cover the speech that was heard, or a recogniser that has had
  *    its time: a final of the sentence before must not end the turn while the last words are on their way.
- * E2 Silence of `maxSilenceMs` commits whatever else holds.
+ * E2 Silence of `maxSilenceMs` commits whatever else holds, once the recogniser has had as long.
  * E3 `recheckAtMs` is later than `nowMs`: asking at that instant gets nearer to a decision, never a busy loop.
  * E4 Nothing is committed while the caller speaks; eager begins then only on the recogniser's own word.
  */
@@ -30,6 +30,11 @@ export interface EndpointingInput {
   readonly sttEagerEndOfTurn?: boolean;
   /** Since the last speech; 0 while the caller speaks. */
   readonly silenceMs: number;
+  /**
+   * How long the recogniser has had since speech was last given to it. Less than `silenceMs` after a stall, when
+   * audio comes in a burst. @default silenceMs
+   */
+  readonly sttTimeMs?: number;
   /** When the last transcript of any kind arrived; null before the first of this turn. */
   readonly transcriptAtMs: number | null;
   /** Where the last word of `text` ends and where speech ended, both in milliseconds of audio; null or absent when not known. */
@@ -117,12 +122,14 @@ export class Endpointing {
   }
 
   decide(input: EndpointingInput): EndpointingDecision {
-    const { nowMs, silenceMs } = input;
+    const { nowMs } = input;
     const text = input.text.trim();
     const shape = this.#shapeOf(text, input);
     const settledAtMs = settledAt(input);
     const isCovered = coversSpeech(input) || nowMs >= settledAtMs;
     const commitSilenceMs = this.#commitSilenceMs(text, shape, isCovered, input); // E2: none is above the maximum
+    // E1: what the words still miss is waited for by the recogniser's time, not by the caller's silence.
+    const silenceMs = isCovered && input.isFinal ? input.silenceMs : sttTimeMs(input);
     if (silenceMs > 0 && silenceMs >= commitSilenceMs) return { kind: "commit" };
     const recheckAtMs = Math.min(
       laterThan(nowMs, nowMs - silenceMs + this.options.eagerSilenceMs),
@@ -163,13 +170,17 @@ export class Endpointing {
 
 /** E1: by the words' own times when they are known, else by when the transcript came. */
 function coversSpeech(input: EndpointingInput): boolean {
-  const { nowMs, silenceMs, transcriptAtMs } = input;
+  const { nowMs, transcriptAtMs } = input;
   if (transcriptAtMs === null) return false;
-  const cameInSilence = transcriptAtMs >= nowMs - silenceMs;
+  const cameInSilence = transcriptAtMs >= nowMs - sttTimeMs(input);
   // The recogniser itself heard the pause that we hear: nothing is missing, wherever it puts its words.
   if (cameInSilence && input.isFinal && input.sttEndOfSpeech) return true;
   const behindMs = behindSpeechMs(input);
   return behindMs === null ? cameInSilence : behindMs <= COVER_TOLERANCE_MS;
+}
+
+function sttTimeMs({ silenceMs, sttTimeMs = silenceMs }: EndpointingInput): number {
+  return Math.min(silenceMs, sttTimeMs);
 }
 
 /** How far the words end before the speech does; null when one of the two is not known. */
@@ -181,10 +192,10 @@ function behindSpeechMs(input: EndpointingInput): number | null {
 
 /** When, with neither speech nor transcript in between, the recogniser has had its time. */
 function settledAt(input: EndpointingInput): number {
-  const { nowMs, silenceMs, transcriptAtMs } = input;
-  if (transcriptAtMs === null || silenceMs <= 0) return Number.POSITIVE_INFINITY;
+  const { nowMs, transcriptAtMs } = input;
+  if (transcriptAtMs === null || input.silenceMs <= 0) return Number.POSITIVE_INFINITY;
   const isBehind = (behindSpeechMs(input) ?? 0) > COVER_TOLERANCE_MS;
-  return Math.max(transcriptAtMs, nowMs - silenceMs) + (isBehind ? BEHIND_SETTLED_MS : SETTLED_MS);
+  return Math.max(transcriptAtMs, nowMs - sttTimeMs(input)) + (isBehind ? BEHIND_SETTLED_MS : SETTLED_MS);
 }
 
 function laterThan(nowMs: number, atMs: number): number {
