@@ -1,7 +1,7 @@
 import t from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
 import { BACKOFF_MAX_MS, backoffMs } from "./backoff.js";
-import { DueSweep, NEVER, SWEEP_INTERVAL_MS } from "./due-sweep.js";
+import { DueSweep, NEVER, STALL_MS, SWEEP_INTERVAL_MS } from "./due-sweep.js";
 
 class Probe {
   dueAtMs: number;
@@ -46,6 +46,35 @@ void t.test("moving a deadline is an assignment, and a removed one does not fire
   clock.advance(200);
   t.equal(moved.firedAtMs.length, 1);
   t.same(removed.firedAtMs, []);
+});
+
+void t.test("after a stall nobody is judged before what lies in the sockets was read", async (t) => {
+  // A node that had just started stood still for a second, and its first sweep after it called every provider late.
+  let nowMs = 0;
+  let tick = (): void => {};
+  const sweep = new DueSweep({
+    nowMs: () => nowMs,
+    unixMs: () => nowMs,
+    setTimer: (_delayMs, callback) => {
+      tick = callback;
+      return { cancel: () => {} };
+    },
+  });
+  const answered = new Probe(500);
+  const silent = new Probe(500);
+  sweep.add(answered);
+  sweep.add(silent);
+  nowMs = 1_000;
+  tick();
+  t.same([answered.firedAtMs, silent.firedAtMs], [[], []]);
+  answered.dueAtMs = 2_000; // read from its socket
+  nowMs += SWEEP_INTERVAL_MS + STALL_MS;
+  tick();
+  t.same(
+    [answered.firedAtMs, silent.firedAtMs],
+    [[], [1_200]],
+    "the next sweep judges, though it is late too",
+  );
 });
 
 void t.test("when nothing waits there is no timer", async (t) => {

@@ -3,13 +3,18 @@
  * every event; setting and clearing a timer each time would cost more than the events. Here moving one is
  * an assignment: whoever waits keeps `dueAtMs` up to date and the sweep looks at all of them now and then.
  *
- * W1  `onDue` never runs before `dueAtMs`, and at most SWEEP_INTERVAL_MS (and the loop's own delay) after.
+ * W1  `onDue` never runs before `dueAtMs`, and at most SWEEP_INTERVAL_MS (and the loop's own delay) after; W3 adds one.
  * W2  Nothing waits, no timer: an idle shard is not woken.
+ * W3  A sweep that comes late itself judges nobody: the thread stood still, timers run before sockets are read, and what
+ *     would have kept a deadline lies in one. The next sweep judges, late or not.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
 
 /** Our deadlines are seconds long and may be this late; 1,000 calls looked at ten times a second cost 0.1 ms. */
 export const SWEEP_INTERVAL_MS = 100;
+
+/** W3: a sweep this much late comes after a stall. A busy loop's turn is shorter. */
+export const STALL_MS = 100;
 
 /** Not waiting for anything. */
 export const NEVER = Number.POSITIVE_INFINITY;
@@ -26,6 +31,8 @@ export class DueSweep {
   readonly #waiting = new Set<Due>();
   readonly #tick = () => this.#sweep();
   #timer: TimerHandle | null = null;
+  #expectedAtMs = 0;
+  #hasPassed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -37,7 +44,7 @@ export class DueSweep {
 
   add(due: Due): void {
     this.#waiting.add(due);
-    this.#timer ??= this.#clock.setTimer(SWEEP_INTERVAL_MS, this.#tick);
+    this.#arm();
   }
 
   remove(due: Due): void {
@@ -50,6 +57,8 @@ export class DueSweep {
   #sweep(): void {
     this.#timer = null;
     const nowMs = this.#clock.nowMs();
+    this.#hasPassed = nowMs - this.#expectedAtMs >= STALL_MS && !this.#hasPassed;
+    if (this.#hasPassed) return this.#arm(); // W3
     for (const due of this.#waiting) {
       if (due.dueAtMs > nowMs) continue;
       try {
@@ -61,6 +70,12 @@ export class DueSweep {
         });
       }
     }
-    if (this.#waiting.size > 0) this.#timer ??= this.#clock.setTimer(SWEEP_INTERVAL_MS, this.#tick);
+    if (this.#waiting.size > 0) this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#timer !== null) return;
+    this.#expectedAtMs = this.#clock.nowMs() + SWEEP_INTERVAL_MS;
+    this.#timer = this.#clock.setTimer(SWEEP_INTERVAL_MS, this.#tick);
   }
 }
