@@ -107,7 +107,7 @@ export class Line {
       }
     } catch (error) {
       failed = !this.#stopped;
-      if (failed) this.#fail(error);
+      if (failed) this.#fail(error, call);
     }
     if (call === null) return;
     this.#calls.delete(call);
@@ -116,7 +116,7 @@ export class Line {
     const refused = outcome.kind === "rejected";
     if (!refused && outcome.kind !== "callerHungUp" && !failed) {
       failed = true;
-      this.#fail(new Error(`the call ended: ${JSON.stringify(outcome)}`));
+      this.#fail(new Error(`the call ended: ${JSON.stringify(outcome)}`), call);
     }
     this.#events.onCall({
       callSid: call.callSid,
@@ -210,9 +210,10 @@ export class Line {
     }
   }
 
-  #fail(error: unknown): void {
+  #fail(error: unknown, call: PhoneCall | null): void {
     const why = error instanceof Error ? error.message : String(error);
-    this.#events.onFailure(`line ${this.#line.index}, turn ${this.#turnCount}: ${why}`);
+    const where = call === null ? "" : ` (${call.callSid})`;
+    this.#events.onFailure(`line ${this.#line.index}, turn ${this.#turnCount}${where}: ${why}`);
     if (!(error instanceof LumentraError) && !(error instanceof Error && error.name === "Error")) throw error;
   }
 }

@@ -239,7 +239,10 @@ class LoadRun {
     if (!turn.right) {
       this.#wrong += 1;
       this.#windowCounts.wrong += 1;
-      this.#fail([`“${turn.expected ?? "a reply"}” was to be heard, “${turn.heard}” was`], 1);
+      this.#fail(
+        [`“${turn.expected ?? "a reply"}” was to be heard, “${turn.heard}” was, in ${turn.callSid}`],
+        1,
+      );
       return;
     }
     const voiceToVoiceMs = turn.replyAtMs! - turn.speechEndAtMs;
