@@ -19,10 +19,10 @@ import type {
 } from "#proto";
 import { LumentraError } from "#runtime/errors";
 import type { z } from "zod";
-import { type TenantConfig, WEEKDAYS, type Weekday, tenantSchema } from "./tenant.js";
+import { type TenantConfig, WEEKDAYS, type Weekday, completed, tenantFields } from "./tenant.js";
 
 /** Without what stands beside it: the id, and numbers, which have a service of their own. */
-export const tenantSettingsSchema = tenantSchema.omit({ id: true, numbers: true });
+export const tenantSettingsSchema = tenantFields.omit({ id: true, numbers: true }).transform(completed);
 /** Complete: every default filled in. */
 export type TenantSettings = z.infer<typeof tenantSettingsSchema>;
 
@@ -199,7 +199,7 @@ function overflowFromProto(message: OverflowPolicy__Output | null): Input["overf
   return { kind, ...message[kind] } as Input["overflow"];
 }
 
-/** T2, also within each fallback: a model that is left out there is refused, not an empty name. */
+/** T2, also within each fallback. */
 function withFallbacks(message: { readonly fallbacks: readonly object[] } | null): object {
   const { fallbacks = [], ...rest } = message ?? {};
   return { ...given(rest), ...(fallbacks.length === 0 ? {} : { fallbacks: fallbacks.map(given) }) };

@@ -5,7 +5,16 @@
 import { parsePhoneNumberFromString } from "libphonenumber-js";
 import { IANAZone } from "luxon";
 import { z } from "zod";
-import { LLM_NAMES, STT_NAMES, TTS_NAMES } from "./provider-names.js";
+import {
+  LLM_DEFAULTS,
+  LLM_NAMES,
+  STT_DEFAULTS,
+  STT_NAMES,
+  TTS_DEFAULTS,
+  TTS_NAMES,
+  withModel,
+  withVoice,
+} from "./provider-names.js";
 
 const e164 = z
   .string()
@@ -53,7 +62,6 @@ const overflowSchema = z.discriminatedUnion("kind", [
 /** Beside the first choice: every one more is more silence before the caller hears that nobody answers. */
 const MAX_FALLBACKS = 3;
 
-/** The first choice stands beside it, with defaults; whom to turn to is said in full. */
 function fallbacksOf<Shape extends z.core.$ZodLooseShape>(choice: Shape, whose: string) {
   return z
     .array(z.strictObject(choice))
@@ -62,12 +70,15 @@ function fallbacksOf<Shape extends z.core.$ZodLooseShape>(choice: Shape, whose: 
     .describe(`Whom to turn to when ${whose}, in order. One that a node has no key for is passed over.`);
 }
 
-const modelName = z.string().min(1).max(100);
+/** Left out, it is the provider's own: `completed` fills it in. */
+const modelName = z.string().min(1).max(100).optional().describe("Default: the provider's own, below.");
+const voiceName = modelName;
 const sttProvider = z.enum(STT_NAMES);
 const llmProvider = z.enum(LLM_NAMES);
 const ttsProvider = z.enum(TTS_NAMES);
 
-export const tenantSchema = z.strictObject({
+/** As people write it. */
+export const tenantFields = z.strictObject({
   id: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be lower-case letters, digits and dashes")
@@ -105,7 +116,7 @@ export const tenantSchema = z.strictObject({
   stt: z
     .strictObject({
       provider: sttProvider.default("deepgram"),
-      model: modelName.default("nova-3"),
+      model: modelName,
       fallbacks: fallbacksOf({ provider: sttProvider, model: modelName }, "the recogniser fails"),
     })
     .prefault({})
@@ -113,7 +124,7 @@ export const tenantSchema = z.strictObject({
   llm: z
     .strictObject({
       provider: llmProvider.default("groq"),
-      model: modelName.default("llama-3.3-70b-versatile"),
+      model: modelName,
       temperature: z.number().min(0).max(2).default(0.4),
       maxOutputTokens: z.int().min(16).max(1_000).default(200),
       fallbacks: fallbacksOf({ provider: llmProvider, model: modelName }, "the model fails"),
@@ -127,10 +138,10 @@ export const tenantSchema = z.strictObject({
   tts: z
     .strictObject({
       provider: ttsProvider.default("cartesia"),
-      model: modelName.default("sonic-3"),
-      voice: z.string().min(1).max(100).default("f786b574-daa5-4673-aa0c-cbe3e8534c02"),
+      model: modelName,
+      voice: voiceName,
       fallbacks: fallbacksOf(
-        { provider: ttsProvider, model: modelName, voice: z.string().min(1).max(100) },
+        { provider: ttsProvider, model: modelName, voice: voiceName },
         "the voice fails",
       ),
     })
@@ -158,6 +169,27 @@ export const tenantSchema = z.strictObject({
     .prefault({}),
   overflow: overflowSchema.default({ kind: "busy" }).describe("What a caller gets when we cannot answer."),
 });
+
+type Choices = Pick<z.output<typeof tenantFields>, "language" | "stt" | "llm" | "tts">;
+
+/** With the models and voices that were left to their providers. */
+export function completed<Tenant extends Choices>(tenant: Tenant) {
+  const { language, stt, llm, tts } = tenant;
+  const heard = <Choice extends Choices["stt"]["fallbacks"][number]>(choice: Choice) =>
+    withModel(choice, STT_DEFAULTS[choice.provider], language);
+  const asked = <Choice extends Choices["llm"]["fallbacks"][number]>(choice: Choice) =>
+    withModel(choice, LLM_DEFAULTS[choice.provider], language);
+  const spoken = <Choice extends Choices["tts"]["fallbacks"][number]>(choice: Choice) =>
+    withVoice(choice, TTS_DEFAULTS[choice.provider], language);
+  return {
+    ...(tenant as Omit<Tenant, "stt" | "llm" | "tts">),
+    stt: { ...heard(stt), fallbacks: stt.fallbacks.map(heard) },
+    llm: { ...asked(llm), fallbacks: llm.fallbacks.map(asked) },
+    tts: { ...spoken(tts), fallbacks: tts.fallbacks.map(spoken) },
+  };
+}
+
+export const tenantSchema = tenantFields.transform(completed);
 
 /** Complete: every default filled in. */
 export type TenantConfig = z.infer<typeof tenantSchema>;

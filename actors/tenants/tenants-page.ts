@@ -1,6 +1,7 @@
 /** docs/TENANTS.md, from the tenants' schema. Run as a program it prints the page. */
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
+import { type ByLanguage, LLM_DEFAULTS, STT_DEFAULTS, TTS_DEFAULTS } from "./provider-names.js";
 import { tenantSchema } from "./tenant.js";
 
 interface JsonSchema {
@@ -35,6 +36,17 @@ export function renderTenantsPage(): string {
     "| --- | --- | --- | --- |",
     ...rows("", schema),
     "",
+    "## Providers",
+    "",
+    "What a choice, or a fallback, means that names the provider alone. Servers of one's own (`whisper`, `ollama`, `vllm`,",
+    "`piper`) must have the model by that name, or be given another here.",
+    "",
+    "| kind | provider | model | voice |",
+    "| --- | --- | --- | --- |",
+    ...providerRows("stt", STT_DEFAULTS),
+    ...providerRows("llm", LLM_DEFAULTS),
+    ...providerRows("tts", TTS_DEFAULTS),
+    "",
   ].join("\n");
 }
 
@@ -50,6 +62,23 @@ function rows(prefix: string, schema: JsonSchema): string[] {
     const own = `| \`${path}\` | ${shape(field)} | ${field.properties ? "" : fallback} | ${field.description ?? ""} |`;
     return [own, ...rows(`${path}.`, field)];
   });
+}
+
+function providerRows(
+  kind: string,
+  defaults: typeof STT_DEFAULTS | typeof LLM_DEFAULTS | typeof TTS_DEFAULTS,
+): string[] {
+  const cell = (value: ByLanguage | undefined): string =>
+    value === undefined ? "" : typeof value === "string" ? `\`${value}\`` : byLanguage(value);
+  return Object.entries<{ readonly model: ByLanguage; readonly voice?: ByLanguage }>(defaults).map(
+    ([name, { model, voice }]) => `| ${kind} | \`${name}\` | ${cell(model)} | ${cell(voice)} |`,
+  );
+}
+
+function byLanguage(value: Exclude<ByLanguage, string>): string {
+  return Object.entries(value)
+    .map(([language, name]) => `${language}: \`${name}\``)
+    .join(", ");
 }
 
 function shape(field: JsonSchema): string {

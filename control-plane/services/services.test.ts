@@ -42,10 +42,20 @@ void t.test(
     t.equal(changed?.config?.agentName, "Max");
     t.equal(changed?.config?.name, "Bakery", "what the mask does not name stays");
     t.equal(changed?.config?.llm?.maxOutputTokens, 200);
+    const { tenant: moved } = await client.call("TenantService", "UpdateTenant", {
+      tenant: {
+        id: "patisserie",
+        config: { llm: { provider: "anthropic" }, tts: { provider: "piper", voice: "v" } },
+      },
+      updateMask: { paths: ["config.llm.provider", "config.tts.provider", "config.tts.voice"] },
+    });
+    const { llm, tts } = moved!.config!;
+    t.match(llm, { provider: "anthropic", model: "claude-haiku-4-5", maxOutputTokens: 200 }, "not m2");
+    t.match(tts, { provider: "piper", model: "piper", voice: "v" }, "what was said stays");
     const { versions } = await client.call("TenantService", "ListTenantVersions", { tenantId: "patisserie" });
     t.strictSame(
       versions.map(({ config }) => config?.agentName),
-      ["Max", "Zoe"],
+      ["Max", "Max", "Zoe"],
     );
 
     // Another reseller, holding every scope a reseller can: there is nothing there.

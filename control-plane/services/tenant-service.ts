@@ -82,7 +82,10 @@ export function createTenantService({
           const current = await tx.tenants.get(tenant.id);
           if (current === null) throw notFound("tenant");
           const allowed = ["suspended", "config"];
-          const masked = withMask(MESSAGE, asOutput(current), tenant, updateMask?.paths ?? [], allowed);
+          const before = asOutput(current);
+          const paths = updateMask?.paths ?? [];
+          const masked = withMask(MESSAGE, before, tenant, paths, allowed);
+          forgetOthersModels(masked, before, paths);
           const changes = { suspended: masked.suspended, config: checkedConfig(masked) };
           return updated(await tx.tenants.update(tenant.id, tenant.etag || current.etag, changes), "tenant");
         }),
@@ -159,6 +162,17 @@ function checkedConfig({ config }: Tenant__Output): TenantSettings {
     );
   }
   return settings;
+}
+
+/** A provider that is changed by its name alone gets its own model and voice: those of the one before are not its. */
+function forgetOthersModels(masked: Tenant__Output, before: Tenant__Output, paths: readonly string[]): void {
+  for (const kind of ["stt", "llm", "tts"] as const) {
+    const choice = masked.config?.[kind] ?? null;
+    if (choice === null || !paths.includes(`config.${kind}.provider`)) continue;
+    if (choice.provider === before.config?.[kind]?.provider) continue;
+    if (!paths.includes(`config.${kind}.model`)) choice.model = "";
+    if ("voice" in choice && !paths.includes(`config.${kind}.voice`)) choice.voice = "";
+  }
 }
 
 /** As a client would have received it: for masks. */
