@@ -54,6 +54,8 @@ export interface AdmitterDeps {
   readonly mayTakeCalls: () => boolean;
   /** Its calls crash what carries them: see Quarantine. */
   readonly isQuarantined: (tenantId: string) => boolean;
+  /** Whether this node has the keys and addresses of the providers that the tenant chose. */
+  readonly canServe: (tenant: TenantConfig) => boolean;
   /** The tenant's overflow message as audio; null until there is some. */
   readonly overflowAudioUrl: (tenantId: string, text: string) => string | null;
   /** A suspended call that nobody can go on with: it has ended. */
@@ -87,6 +89,7 @@ export class Admitter {
     if (this.#draining && !placement.canPlaceElsewhere) return this.#refuse("draining", overflow, call);
     if (tenants.isSuspended?.(tenant.id) === true) return this.#refuse("suspended", overflow, call);
     if (this.#deps.isQuarantined(tenant.id)) return this.#refuse("quarantined", overflow, call);
+    if (!this.#deps.canServe(tenant)) return this.#refuse("providerMissing", overflow, call);
     const again = calls.byCarrierId(call.carrierCallId);
     // The carrier repeats a webhook whose answer it did not get: the same call, not another one.
     if (again?.state === "reserved") return admission(again);

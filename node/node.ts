@@ -93,6 +93,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     journals: new JournalStore(),
     apologies: new ApologyStore(),
     readMessage: (callId) => readMessage(settings.LUMENTRA_DATA_DIR, callId),
+    canServe: (tenant) => missingFor(tenant, providers) === null,
     accounts: { twilio: settings.TWILIO_ACCOUNT_SID, signalwire: settings.SIGNALWIRE_PROJECT_ID },
   });
   const pool = new ShardPool(

@@ -46,6 +46,7 @@ function rig(t: Test) {
     journals,
     apologies,
     accounts: {},
+    canServe: () => true,
     nodeId: "node-1",
     placement: new LocalPlacement(clock),
     resumeGraceMs: 15_000,

@@ -64,6 +64,7 @@ export interface SwitchboardDeps {
   readonly onJournal: ((event: JournalEvent) => void) | null;
   /** By carrier: the one account whose calls are ours; undefined for any. */
   readonly accounts: Readonly<Record<string, string | undefined>>;
+  readonly canServe: AdmitterDeps["canServe"];
 }
 
 export class Switchboard implements EdgeDelegate, ShardPoolDelegate {

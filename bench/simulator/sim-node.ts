@@ -106,6 +106,7 @@ export class SimNode {
       readJournal: (callId, epoch) => this.#readJournal(callId, epoch),
       onJournal: (event) => this.#onJournal(event),
       accounts: {},
+      canServe: () => true,
     });
     this.edge = new SimEdge(this.thread, this.switchboard, this.#metrics);
     const pressure = { mayTakeCalls: () => true, current: () => ({ rung: 0 }) };

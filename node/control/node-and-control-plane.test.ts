@@ -38,6 +38,7 @@ async function startMember(
       LUMENTRA_BOOTSTRAP_TOKEN: "bootstrap-token-0001",
       LUMENTRA_NODE_ID: nodeId,
       LUMENTRA_REGION: nodeId, // the fixture tells nodes apart by it
+      ANTHROPIC_API_KEY: "", // one provider is not set up
       ...(directory !== undefined && { LUMENTRA_DATA_DIR: directory }),
     },
   });
@@ -179,6 +180,11 @@ void t.test(
     plane.setTenant({ ...dentist!, instructions: "suspended", overflow: { kind: "busy" } });
     await isRejected();
     t.match((await member.admin("/metrics")).text, /admission_refusals_total\{reason="suspended"\} [1-9]/);
+    const llm = { ...dentist!.llm, provider: "anthropic" } as const;
+    plane.setTenant({ ...dentist!, llm, overflow: { kind: "busy" } });
+    const isMissing = /admission_refusals_total\{reason="providerMissing"\} [1-9]/;
+    do await isRejected();
+    while (!isMissing.test((await member.admin("/metrics")).text));
     plane.setTenant({ ...dentist!, greeting: "Welcome to the new place." });
     for (;;) {
       const call = await member.call();

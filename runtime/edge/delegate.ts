@@ -41,6 +41,7 @@ export type RefusalReason =
   | "noCapacity"
   | "suspended"
   | "quarantined"
+  | "providerMissing"
   | "alreadyLive"
   | "unknownNumber"
   | "slow"
