@@ -1,5 +1,6 @@
 /**
- * HTTP for language models: a keep-alive pool of sockets to one origin. A streamed answer's bytes go straight
+ * HTTP for every provider that has no socket of its own (language models, Whisper, voices over HTTP): a keep-alive
+ * pool to one origin. A streamed answer's bytes go straight
  * to the `ResponseSink` that came with the request; an answer other than 200 comes as a whole.
  *
  * Why not fetch: its web streams and an SDK's stream reader cost 1.6 ms of CPU per answer of 30 tokens, an
@@ -13,7 +14,7 @@
  *     an idle socket the server closed just then looks like that. Nothing else is retried here.
  */
 import type { Dispatcher } from "undici";
-import { type Network, type NetworkPool, systemNetwork } from "../network.js";
+import { type Network, type NetworkPool, systemNetwork } from "./network.js";
 
 /** Of an answer that is an error; they are a few hundred bytes. */
 const ERROR_BODY_MAX_BYTES = 16 * 1024;

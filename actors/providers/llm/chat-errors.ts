@@ -4,7 +4,7 @@
  */
 import type { LumentraError } from "#runtime/errors";
 import { type FailureDetail, type Failures, reasonOfStatus, retryAfterMs } from "../failures.js";
-import type { HttpAnswer } from "./http-transport.js";
+import type { HttpAnswer } from "../http-transport.js";
 import { type Fields, fieldsOf, parseFields, wordOf } from "./json-fields.js";
 
 /** In place of a status, for an error in the stream that has none. */

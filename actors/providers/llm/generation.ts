@@ -19,7 +19,7 @@ import { type Failure, type Failures, systemCode } from "../failures.js";
 import { logThrown } from "../handler-fault.js";
 import type { LlmSettings } from "../settings.js";
 import type { LlmDialect } from "./http-llm.js";
-import type { Exchange, HttpAnswer, ResponseSink } from "./http-transport.js";
+import type { Exchange, HttpAnswer, ResponseSink } from "../http-transport.js";
 import type { LlmEvents, LlmStream, LlmUsage } from "./provider.js";
 import { SseParser, type SseSink } from "./sse-parser.js";
 import { ToolCallAssembler } from "./tool-calls.js";

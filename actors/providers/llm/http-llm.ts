@@ -10,7 +10,7 @@ import type { Failures } from "../failures.js";
 import type { Network } from "../network.js";
 import type { LlmSettings } from "../settings.js";
 import { Generation, type Reply, type ReplyReader } from "./generation.js";
-import { type HttpAnswer, HttpTransport } from "./http-transport.js";
+import { type HttpAnswer, HttpTransport } from "../http-transport.js";
 import type { LlmEvents, LlmProvider, LlmRequest, LlmStream } from "./provider.js";
 
 /** A connection unused this long is used once more, so that no server or NAT on the way forgets it. */

@@ -17,7 +17,7 @@ import type { Logger } from "#runtime/telemetry";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import { type Failure, type Failures, reasonOfStatus, retryAfterMs, systemCode } from "../failures.js";
 import { logThrown } from "../handler-fault.js";
-import { type Exchange, type HttpAnswer, HttpTransport, type ResponseSink } from "../llm/http-transport.js";
+import { type Exchange, type HttpAnswer, HttpTransport, type ResponseSink } from "../http-transport.js";
 import type { Network } from "../network.js";
 import type { WhisperSettings } from "../settings.js";
 import type { SttEvents, SttProvider, SttRequest, SttStream, SttWord } from "./provider.js";

@@ -18,7 +18,7 @@ import { bytesPerMs } from "#runtime/media";
 import { type Due, NEVER } from "../due-sweep.js";
 import { type Failure, reasonOfStatus, retryAfterMs, systemCode } from "../failures.js";
 import { logThrown } from "../handler-fault.js";
-import type { Exchange, HttpAnswer, HttpTransport, ResponseSink } from "../llm/http-transport.js";
+import type { Exchange, HttpAnswer, HttpTransport, ResponseSink } from "../http-transport.js";
 import type { HttpPcmSettings } from "../settings.js";
 import type { HttpVoice } from "./http-pcm-voices.js";
 import { LegAudio, PcmBody } from "./pcm-body.js";

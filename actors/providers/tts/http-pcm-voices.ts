@@ -1,6 +1,6 @@
 /** Voices reached by one HTTP request for each text, and how they want to be asked. */
 import type { VoiceRateHz } from "#runtime/media";
-import type { HttpRequest } from "../llm/http-transport.js";
+import type { HttpRequest } from "../http-transport.js";
 import type { HttpPcmSettings } from "../settings.js";
 import type { TtsVoice } from "./provider.js";
 

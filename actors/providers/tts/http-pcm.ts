@@ -4,7 +4,7 @@
  *
  * U1  At most `repliesMax` replies at once, and so two sockets for each: no request waits for a socket.
  */
-import { HttpTransport } from "../llm/http-transport.js";
+import { HttpTransport } from "../http-transport.js";
 import type { HttpPcmSettings } from "../settings.js";
 import { HttpPcmStream } from "./http-pcm-stream.js";
 import { type HttpVoice, authorization } from "./http-pcm-voices.js";
