@@ -25,8 +25,11 @@ import type { SttEvents, SttProvider, SttRequest, SttStream, SttTranscript, SttW
 import { ReplayAudio } from "./replay-audio.js";
 import { SttFailover } from "./stt-failover.js";
 
-/** A long breath of a caller; finals come every few seconds. 240 KB of µ-law when it is all used, for moments. */
-export const KEPT_MAX_MS = 30_000;
+/**
+ * A long breath of a caller; finals come every few seconds, and what was shown of longer ones is final then (Y1). At
+ * 30 s one such call took 244 KiB, twice a call's whole budget; this is 96 KB of µ-law when it is all used, for moments.
+ */
+export const KEPT_MAX_MS = 12_000;
 /** A word that a final's end cuts in two began at most this long before it. */
 const STRADDLE_MS = 1_000;
 /** Before the last final word's end: recognisers disagree about where words end, and one needs a run-up. */
@@ -218,7 +221,10 @@ export class ReplayingStream implements SttStream, SttEvents {
     this.#inner = null;
     this.#ready = false;
     this.#lastError = error;
-    this.#deps.onOutcome(this.#index, error);
+    // It heard this caller, and now says nothing of what our voice activity took for speech: noise, or its fault? The
+    // next stream hears the same and tells; until then other calls' breaker need not know.
+    const isDoubtful = error.code === "STT_TIMEOUT" && this.#provenGood && this.#shownWords.length === 0;
+    if (!isDoubtful) this.#deps.onOutcome(this.#index, error);
     if (this.#ended) return;
     if (error.code === "STT_CLOSED") return this.#end(error);
     this.#failover.failed(this.#index, error, this.#progressed || livedLong, nowMs);
