@@ -117,17 +117,19 @@ const voiceLiveFault = faultOfKind<VoiceLiveFault>(voiceLiveKinds);
 const speechHttpFault = faultOfKind<SpeechHttpFault>(speechHttpKinds);
 const speechFault = faultOfKind<SpeechFault>(speechKinds);
 
-const armed = { count: z.int().min(1).default(1), callId: z.string().optional() };
+const times = { count: z.int().min(1).default(1) };
+/** Where what the fault befalls says whose it is; elsewhere a `callId` is refused, as it would strike anybody. */
+const armed = { ...times, callId: z.string().optional() };
 
 /** `POST /control/faults` */
 export const armSchema = z.discriminatedUnion("target", [
   z.strictObject({ target: z.literal("deepgram"), fault: deepgramFault, ...armed }),
-  z.strictObject({ target: z.literal("assemblyai"), fault: deepgramFault, ...armed }),
-  z.strictObject({ target: z.literal("whisper"), fault: whisperFault, ...armed }),
+  z.strictObject({ target: z.literal("assemblyai"), fault: deepgramFault, ...times }),
+  z.strictObject({ target: z.literal("whisper"), fault: whisperFault, ...times }),
   z.strictObject({ target: z.enum(MODEL_VENDORS), fault: modelFault, ...armed }),
-  z.strictObject({ target: z.literal("cartesiaSocket"), fault: voiceSocketFault, ...armed }),
+  z.strictObject({ target: z.literal("cartesiaSocket"), fault: voiceSocketFault, ...times }),
   z.strictObject({ target: z.literal("cartesiaContext"), fault: speechFault, ...armed }),
-  z.strictObject({ target: z.literal("elevenlabsSocket"), fault: voiceSocketFault, ...armed }),
+  z.strictObject({ target: z.literal("elevenlabsSocket"), fault: voiceSocketFault, ...times }),
   z.strictObject({ target: z.literal("elevenlabsContext"), fault: speechFault, ...armed }),
   z.strictObject({ target: z.literal("speech"), fault: speechHttpFault, ...armed }),
 ]);

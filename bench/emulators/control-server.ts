@@ -169,7 +169,8 @@ export class ControlServer {
   #arm(body: unknown): void {
     const command = armSchema.parse(body);
     const { deepgram, assemblyai, whisper, models, cartesia, elevenlabs, speech } = this.#emulators;
-    const { count, callId } = command;
+    const { count } = command;
+    const callId = "callId" in command ? command.callId : undefined;
     const when = (info: { readonly callId: string | null }): boolean =>
       callId === undefined || info.callId === callId;
     switch (command.target) {

@@ -95,6 +95,9 @@ void t.test("a command that makes no sense is refused with a reason", async (t) 
   const { remote, controlUrl } = emulators;
   // @ts-expect-error no such fault
   await t.rejects(remote.arm({ target: "groq", fault: { kind: "explode" } }), { message: /kinds: status/ });
+  // @ts-expect-error a socket is of no call
+  const ofNobody = remote.arm({ target: "cartesiaSocket", fault: { kind: "dropHandshake" }, callId: "c" });
+  await t.rejects(ofNobody, { message: /callId/ });
   // @ts-expect-error no such latency
   await t.rejects(remote.setLatency({ llm: 3 }), { message: /llm/ });
   await t.rejects(remote.script({ match: "(", reply: {} }), { message: /regular expression/i });
