@@ -319,7 +319,9 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   }
 
   message(callId: string): Promise<Uint8Array | null> {
-    return this.#deps.readMessage?.(callId) ?? Promise.resolve(null);
+    // The carrier's own id will do, as for the journal.
+    const ours = this.#deps.journals.get(callId)?.[0]?.callId ?? callId;
+    return this.#deps.readMessage?.(ours) ?? Promise.resolve(null);
   }
 
   async metricsText(): Promise<string> {
