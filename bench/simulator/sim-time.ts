@@ -2,9 +2,10 @@
  * Time of a simulated world. One virtual clock for all; a thread (a node's main thread, a shard) has its own view of it:
  * its timers are late by a little, wait while it stands still, and never fire once it is dead.
  *
- * After each timer the promises it settled run to their end, as they do between two timers of the event loop.
+ * After each timer the promises and immediates it left run to their end, as they do between two timers of the event loop.
  */
 import { type Clock, type Random, type TimerHandle, VirtualClock } from "#runtime/actor";
+import { runImmediates, turnLoop } from "./immediates.js";
 
 /** A timer of a busy machine is this late, sometimes. */
 const LATE_MAX_MS = 12;
@@ -13,10 +14,13 @@ const QUIET_TURNS = 16;
 
 export class SimTime extends VirtualClock {
   readonly random: Random;
+  readonly #turnsLoop: boolean;
 
-  constructor(random: Random) {
+  /** `turnsLoop`: real time passes after each timer, for what a process does for the first time loads modules. */
+  constructor(random: Random, turnsLoop = false) {
     super({ shuffle: random });
     this.random = random;
+    this.#turnsLoop = turnsLoop;
   }
 
   /** A whole number of milliseconds: events of many calls meet in one instant, in any order. */
@@ -27,7 +31,8 @@ export class SimTime extends VirtualClock {
   /** Some promises take several turns of the loop to set their next timer: closing, above all. */
   async #isQuiet(byMs: number): Promise<boolean> {
     for (let turn = 0; turn < QUIET_TURNS; turn++) {
-      await settle();
+      await turnLoop();
+      await runImmediates();
       if (this.nextDueAtMs() <= byMs) return false;
     }
     return true;
@@ -35,19 +40,14 @@ export class SimTime extends VirtualClock {
 
   /** Runs until the condition holds, or `byMs`, or nothing is left to happen. */
   async runUntil(isOver: () => boolean, byMs: number): Promise<void> {
-    await settle();
+    await runImmediates();
     while (!isOver()) {
-      if (this.fireNext(byMs)) await settle();
-      else if (await this.#isQuiet(byMs)) return this.advanceTo(byMs); // nothing is due by then
+      if (this.fireNext(byMs)) {
+        if (this.#turnsLoop) await turnLoop();
+        await runImmediates();
+      } else if (await this.#isQuiet(byMs)) return this.advanceTo(byMs); // nothing is due by then
     }
   }
-}
-
-/** A world's threads share a process: what one has left of promises and immediates runs before the next event. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 export class SimThread implements Clock {

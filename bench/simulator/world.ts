@@ -8,6 +8,7 @@ import { type TenantConfig, tenantSchema } from "#actors/tenants";
 import { seededRandom } from "#runtime/actor";
 import { MULAW_8K } from "#runtime/media";
 import { silentLogger } from "#runtime/telemetry";
+import { enterWorld, leaveWorld } from "./immediates.js";
 import { Line } from "./line.js";
 import { LEASE_TIME_MS, Plane, RESUME_GRACE_MS } from "./plane.js";
 import { type LlmFault, type Script, type TtsFault, type WorldFault, drawScript } from "./script.js";
@@ -78,9 +79,18 @@ export interface WorldRecord {
 export async function runWorld(script: Script, seams: Seams = {}): Promise<WorldRecord> {
   const cache = await phrases();
   // The first call of a process loads what is loaded lazily, in real time: no seed's world may be the one that waits.
-  warmedUp ??= new World(drawScript(0, new Set(), 1), {}, cache).run();
+  warmedUp ??= runIn(() => new World(drawScript(0, new Set(), 1), {}, cache, true));
   await warmedUp;
-  return new World(script, seams, cache).run();
+  return runIn(() => new World(script, seams, cache));
+}
+
+async function runIn(create: () => World): Promise<WorldRecord> {
+  enterWorld();
+  try {
+    return await create().run();
+  } finally {
+    leaveWorld();
+  }
 }
 
 let warmedUp: Promise<unknown> | null = null;
@@ -97,9 +107,9 @@ class World {
   readonly #faultCounts = new Map<string, number>();
   readonly #shardErrors: unknown[] = [];
 
-  constructor(script: Script, seams: Seams, cache: VoiceCache) {
+  constructor(script: Script, seams: Seams, cache: VoiceCache, turnsLoop = false) {
     this.#script = script;
-    this.#time = new SimTime(seededRandom(script.seed));
+    this.#time = new SimTime(seededRandom(script.seed), turnsLoop);
     this.#planeThread = new SimThread(this.#time);
     this.#plane = new Plane(this.#time, this.#planeThread, script.limits.tenantCap, seams);
     this.#witness = new Witness(TENANT, seams);
