@@ -7,7 +7,7 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LumentraError } from "#runtime/errors";
-import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, runSim } from "#bench/simulator";
+import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, STEPS_MAX, runSim } from "#bench/simulator";
 import { type CommandOutput, runCallCommand } from "./call.js";
 import { runDemo } from "./demo.js";
 import { BUILT_IN_MIXES, CALLERS_MAX } from "#bench/load";
@@ -196,6 +196,7 @@ function addSimCommand(program: Command, output: CommandOutput, run: (code: Prom
     )
     .option("--calls <n>", "calls, ten to a seed", whole(1, 100_000_000), CALLS_PER_WORLD)
     .option("--seed <n>", "the first seed", whole(0, 2 ** 31), 1)
+    .option("--steps <n>", "what a caller does, at most: shorter calls", whole(1, 20), STEPS_MAX)
     .option("--seconds <s>", "goes on with further seeds for so long", number(0, 7 * 86_400))
     .option("--faults <kinds>", `some of ${FAULT_KINDS.join(",")}, or none`, faultKinds, FAULT_KINDS)
     .option("--script <file>", "one world from a script that a failure printed, in place of seeds")

@@ -15,6 +15,8 @@ export interface SimOptions {
   readonly seed: number;
   readonly seconds?: number | undefined;
   readonly faults: readonly FaultKind[];
+  /** At most, of a caller. */
+  readonly steps: number;
   /** A script to run in place of seeds, as a failure prints it. */
   readonly script?: string | undefined;
 }
@@ -28,8 +30,8 @@ const VIOLATIONS_SHOWN = 4;
 /** Resolves with the exit code. */
 export async function runSim(options: SimOptions, output: SimOutput): Promise<number> {
   if (options.script !== undefined) return runOne(options.script, output);
-  const { seed, calls, seconds, faults } = options;
-  const result = await simulate({ seed, calls, kinds: faults, seconds });
+  const { seed, calls, seconds, faults, steps } = options;
+  const result = await simulate({ seed, calls, kinds: faults, steps, seconds });
   const line = (title: string, counts: Readonly<Record<string, number>>): void =>
     output.write(
       `${title}: ${Object.entries(counts)
@@ -63,12 +65,16 @@ async function explain(failure: SeedResult, options: SimOptions, output: SimOutp
   const { seed, violations } = failure;
   output.write(`\nseed ${seed} fails; again with: ${commandOf(seed, options)}\n`);
   show(violations, output);
-  const { script, tries } = await shrinkSeed(drawScript(seed, new Set(options.faults)), violations);
+  const { script, tries } = await shrinkSeed(
+    drawScript(seed, new Set(options.faults), CALLS_PER_WORLD, options.steps),
+    violations,
+  );
   output.write(`the least of it that fails (${tries} tries), for --script:\n${JSON.stringify(script)}\n`);
 }
 
-export function commandOf(seed: number, { faults }: Pick<SimOptions, "faults">): string {
-  return `npm run sim -- --seed ${seed} --calls ${CALLS_PER_WORLD} --faults ${faults.join(",") || "none"}`;
+export function commandOf(seed: number, { faults, steps }: Pick<SimOptions, "faults" | "steps">): string {
+  const kinds = faults.join(",") || "none";
+  return `npm run sim -- --seed ${seed} --calls ${CALLS_PER_WORLD} --faults ${kinds} --steps ${steps}`;
 }
 
 /** For as long as one of the same invariants fails. */

@@ -14,7 +14,16 @@ function scriptOf(part: Part = {}): Script {
     seed: 7,
     nodes: 1,
     shardsPerNode: 1,
-    limits: { slotsPerShard: 4, inRecordCount: 128, outRecordCount: 128, requestsMax: 8, tenantCap: 10 },
+    hasFallbacks: false,
+    limits: {
+      slotsPerShard: 4,
+      inRecordCount: 128,
+      outRecordCount: 128,
+      unreadBatches: 256,
+      heldItems: 1_024,
+      requestsMax: 8,
+      tenantCap: 10,
+    },
     calls: [
       {
         atMs: 0,
@@ -116,4 +125,9 @@ void t.test("no answer is dropped: a model that answers something else", async (
 void t.test("no answer is given twice: the first one again, in place of the second", async (t) => {
   const seams: Seams = { answer: (text) => text.replace("q2", "q1 and q2") };
   t.same(await caughtBy(scriptOf(), seams), ["no answer is dropped or given twice"]);
+});
+
+void t.test("no word twice: a phone that is sent a piece again", async (t) => {
+  const seams: Seams = { answer: (text) => text.replace(/(r\d+a)/, "$1 $1") };
+  t.same(await caughtBy(scriptOf(), seams), ["no word twice"]);
 });

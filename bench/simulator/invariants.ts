@@ -6,6 +6,7 @@ import type { JournalEvent } from "#actors/journal";
 import type { Question } from "./caller.js";
 import type { Line } from "./line.js";
 import type { CallRow } from "./plane.js";
+import type { WorldFault } from "./script.js";
 import type { WorldRecord } from "./world.js";
 
 /** An answer is owed to who stays on the line this long after he asked. */
@@ -158,11 +159,37 @@ function answeredOnce(world: WorldRecord): readonly string[] {
       if (whole.length > 1 + resumes)
         wrong.push(`${row.callId}: ${name} was answered ${whole.length} times, to the end`);
       if (wasAnswered(line, question.endedAtMs, name) || !isOwed(world, line, row, question)) continue;
-      if (losesAudio(world, line)) continue;
+      // Whoever goes on from a journal that lacks a turn may not know that it was asked.
+      if (losesAudio(world, line) || world.witness.lostCalls.has(row.callId)) continue;
       wrong.push(`${row.callId}: ${name} was asked at ${question.endedAtMs} and never answered`);
     }
   }
   return wrong;
+}
+
+/**
+ * Whatever vendor goes on where another failed: of an answer no word is heard twice, and of a question none is written
+ * down twice. Of a call that went on elsewhere what was heard of it may not be known.
+ */
+function noWordTwice(world: WorldRecord): readonly string[] {
+  const wrong: string[] = [];
+  for (const { row, line } of callsOf(world)) {
+    if (row.events.some(({ kind }) => kind === "callResumed")) continue;
+    for (const word of repeated(line.caller.heard.map((heard) => heard.word).filter(isAnswerWord)))
+      wrong.push(`${row.callId}: "${word}" was heard twice`);
+    const said = row.events.flatMap((event) => (event.kind === "callerTurn" ? wordsOf(event.pii.said) : []));
+    for (const word of repeated(said.filter((candidate) => /^q\d+/.test(candidate))))
+      wrong.push(`${row.callId}: "${word}" was said once and written down twice`);
+  }
+  return wrong;
+}
+
+function isAnswerWord(word: string): boolean {
+  return ANSWER_WORD.test(word);
+}
+
+function repeated(words: readonly string[]): readonly string[] {
+  return words.filter((word, index) => words.indexOf(word) < index);
 }
 
 function wasAnswered(line: Line, askedAtMs: number, name: string): boolean {
@@ -194,12 +221,13 @@ function isOwed(
 /** A burst, or a thread that stood still, over a ring made too small for it: words are lost, and counted as such. */
 function losesAudio({ script }: WorldRecord, line: Line): boolean {
   if (script.limits.inRecordCount >= 128) return false;
-  return line.hasStalled || script.faults.some(({ kind }) => kind === "shardHold");
+  return line.hasStalled || script.faults.some(({ kind }) => kind === "shardHold" || kind === "nodeHold");
 }
 
 /** What threads that stood still may add to any delay. */
 function holdsMs({ script }: WorldRecord): number {
-  return script.faults.reduce((sum, fault) => (fault.kind === "shardHold" ? sum + fault.ms : sum), 0);
+  const isHold = ({ kind }: WorldFault): boolean => kind === "shardHold" || kind === "nodeHold";
+  return script.faults.reduce((sum, fault) => ("ms" in fault && isHold(fault) ? sum + fault.ms : sum), 0);
 }
 
 function questionsIn(text: string): readonly string[] {
@@ -218,6 +246,7 @@ export const INVARIANTS = {
   "every call ends with an outcome": everyCallEnds,
   "replay equals live": replayEqualsLive,
   "no answer is dropped or given twice": answeredOnce,
+  "no word twice": noWordTwice,
 } as const satisfies Readonly<Record<string, Invariant>>;
 
 export interface Violation {

@@ -7,7 +7,16 @@ const CALM: Omit<Script, "calls"> = {
   seed: 3,
   nodes: 1,
   shardsPerNode: 1,
-  limits: { slotsPerShard: 4, inRecordCount: 128, outRecordCount: 128, requestsMax: 8, tenantCap: 10 },
+  hasFallbacks: false,
+  limits: {
+    slotsPerShard: 4,
+    inRecordCount: 128,
+    outRecordCount: 128,
+    unreadBatches: 256,
+    heldItems: 1_024,
+    requestsMax: 8,
+    tenantCap: 10,
+  },
   vendors: [],
   faults: [],
 };

@@ -77,6 +77,8 @@ export type WorldFault =
       readonly ms: number;
     }
   | { readonly kind: "nodeDeath"; readonly node: number; readonly atMs: number }
+  /** The main thread stands still, and with it the edge. */
+  | { readonly kind: "nodeHold"; readonly node: number; readonly atMs: number; readonly ms: number }
   /** The node reaches no control plane for longer than its leases last, and owns its calls no more when it is back. */
   | { readonly kind: "partition"; readonly node: number; readonly atMs: number; readonly ms: number };
 
@@ -92,6 +94,9 @@ export interface Limits {
   readonly slotsPerShard: number;
   readonly inRecordCount: number;
   readonly outRecordCount: number;
+  /** Batches a main thread may have to read, and items that wait behind them. */
+  readonly unreadBatches: number;
+  readonly heldItems: number;
   /** Model requests at once, per shard. */
   readonly requestsMax: number;
   readonly tenantCap: number;
@@ -101,6 +106,8 @@ export interface Script {
   readonly seed: number;
   readonly nodes: number;
   readonly shardsPerNode: number;
+  /** Behind each vendor stands a second one; faults strike whichever is asked. */
+  readonly hasFallbacks: boolean;
   readonly limits: Limits;
   readonly calls: readonly CallScript[];
   readonly vendors: readonly VendorFault[];
@@ -112,6 +119,8 @@ export const FAULT_KINDS = ["vendors", "carrier", "actors", "shards", "nodes", "
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 export const CALLS_PER_WORLD = 10;
+/** Of what a caller does, unless a run wants shorter calls. */
+export const STEPS_MAX = 4;
 /** Calls begin within this long, so that most of them are live at once. */
 const ARRIVALS_MS = 6_000;
 const LONGEST_CALL_MS = 20_000;
@@ -141,25 +150,32 @@ class Draw {
 }
 
 /** The world of a seed. Half of all worlds are calm but for what callers do, and most faults come in ones. */
-export function drawScript(seed: number, kinds: ReadonlySet<FaultKind>, calls = CALLS_PER_WORLD): Script {
+export function drawScript(
+  seed: number,
+  kinds: ReadonlySet<FaultKind>,
+  calls = CALLS_PER_WORLD,
+  stepsMax = STEPS_MAX,
+): Script {
   // Apart from the randomness of the run itself: leaving a part out of a script must not move the rest.
   const draw = new Draw(seededRandom(seed ^ 0x5eed));
   const nodes = draw.whole(1, 3);
   const shardsPerNode = draw.whole(1, 2);
   const question = { next: 1 };
   // All is drawn whatever is wanted, so that a seed's callers are the same with fewer kinds of faults.
-  const scripts = draw.some(calls, () => drawCall(draw, nodes, question));
+  const scripts = draw.some(calls, () => drawCall(draw, nodes, question, stepsMax));
   const vendors = draw.some(draw.chance(0.5) ? draw.whole(1, 4) : 0, () => drawVendorFault(draw, calls));
   const faults = draw.some(draw.chance(0.5) ? draw.whole(1, 3) : 0, () =>
     drawWorldFault(draw, nodes, shardsPerNode, calls),
   );
   const limits = drawLimits(draw, draw.chance(0.25));
+  const hasFallbacks = draw.chance(0.5);
   const wanted = (fault: WorldFault): boolean =>
     kinds.has(fault.kind === "crash" ? "actors" : fault.kind.startsWith("shard") ? "shards" : "nodes");
   return {
     seed,
     nodes,
     shardsPerNode,
+    hasFallbacks,
     limits: kinds.has("limits") ? limits : drawLimits(draw, false),
     calls: kinds.has("carrier")
       ? scripts
@@ -172,8 +188,8 @@ export function drawScript(seed: number, kinds: ReadonlySet<FaultKind>, calls = 
   };
 }
 
-function drawCall(draw: Draw, nodes: number, question: { next: number }): CallScript {
-  const steps = draw.some(draw.whole(1, 4), () => drawStep(draw, question));
+function drawCall(draw: Draw, nodes: number, question: { next: number }, stepsMax: number): CallScript {
+  const steps = draw.some(draw.whole(1, stepsMax), () => drawStep(draw, question));
   if (draw.chance(0.4)) steps.push({ kind: "farewell" });
   const carrier = draw.chance(0.25) ? draw.some(draw.whole(1, 2), () => drawCarrierFault(draw)) : [];
   return { atMs: draw.whole(0, ARRIVALS_MS), node: draw.whole(0, nodes - 1), steps, carrier };
@@ -246,7 +262,7 @@ function drawWorldFault(draw: Draw, nodes: number, shards: number, calls: number
   const atMs = draw.whole(500, LONGEST_CALL_MS);
   const node = draw.whole(0, nodes - 1);
   const shard = draw.whole(0, shards - 1);
-  switch (draw.whole(0, 6)) {
+  switch (draw.whole(0, 7)) {
     case 0:
     case 1:
       return {
@@ -263,6 +279,8 @@ function drawWorldFault(draw: Draw, nodes: number, shards: number, calls: number
       return { kind: "nodeDeath", node, atMs };
     case 5:
       return { kind: "shardDrain", node, shard, atMs };
+    case 6:
+      return { kind: "nodeHold", node, atMs, ms: draw.whole(50, 2_000) };
     default:
       return { kind: "partition", node, atMs, ms: draw.whole(1_000, 12_000) };
   }
@@ -273,6 +291,8 @@ function drawLimits(draw: Draw, isTight: boolean): Limits {
     slotsPerShard: 16,
     inRecordCount: 128,
     outRecordCount: 128,
+    unreadBatches: 256,
+    heldItems: 1_024,
     requestsMax: 64,
     tenantCap: 100,
   };
@@ -280,6 +300,8 @@ function drawLimits(draw: Draw, isTight: boolean): Limits {
     slotsPerShard: draw.whole(2, 6),
     inRecordCount: draw.of([32, 64, 128]),
     outRecordCount: draw.of([16, 32, 128]),
+    unreadBatches: draw.of([2, 8, 256]),
+    heldItems: draw.of([4, 32, 1_024]),
     requestsMax: draw.whole(1, 4),
     tenantCap: draw.whole(3, 12),
   };

@@ -235,6 +235,7 @@ export class SimNode {
         inRecordCount: limits.inRecordCount,
         outRecordCount: limits.outRecordCount,
       },
+      outbox: { unreadBatches: limits.unreadBatches, heldItems: limits.heldItems },
       workerData: {
         providers: providerSettings(limits),
         dataDirectory: "",
@@ -407,11 +408,12 @@ function throwOnce(target: object, method: string): void {
 }
 
 function providerSettings({ requestsMax }: Limits): ProviderSettings {
-  const { deepgram, groq, cartesia } = providerDefaults;
+  const { deepgram, groq, cerebras, cartesia } = providerDefaults;
   return {
     // Sockets ahead for the calls of a world, not of a node.
     deepgram: { ...deepgram, apiKey: "sim", warmPerKind: 1, warmMax: 2 },
     groq: { ...groq, apiKey: "sim", requestsMax },
+    cerebras: { ...cerebras, apiKey: "sim", requestsMax },
     cartesia: { ...cartesia, apiKey: "sim" },
   };
 }

@@ -1,13 +1,22 @@
 /**
  * A shard of a simulated node: the real call shard over a real arena, on a thread of its own that can be late, stand still
- * and die. What ShardRuntime does with messages and ticks is done here in virtual time.
+ * and die. What ShardRuntime does with messages and ticks is done here in virtual time; what waits for a main thread that
+ * is behind waits in the real outbox.
  *
  * H1 what a shard posts reaches the main thread in order; what it had not posted when it died is gone.
  */
 import { type CallShardConfig, type CallShardParts, createCallShard } from "#actors/call";
 import type { JournalEvent } from "#actors/journal";
-import type { CallOutcome, CallStart, ShardContext, ShardHandler } from "#runtime/cluster";
-import { SlotTable } from "#runtime/cluster";
+import type {
+  CallOutcome,
+  CallStart,
+  FromShard,
+  OutboxBounds,
+  ShardContext,
+  ShardHandler,
+  ShardItem,
+} from "#runtime/cluster";
+import { ShardOutbox, SlotTable } from "#runtime/cluster";
 import type { Random } from "#runtime/actor";
 import { Arena, type ShardSlot } from "#runtime/media";
 import type { SimNetwork } from "./sim-network.js";
@@ -16,6 +25,8 @@ import { SimThread, type SimTime } from "./sim-time.js";
 const TICK_MS = 5;
 /** A message between threads. */
 const POST_MS = 2;
+/** A shard that was held back looks again. */
+const BEAT_MS = 50;
 
 export interface SimShardOptions {
   readonly time: SimTime;
@@ -25,6 +36,7 @@ export interface SimShardOptions {
     readonly inRecordCount: number;
     readonly outRecordCount: number;
   };
+  readonly outbox: OutboxBounds;
   readonly workerData: unknown;
   readonly config: CallShardConfig;
   readonly nextGeneration: () => number;
@@ -45,7 +57,7 @@ export interface SimShardEvents {
   onDead(shard: SimShard, error: unknown): void;
   /** In the shard's own time, at the instant of writing. */
   onWritten(event: JournalEvent): void;
-  /** An injected fault kept it from being written. */
+  /** An injected fault, or a main thread that was too far behind, kept it from being written. */
   onJournalLost(event: JournalEvent): void;
   /** The end of a tick, when every call has done what it had to. */
   onTicked(): void;
@@ -67,8 +79,9 @@ export class SimShard implements ShardContext {
   /** Throws once, where the journal is written, for this call. */
   journalCrash: string | null = null;
   isReady = false;
+  readonly #outbox: ShardOutbox;
   #isTickDue = false;
-  #outbox: (() => void)[] = [];
+  #unreadCount = 0;
 
   constructor(options: SimShardOptions) {
     const { time, arena, shardId, nextGeneration } = options;
@@ -77,6 +90,13 @@ export class SimShard implements ShardContext {
     this.workerData = options.workerData;
     this.clock = new SimThread(time, (error) => this.#die(error));
     options.network.thread = this.clock;
+    const counts = {
+      unreadBatches: (): number => this.#unreadCount,
+      notePosted: (): void => void (this.#unreadCount += 1),
+      noteRead: (): void => void (this.#unreadCount -= 1),
+    };
+    const port = { postMessage: (message: FromShard) => this.#toMain(message) };
+    this.#outbox = new ShardOutbox(port, counts, options.outbox);
     this.random = time.random;
     this.arena = Arena.create(arena);
     this.slots = new SlotTable(shardId, this.arena, nextGeneration);
@@ -129,10 +149,9 @@ export class SimShard implements ShardContext {
 
   /** `posts`: it ended by itself, and what it had to say is posted; else it was terminated. */
   kill(posts: boolean): void {
-    if (posts) this.#flush();
+    if (posts) this.#outbox.flush();
     this.clock.die();
     this.#options.network.drop();
-    this.#outbox = [];
   }
 
   ask(topic: string, payload: unknown): Promise<unknown> {
@@ -146,29 +165,30 @@ export class SimShard implements ShardContext {
 
   emit(event: unknown): boolean {
     const told = event as { readonly kind: string; readonly event: JournalEvent };
-    if (told.kind === "journal") {
-      if (this.journalCrash === told.event.callId) {
-        this.journalCrash = null;
-        this.#options.events.onJournalLost(told.event);
-        throw new Error("injected: the journal throws");
-      }
-      this.#options.events.onWritten(told.event);
+    const { events } = this.#options;
+    if (told.kind !== "journal") return this.#post({ kind: "event", event });
+    if (this.journalCrash === told.event.callId) {
+      this.journalCrash = null;
+      events.onJournalLost(told.event);
+      throw new Error("injected: the journal throws");
     }
-    this.#post(() => this.#options.events.onEvent(event));
-    return true;
+    const wasTaken = this.#post({ kind: "event", event });
+    if (wasTaken) events.onWritten(told.event);
+    else events.onJournalLost(told.event);
+    return wasTaken;
   }
 
   callClosed(slot: number, outcome: CallOutcome): void {
     const generation = this.#generations[slot]!;
     if (generation === 0) throw new Error(`callClosed: there is no call on slot ${slot}`);
     this.#generations[slot] = 0;
-    this.#post(() => this.#options.events.onClosed(this, slot, generation, outcome));
+    this.#post({ kind: "callClosed", slot, generation, outcome });
   }
 
   hangUp(slot: number): void {
     const generation = this.#generations[slot]!;
     if (generation === 0) throw new Error(`hangUp: there is no call on slot ${slot}`);
-    this.#post(() => this.#options.events.onHangUp(this, slot, generation));
+    this.#post({ kind: "hangUp", slot, generation });
   }
 
   pressure(): number {
@@ -189,9 +209,10 @@ export class SimShard implements ShardContext {
     this.clock.after(this.#options.time.between(0, POST_MS), body);
   }
 
-  #post(body: () => void): void {
-    this.#outbox.push(body);
+  #post(item: ShardItem): boolean {
+    if (this.clock.isDead) return true; // nobody is there to be told of it
     this.tickSoon();
+    return this.#outbox.add(item);
   }
 
   #tick(): void {
@@ -199,16 +220,23 @@ export class SimShard implements ShardContext {
     this.arena.inBell.drain(this.#visit);
     this.#handler.afterTick?.(this.clock.nowMs());
     this.#options.events.onTicked();
-    this.#flush();
+    this.#outbox.flush();
   }
 
-  #flush(): void {
-    const posted = this.#outbox;
-    if (posted.length === 0) return;
-    this.#outbox = [];
+  #toMain(message: FromShard): void {
+    if (message?.kind !== "batch") return;
     this.#options.toMain(POST_MS, () => {
-      for (const body of posted) body();
+      this.#unreadCount -= 1;
+      this.clock.after(BEAT_MS, () => this.#outbox.flush());
+      for (const item of message.items) this.#deliver(item);
     });
+  }
+
+  #deliver(item: ShardItem): void {
+    const { events } = this.#options;
+    if (item.kind === "event") events.onEvent(item.event);
+    if (item.kind === "callClosed") events.onClosed(this, item.slot, item.generation, item.outcome);
+    if (item.kind === "hangUp") events.onHangUp(this, item.slot, item.generation);
   }
 
   #die(error: unknown): void {

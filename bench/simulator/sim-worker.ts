@@ -8,9 +8,10 @@ export interface SeedTask {
   readonly seed: number;
   readonly kinds: readonly FaultKind[];
   readonly calls: number;
+  readonly steps: number;
 }
 
 const port = parentPort!;
-port.on("message", ({ seed, kinds, calls }: SeedTask) => {
-  void runScript(drawScript(seed, new Set(kinds), calls)).then((result) => port.postMessage(result));
+port.on("message", ({ seed, kinds, calls, steps }: SeedTask) => {
+  void runScript(drawScript(seed, new Set(kinds), calls, steps)).then((result) => port.postMessage(result));
 });

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { SeedResult } from "./run-seed.js";
-import { CALLS_PER_WORLD, type FaultKind } from "./script.js";
+import { CALLS_PER_WORLD, type FaultKind, STEPS_MAX } from "./script.js";
 import type { SeedTask } from "./sim-worker.js";
 
 /** A run that fails everywhere need not go on. */
@@ -16,6 +16,8 @@ export interface SimulateOptions {
   readonly seed: number;
   readonly calls: number;
   readonly kinds: readonly FaultKind[];
+  /** At most, of a caller. @default STEPS_MAX */
+  readonly steps?: number | undefined;
   /** Goes on with further seeds for so long, beyond `calls`. */
   readonly seconds?: number | undefined;
   readonly threads?: number | undefined;
@@ -32,7 +34,7 @@ export interface Simulation {
 }
 
 export async function simulate(options: SimulateOptions): Promise<Simulation> {
-  const { seed, calls, kinds, seconds = 0 } = options;
+  const { seed, calls, kinds, steps = STEPS_MAX, seconds = 0 } = options;
   const wanted = Math.ceil(calls / CALLS_PER_WORLD);
   const threads = Math.min(options.threads ?? availableParallelism(), wanted);
   const beganAtMs = performance.now();
@@ -44,7 +46,8 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
     if (failed >= FAILURES_MAX || (next >= wanted && !isLong)) return null;
     const at = next++;
     const left = calls - at * CALLS_PER_WORLD;
-    return { seed: seed + at, kinds, calls: left <= 0 ? CALLS_PER_WORLD : Math.min(left, CALLS_PER_WORLD) };
+    const count = left <= 0 ? CALLS_PER_WORLD : Math.min(left, CALLS_PER_WORLD);
+    return { seed: seed + at, kinds, steps, calls: count };
   };
   const work = (worker: Worker): Promise<void> =>
     new Promise((resolve, reject) => {

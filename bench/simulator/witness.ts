@@ -22,6 +22,8 @@ const MISMATCHES_MAX = 3;
 export class Witness {
   readonly mismatches: string[] = [];
   comparedCount = 0;
+  /** Their journals lack something. */
+  readonly lostCalls = new Set<string>();
   readonly #tenant: TenantConfig;
   readonly #seams: Seams;
   readonly #owners = new Map<string, Owner>();
@@ -44,8 +46,9 @@ export class Witness {
     this.#stale.add(owner);
   }
 
-  /** Its journal threw: what it did then is not in it. */
+  /** Its journal threw, or dropped what it did: that is not in it. */
   onJournalLost(event: JournalEvent): void {
+    this.lostCalls.add(event.callId);
     this.#owners.delete(keyOf(event.callId, event.epoch));
   }
 

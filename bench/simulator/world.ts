@@ -42,6 +42,17 @@ export const TENANT: TenantConfig = tenantSchema.parse({
   greeting: "Hello there.",
 });
 
+/** Second choices are other models behind the same wire protocols: accounts, breakers and chains are real. */
+const WITH_FALLBACKS: TenantConfig = tenantSchema.parse({
+  ...TENANT,
+  stt: { ...TENANT.stt, fallbacks: [{ provider: "deepgram", model: "nova-2" }] },
+  llm: { ...TENANT.llm, fallbacks: [{ provider: "cerebras", model: "llama-3.3-70b" }] },
+  tts: {
+    ...TENANT.tts,
+    fallbacks: [{ provider: "cartesia", model: "sonic-2", voice: TENANT.tts.voice }],
+  },
+});
+
 /** A disk takes real time, which no world has: callers' messages find it full. */
 const NO_DISK = {
   start: () => Promise.resolve(),
@@ -112,7 +123,8 @@ class World {
     this.#time = new SimTime(seededRandom(script.seed), turnsLoop);
     this.#planeThread = new SimThread(this.#time);
     this.#plane = new Plane(this.#time, this.#planeThread, script.limits.tenantCap, seams);
-    this.#witness = new Witness(TENANT, seams);
+    const tenant = script.hasFallbacks ? WITH_FALLBACKS : TENANT;
+    this.#witness = new Witness(tenant, seams);
     const vendors = this.#vendors(seams);
     this.#nodes = Array.from({ length: script.nodes }, (_, index) => {
       return new SimNode({
@@ -120,7 +132,7 @@ class World {
         index,
         shards: script.shardsPerNode,
         limits: script.limits,
-        tenant: TENANT,
+        tenant,
         plane: this.#plane,
         vendors,
         seams,
@@ -269,6 +281,9 @@ class World {
       case "shardHold":
         this.#noteFault(fault.kind);
         return node.shards[fault.shard]?.clock.hold(fault.ms);
+      case "nodeHold":
+        this.#noteFault(fault.kind);
+        return node.thread.hold(fault.ms);
       case "partition":
         this.#noteFault(fault.kind);
         return node.partition(fault.ms);

@@ -19,9 +19,15 @@ export const MAX_HELD_ITEMS = 16_384;
 /** A batch is cloned in one go on both threads; larger ones would hold up audio. */
 export const MAX_BATCH_ITEMS = 512;
 
+export interface OutboxBounds {
+  readonly unreadBatches: number;
+  readonly heldItems: number;
+}
+
 export class ShardOutbox {
-  readonly #port: MessagePort;
-  readonly #heartbeat: Heartbeat;
+  readonly #port: Pick<MessagePort, "postMessage">;
+  readonly #heartbeat: Pick<Heartbeat, "unreadBatches" | "notePosted" | "noteRead">;
+  readonly #bounds: OutboxBounds;
   readonly #onImmediate = (): void => {
     this.#scheduled = false;
     this.flush();
@@ -30,14 +36,19 @@ export class ShardOutbox {
   #scheduled = false;
   #droppedEvents = 0;
 
-  constructor(port: MessagePort, heartbeat: Heartbeat) {
+  constructor(
+    port: Pick<MessagePort, "postMessage">,
+    heartbeat: Pick<Heartbeat, "unreadBatches" | "notePosted" | "noteRead">,
+    bounds: OutboxBounds = { unreadBatches: MAX_UNREAD_BATCHES, heldItems: MAX_HELD_ITEMS },
+  ) {
     this.#port = port;
     this.#heartbeat = heartbeat;
+    this.#bounds = bounds;
   }
 
   /** Leaves with the present tick, or soon after what runs now when that is not a tick. False: it was dropped. */
   add(item: ShardItem): boolean {
-    if (item.kind === "event" && this.#items.length >= MAX_HELD_ITEMS) {
+    if (item.kind === "event" && this.#items.length >= this.#bounds.heldItems) {
       this.#droppedEvents++;
       return false;
     }
@@ -54,7 +65,7 @@ export class ShardOutbox {
 
   /** Posts what there is, unless the main thread is too far behind. */
   flush(): void {
-    while (this.#items.length > 0 && this.#heartbeat.unreadBatches() < MAX_UNREAD_BATCHES) {
+    while (this.#items.length > 0 && this.#heartbeat.unreadBatches() < this.#bounds.unreadBatches) {
       if (this.#droppedEvents > 0) this.#tellDropped();
       const batch =
         this.#items.length <= MAX_BATCH_ITEMS ? this.#items : this.#items.slice(0, MAX_BATCH_ITEMS);
