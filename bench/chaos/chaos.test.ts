@@ -2,7 +2,7 @@ import t from "tap";
 import { loadScenario, runScenario, scenarioNames } from "./index.js";
 
 // Each has processes of its own and mostly waits for speech; side by side they share the machine.
-t.jobs = 4;
+t.jobs = 2;
 
 for (const name of scenarioNames()) {
   const scenario = loadScenario(name, "small");

@@ -20,6 +20,7 @@ function evidence(heard: string, journal: readonly Partial<JournalEvent>[] = who
     turns: 1,
     words: 3,
     arrivalsPerSecond: 1,
+    repeats: false,
     leavesMessages: false,
     thinkMs: 0,
     line: {},

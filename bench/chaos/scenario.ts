@@ -33,6 +33,12 @@ const workloadSchema = z.strictObject({
     .default(3)
     .describe("Sentences of each caller; each is answered by its own words."),
   words: z.int().min(1).max(24).default(4).describe("Words of each sentence, and so of each reply."),
+  repeats: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Callers whose sentence nobody answers say it once more, as people do: what is said into the death of a machine cannot be heard.",
+    ),
   leavesMessages: z
     .boolean()
     .default(false)

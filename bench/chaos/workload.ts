@@ -17,6 +17,8 @@ import type { Scenario } from "./scenario.js";
 
 /** Long enough for a fault, its recovery and the reply; a sentence whose words are not back by then is lost. */
 const REPLY_TIMEOUT_MS = 25_000;
+/** A caller who has heard nothing of a reply for so long says it again. */
+const REPEAT_AFTER_MS = 6_000;
 /** After the reply's last word: it might have been followed by one too many. */
 const LISTEN_ON_MS = 600;
 /** The agent asks for a message. */
@@ -120,9 +122,18 @@ export class Workload {
   async #ask(caller: Caller, words: readonly string[]): Promise<void> {
     const { call } = caller;
     let answered = false;
-    const said = await call.say(`Please say ${words.join(" ")}`);
+    const sentence = `Please say ${words.join(" ")}`;
+    const said = await call.say(sentence);
     const heardSince = (): readonly string[] => plainWords(call.heard, said.endedAtMs);
     try {
+      const isAnswering = () => spelled(heardSince()).length > 0 || call.agentPlaying;
+      if (this.#scenario.repeats) {
+        const isUnheard = await call.waitUntil("an answer", REPEAT_AFTER_MS, isAnswering).then(
+          () => false,
+          () => call.outcome === null,
+        );
+        if (isUnheard) await call.say(sentence);
+      }
       const isOver = () => heardAll(heardSince(), words) || this.#isAskedForMessage(call);
       await call.waitUntil("the reply", REPLY_TIMEOUT_MS, isOver);
       await call.waitForSilence(LISTEN_ON_MS, REPLY_TIMEOUT_MS);

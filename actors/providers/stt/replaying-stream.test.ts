@@ -241,7 +241,7 @@ void t.test("a final that was asked for is asked for again after the replay, not
   t.end();
 });
 
-void t.test("a quiet line keeps a second, a long sentence twelve seconds and no more", (t) => {
+void t.test("a quiet line keeps a second, a long sentence twenty seconds and no more", (t) => {
   const quiet = rig();
   quiet.providers[0]!.last.events.onReady?.();
   quiet.write(60_000, false);
@@ -258,12 +258,12 @@ void t.test("a quiet line keeps a second, a long sentence twelve seconds and no 
   last.events.onReady?.();
   long.write(40_000, true);
   last.interim([word("long", 1_000, 2_000), word("ago", 39_000, 39_500)], 0, 40_000);
-  t.ok(long.stream.keptBytes <= 100 * 1_024, `${long.stream.keptBytes} bytes`);
+  t.ok(long.stream.keptBytes <= 164 * 1_024, `${long.stream.keptBytes} bytes`);
   last.fail(error("STT_STREAM_BROKEN"));
   long.providers[0]!.last.events.onReady?.();
-  heardFrom(t, long.providers[0]!.last, 28_000, 40_000);
+  heardFrom(t, long.providers[0]!.last, 20_000, 40_000);
   t.equal(long.lines.at(-1), "final long 2000", "what cannot be heard again is final as it was shown");
-  long.providers[0]!.last.final([word("ago", 11_000, 11_500)], 0, 12_000, true);
+  long.providers[0]!.last.final([word("ago", 19_000, 19_500)], 0, 20_000, true);
   t.equal(long.lines.at(-1), "final ago 40000 pause");
   t.end();
 });

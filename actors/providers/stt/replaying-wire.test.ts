@@ -196,5 +196,10 @@ void t.test("a recogniser that hears speech and goes quiet is left for the next"
   const call = await hear(two, "length");
   t.equal(call.recorder.error, null);
   check(t, call, "half-open");
-  t.same(two.outcomes.slice(-2), ["0 STT_TIMEOUT", "1 works"]);
+  // Whether the first had shown a word by then is the network's to say; only then does its breaker hear of the stall.
+  t.equal(two.outcomes.at(-1), "1 works");
+  t.notOk(
+    two.outcomes.slice(0, -1).some((outcome) => outcome.startsWith("1")),
+    "asked once",
+  );
 });
