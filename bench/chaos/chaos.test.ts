@@ -1,7 +1,7 @@
 import t from "tap";
 import { loadScenario, runScenario, scenarioNames } from "./index.js";
 
-// Each has processes of its own and mostly waits for speech; side by side they share the machine.
+// Each has processes of its own and mostly waits for speech: two share the machine, more would starve each other.
 t.jobs = 2;
 
 for (const name of scenarioNames()) {
