@@ -25,7 +25,7 @@ function evidence(heard: string, journal: readonly Partial<JournalEvent>[] = who
     thinkMs: 0,
     line: {},
   });
-  const turn: AskedTurn = { words: WORDS, heard: heard.split(" "), answered: true, delayMs: 1 };
+  const turn: AskedTurn = { words: WORDS, heard: heard.split(" "), answered: true, gaps: 0, delayMs: 1 };
   const call = { heardText: () => heard } as Caller["call"];
   workload.callers.push({ index: 0, call, turns: [turn], result: Promise.reject(new Error("not asked")) });
   workload.callers[0]!.result.catch(() => {});
