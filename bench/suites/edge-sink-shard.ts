@@ -64,7 +64,7 @@ class SinkShard implements ShardHandler {
     const { in: input } = call.leg;
     const nowMs = this.#context.clock.nowMs();
     while (input.read()) {
-      if (input.kind === RecordKind.audio) this.#take(input.payload, input.timestampMs, nowMs);
+      if (input.kind === RecordKind.audio) this.#take(input.payload, input.timestampMs);
       else if (input.kind === RecordKind.legEnded) {
         this.#calls.delete(slot);
         this.#context.callClosed(slot, { kind: "callerHungUp" });
@@ -84,7 +84,9 @@ class SinkShard implements ShardHandler {
 
   async stop(): Promise<void> {}
 
-  #take(payload: Uint8Array, ringAtMs: number, nowMs: number): void {
+  #take(payload: Uint8Array, ringAtMs: number): void {
+    // Read anew for each: a frame may be sent, and come, while those before it are taken.
+    const nowMs = this.#context.clock.nowMs();
     for (let index = 0; index < SENT_AT_BYTES; index++) this.#sentAt.setUint8(index, payload[index]!);
     const sentAtMs = this.#sentAt.getFloat64(0, true);
     this.#frames++;
