@@ -1,65 +1,140 @@
-// Runs every compiled test file under tap and ends with one line alone: `N passed, N failed`.
+// Runs every compiled test file as a process of its own and ends with one line alone: `N passed, N failed`.
 // Arguments name the files to run instead: `npm test -- dist/runtime/media/*.test.js`.
-// Prints one line per file and everything of what failed. tap's own exit code is kept: a file that dies or
-// times out fails the run even if no assertion did.
+// Prints one line per file and everything of what failed. A file that dies, times out or counts nothing fails the run
+// even if no assertion did.
+//
+// Not by `tap run`: that hooks itself into every process a test starts, which doubles what starting nodes and
+// emulators costs, and runs files by the alphabet, which leaves the longest to itself at the end.
 import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
+import { availableParallelism, setPriority } from "node:os";
 import { createInterface } from "node:readline";
 
-const tapBin = "node_modules/.bin/tap";
-// tap generates its test class once per install; without this the first test files would find no tests.
-if (changedAtMs(".tap/plugins") < changedAtMs("node_modules/.package-lock.json")) {
-  spawnSync(tapBin, ["build"], { stdio: "ignore" });
-}
+/** A file has so long; one that ignores it is killed a little later. */
+const TIMEOUT_S = 600;
+const KILL_AFTER_MS = (TIMEOUT_S + 30) * 1_000;
 
-/** Files that take longest begin first, or one of them would be left to itself at the end. */
-const FIRST = [
+/** Talk in real time and mostly wait, those that take longest first: the last to begin decides when all is over. */
+const REAL_TIME = [
   "bench/chaos/chaos",
   "node/recovery.",
+  "node/hundred-calls",
   "cli/up",
   "bench/load",
-  "bench/cluster",
+  "bench/baseline/side-by-side",
   "node",
-  "bench",
+  "bench/cluster",
+  "bench/main",
   "control-plane",
+  "bench/processes",
+  "runtime",
+  "actors/providers",
+  "bench/suites",
+  "bench",
+  "cli",
 ];
+/** Compute on virtual time, or on none: they fill what the others leave of the machine, and take nothing from them. */
+const COMPUTING = [
+  "bench/simulator",
+  "actors/call",
+  "actors/speech",
+  "bench/speech",
+  "runtime/media/resampler",
+  "runtime/actor",
+  "scripts",
+];
+const NICENESS = 15;
 
-const files = process.argv.length > 2 ? process.argv.slice(2) : allTests();
-const child = spawn(tapBin, ["--reporter=tap", ...files], { stdio: ["ignore", "pipe", "inherit"] });
+const cores = availableParallelism();
+const REAL_TIME_JOBS = Math.max(2, cores);
+const COMPUTING_JOBS = Math.max(1, Math.floor(cores / 2));
+
+// tap generates its test class once per install; without this the first test files would find no tests.
+if (changedAtMs(".tap/plugins") < changedAtMs("node_modules/.package-lock.json")) {
+  spawnSync("node_modules/.bin/tap", ["build"], { stdio: "ignore" });
+}
+
+const running = new Set();
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    for (const child of running) child.kill(signal);
+    process.kill(process.pid, signal);
+  });
+}
 
 let passed = 0;
 let failed = 0;
-// What a file printed is held until the file's own line says whether it is worth showing.
-let held = [];
-createInterface({ input: child.stdout }).on("line", (line) => {
-  const totals = /^# \{ total: \d+(.*) \}/.exec(line)?.[1];
-  if (totals !== undefined) {
-    passed = Number(/pass: (\d+)/.exec(totals)?.[1] ?? 0);
-    failed = Number(/fail: (\d+)/.exec(totals)?.[1] ?? 0);
-  } else if (line.startsWith("not ok ")) {
-    console.log([...held.filter((text) => !/^\s*ok \d+ /.test(text)), line].join("\n"));
-    held = [];
-  } else if (/^ok \d+ - /.test(line)) {
-    console.log(line);
-    held = [];
-  } else {
-    held.push(line);
-  }
-});
-child.on("close", (code) => {
-  process.exitCode = code !== 0 || passed === 0 ? code || 1 : 0;
-  console.log(`\n${passed} passed, ${process.exitCode === 0 ? failed : Math.max(failed, 1)} failed`);
-});
+const files = process.argv.length > 2 ? process.argv.slice(2) : allTests();
+const computing = inOrder(files.filter(isComputing), COMPUTING);
+const realTime = inOrder(
+  files.filter((file) => !isComputing(file)),
+  REAL_TIME,
+);
+await Promise.all([
+  ...Array.from({ length: REAL_TIME_JOBS }, () => work(() => realTime.shift() ?? computing.shift())),
+  ...Array.from({ length: COMPUTING_JOBS }, () => work(() => computing.shift())),
+]);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+console.log(`\n${passed} passed, ${process.exitCode === 0 ? failed : Math.max(failed, 1)} failed`);
+
+async function work(next) {
+  for (let file = next(); file !== undefined; file = next()) await run(file);
+}
+
+/** Resolves when the file's process is gone and its line is printed. */
+async function run(file) {
+  const startedAtMs = performance.now();
+  const child = spawn(process.execPath, ["--enable-source-maps", file], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, TAP: "1", TAP_TIMEOUT: process.env.TAP_TIMEOUT ?? String(TIMEOUT_S) },
+  });
+  running.add(child);
+  if (isComputing(file)) setPriority(child.pid, NICENESS);
+  const killer = setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS);
+  let totals;
+  // Without the tests that passed.
+  const output = [];
+  let shownLines = 0;
+  createInterface({ input: child.stderr }).on("line", (line) => output.push(line));
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    totals = /^# \{ total: \d+(.*) \}/.exec(line)?.[1] ?? totals;
+    if (/^ok \d+ /.test(line)) output.length = shownLines;
+    else if (!/^\s+ok \d+ /.test(line)) output.push(line);
+    if (line.startsWith("not ok ")) shownLines = output.length;
+  });
+  const [code, signal] = await new Promise((resolve) => {
+    child.on("close", (...end) => resolve(end));
+  });
+  clearTimeout(killer);
+  running.delete(child);
+  const failures = Number(/fail: (\d+)/.exec(totals)?.[1] ?? 0);
+  const passes = Number(/pass: (\d+)/.exec(totals)?.[1] ?? 0);
+  const isOk = code === 0 && failures === 0 && totals !== undefined;
+  passed += passes;
+  failed += isOk ? 0 : Math.max(failures, 1);
+  const took = `${((performance.now() - startedAtMs) / 1_000).toFixed(1)} s`;
+  const end = signal === null ? `exit code ${code}` : signal;
+  console.log(isOk ? `ok - ${file} # ${took}` : [...output, `not ok - ${file} # ${took}, ${end}`].join("\n"));
+}
 
 function allTests() {
-  const rank = (file) => {
-    const at = FIRST.findIndex((prefix) => file.startsWith(`dist/${prefix}`));
-    return at < 0 ? FIRST.length : at;
-  };
   return readdirSync("dist", { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".test.js"))
     .map((name) => `dist/${name}`)
-    .toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+    .toSorted();
+}
+
+function isComputing(file) {
+  return rankOf(file, COMPUTING) < COMPUTING.length;
+}
+
+function inOrder(list, prefixes) {
+  return list.toSorted((a, b) => rankOf(a, prefixes) - rankOf(b, prefixes));
+}
+
+function rankOf(file, prefixes) {
+  const at = prefixes.findIndex((prefix) => file.startsWith(`dist/${prefix}`));
+  return at < 0 ? prefixes.length : at;
 }
 
 /** 0 when there is no such file. */
