@@ -21,8 +21,8 @@
  * ```
  */
 export type { CallOutcome, CallStart, ResumeReason } from "./call-start.js";
-export type { ShardLoad } from "./heartbeat.js";
-export type { FromShard, ShardItem } from "./messages.js";
+export { Heartbeat, type ShardLoad } from "./heartbeat.js";
+export type { FromShard, ShardBoot, ShardItem, ToShard } from "./messages.js";
 export type { ShardPoolOptions, WatchdogOptions } from "./options.js";
 export type { LastOfShard, ShardState, ShardStats } from "./shard-host.js";
 export type { ShardLossReason } from "./shard-incarnation.js";
@@ -34,5 +34,7 @@ export {
 } from "./shard-pool.js";
 export { type OutboxBounds, ShardOutbox } from "./shard-outbox.js";
 export { type ShardContext, type ShardHandler, runShard } from "./shard-runtime.js";
+export type { ShardThread } from "./shard-thread.js";
 export type { SlotLease, SlotLeaseState } from "./slot-lease.js";
 export { SlotTable } from "./slot-table.js";
+export type { ThreadCpu } from "./thread-cpu.js";

@@ -3,6 +3,9 @@ import assert from "node:assert/strict";
 import type { ResourceLimits } from "node:worker_threads";
 import { type Clock, type Random, type RestartBudgetOptions, systemRandom } from "#runtime/actor";
 import type { Logger } from "#runtime/telemetry";
+import type { ShardBoot } from "./messages.js";
+import { type ShardThread, startWorker } from "./shard-thread.js";
+import { type ThreadCpu, threadCpu } from "./thread-cpu.js";
 
 export interface WatchdogOptions {
   /** How often a shard beats. @default 100 */
@@ -36,8 +39,8 @@ export interface ShardPoolOptions {
    * takes that one's place at once, and the restarted one is the spare. @default false
    */
   readonly spare?: boolean;
-  /** The worker's entry file; it calls runShard(). */
-  readonly entry: URL;
+  /** The worker's entry file; it calls runShard(). Or, in a simulation, what starts a thread. */
+  readonly entry: URL | ((boot: ShardBoot) => ShardThread);
   /** Handed to each shard as it is; structured-clonable. */
   readonly workerData?: unknown;
   /** The environment of the shards' threads. @default a copy of the process's */
@@ -62,25 +65,26 @@ export interface ShardPoolOptions {
   readonly log: Logger;
   /** For the jitter of restarts. @default systemRandom */
   readonly random?: Random;
+  /** What is known of a thread, by its number. @default what the operating system tells */
+  readonly threadCpu?: (threadId: number) => ThreadCpu | null;
 }
 
 export interface ResolvedShardPoolOptions {
   readonly shardCount: number;
   readonly slotsPerShard: number;
   readonly spare: boolean;
-  readonly entry: URL;
+  readonly startThread: (boot: ShardBoot) => ShardThread;
   readonly workerData: unknown;
-  readonly env: NodeJS.ProcessEnv | undefined;
   readonly readyTimeoutMs: number;
   readonly watchdog: WatchdogOptions;
   readonly restart: RestartBudgetOptions;
   readonly pollMs: number;
   readonly closeGraceMs: number;
-  readonly resourceLimits: ResourceLimits | undefined;
   readonly arena: { readonly inRecordCount?: number; readonly outRecordCount?: number };
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: Random;
+  readonly threadCpu: (threadId: number) => ThreadCpu | null;
 }
 
 /** Spawning takes 32 ms, loading the providers' clients some hundred; a cold disk and a busy machine the rest. */
@@ -107,6 +111,7 @@ const DEFAULT_POLL_MS = 5;
 const DEFAULT_CLOSE_GRACE_MS = 5_000;
 
 export function resolveShardPoolOptions(options: ShardPoolOptions): ResolvedShardPoolOptions {
+  const { entry, env, resourceLimits } = options;
   const watchdog = {
     heartbeatMs: options.watchdog?.heartbeatMs ?? DEFAULT_HEARTBEAT_MS,
     lookEveryMs: options.watchdog?.lookEveryMs ?? DEFAULT_LOOK_EVERY_MS,
@@ -122,18 +127,17 @@ export function resolveShardPoolOptions(options: ShardPoolOptions): ResolvedShar
     shardCount: options.shardCount,
     slotsPerShard: options.slotsPerShard,
     spare: options.spare ?? false,
-    entry: options.entry,
+    startThread: entry instanceof URL ? (boot) => startWorker(entry, { env, resourceLimits }, boot) : entry,
     workerData: options.workerData,
-    env: options.env,
     readyTimeoutMs: options.readyTimeoutMs ?? DEFAULT_READY_TIMEOUT_MS,
     watchdog,
     restart: options.restart ?? DEFAULT_RESTART,
     pollMs: options.pollMs ?? DEFAULT_POLL_MS,
     closeGraceMs: options.closeGraceMs ?? DEFAULT_CLOSE_GRACE_MS,
-    resourceLimits: options.resourceLimits,
     arena: options.arena ?? {},
     clock: options.clock,
     log: options.log,
     random: options.random ?? systemRandom,
+    threadCpu: options.threadCpu ?? threadCpu,
   };
 }

@@ -27,7 +27,7 @@ import type { ResolvedShardPoolOptions } from "./options.js";
 import { ShardIncarnation, type ShardLoss, type ShardLossReason } from "./shard-incarnation.js";
 import type { SlotLease } from "./slot-lease.js";
 import { SlotTable } from "./slot-table.js";
-import { type ThreadCpu, threadCpu } from "./thread-cpu.js";
+import type { ThreadCpu } from "./thread-cpu.js";
 
 /** The second restart in a row waits this long, the next twice that, and so on. The first does not wait. */
 const FIRST_BACKOFF_MS = 100;
@@ -221,7 +221,7 @@ export class ShardHost {
       incarnation.slots.liveCount === 0 ||
       nowMs - this.#configuredAtMs < CONFIGURING_MS ||
       nowMs - this.#spunAtMs < SPINNING_AGAIN_MS;
-    const cpu = (): ThreadCpu | null => threadCpu(heartbeat.threadId());
+    const cpu = (): ThreadCpu | null => this.#options.threadCpu(heartbeat.threadId());
     if (!hang.look(heartbeat.progress(), nowMs, cpu, mayRun)) return;
     if (hang.silentMs < this.#options.watchdog.hungAfterMs) this.#spunAtMs = nowMs;
     incarnation.kill("hung", `sent no heartbeat for ${Math.round(hang.silentMs)} ms`);
@@ -303,11 +303,9 @@ export class ShardHost {
     const incarnation = new ShardIncarnation(
       {
         shardId: this.shardId,
-        entry: options.entry,
+        startThread: options.startThread,
         workerData: options.workerData,
         config: this.#config,
-        env: options.env,
-        resourceLimits: options.resourceLimits,
         heartbeatMs: options.watchdog.heartbeatMs,
         pollMs: options.pollMs,
         edgeNap: this.#edgeNap,

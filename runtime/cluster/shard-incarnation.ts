@@ -6,22 +6,20 @@
  *    nothing of this incarnation is reported after it.
  * I2 what the thread had posted before it ended is reported before `onGone`, unless it was killed.
  */
-import { Worker, type ResourceLimits } from "node:worker_threads";
 import type { Clock } from "#runtime/actor";
 import { LumentraError, fromWire, toWire } from "#runtime/errors";
 import type { Arena, NapFlag } from "#runtime/media";
 import { AskTable } from "./ask-table.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { FromShard, ShardBoot, ShardItem, ToShard } from "./messages.js";
+import type { ShardThread } from "./shard-thread.js";
 import type { SlotTable } from "./slot-table.js";
 
 export interface IncarnationOptions {
   readonly shardId: number;
-  readonly entry: URL;
+  readonly startThread: (boot: ShardBoot) => ShardThread;
   readonly workerData: unknown;
   readonly config: { readonly value: unknown } | null;
-  readonly env: NodeJS.ProcessEnv | undefined;
-  readonly resourceLimits: ResourceLimits | undefined;
   readonly heartbeatMs: number;
   readonly pollMs: number;
   readonly edgeNap: NapFlag;
@@ -64,7 +62,7 @@ export class ShardIncarnation {
   readonly #shardId: number;
   readonly #asks: AskTable;
   readonly #events: IncarnationEvents;
-  readonly #worker: Worker;
+  readonly #thread: ShardThread;
   #gone = false;
   /** What the thread said before it ended, if it did. */
   #lastWords: ShardLoss | null = null;
@@ -77,26 +75,20 @@ export class ShardIncarnation {
     this.#shardId = options.shardId;
     this.#asks = new AskTable(options.shardId, options.clock);
     this.#events = events;
-    this.#worker = new Worker(options.entry, {
-      name: `shard-${options.shardId}`,
-      workerData: bootOf(options, slots.arena, this.heartbeat),
-      execArgv: workerExecArgv(),
-      ...(options.env === undefined ? {} : { env: options.env }),
-      ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
-    });
-    this.#worker.on("message", (message: FromShard) => this.#receive(message));
-    this.#worker.on("messageerror", (error) => {
+    this.#thread = options.startThread(bootOf(options, slots.arena, this.heartbeat));
+    this.#thread.on("message", (message) => this.#receive(message));
+    this.#thread.on("messageerror", (error) => {
       this.#events.onItem({
         kind: "fault",
         what: "a message of the shard cannot be read",
         error: toWire(error),
       });
     });
-    this.#worker.on("error", (error) => {
+    this.#thread.on("error", (error) => {
       this.#lastWords = lossOf(error);
     });
     this.exited = new Promise((resolve) => {
-      this.#worker.once("exit", (code) => {
+      this.#thread.on("exit", (code) => {
         this.#finish(this.#lastWords ?? { reason: "exited", what: `exited with code ${code}`, cause: null });
         resolve();
       });
@@ -105,7 +97,7 @@ export class ShardIncarnation {
 
   /** A message to a thread that is over goes nowhere; what depends on it hears of the end. */
   post(message: ToShard): void {
-    if (!this.#gone) this.#worker.postMessage(message);
+    if (!this.#gone) this.#thread.postMessage(message);
   }
 
   ask(topic: string, payload: unknown, deadlineMs: number): Promise<unknown> {
@@ -115,7 +107,7 @@ export class ShardIncarnation {
   /** Ends the thread now, in whatever it is doing. `onGone` fires before this returns. */
   kill(reason: ShardLossReason, what: string): void {
     // terminate() settles with `exited`; it has no failure of its own.
-    void this.#worker.terminate();
+    void this.#thread.terminate();
     this.#finish({ reason, what, cause: null });
   }
 
@@ -174,9 +166,4 @@ function bootOf(options: IncarnationOptions, arena: Arena, heartbeat: Heartbeat)
     workerData: options.workerData,
     config: options.config,
   };
-}
-
-/** A shard starts from a clean slate: no loaders, hooks or inspectors of the process around it. */
-function workerExecArgv(): string[] {
-  return process.execArgv.filter((argument) => argument === "--enable-source-maps");
 }
