@@ -65,6 +65,11 @@ export interface SwitchboardDeps {
   /** By carrier: the one account whose calls are ours; undefined for any. */
   readonly accounts: Readonly<Record<string, string | undefined>>;
   readonly canServe: AdmitterDeps["canServe"];
+  /**
+   * Room for calls that are gone, allocated at once; a simulated node, of which there are thousands, needs little.
+   * @default GONE_KEPT_MAX
+   */
+  readonly goneKeptMax?: number;
 }
 
 export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
@@ -77,11 +82,11 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   readonly #providers: ProviderBoard;
   readonly #merge = new MetricsMerge();
   /** How the latest legs ended, for the carrier that asks what to do next. */
-  readonly #legEnds = new LRUCache<string, LegEnd>({ max: LEG_ENDS_KEPT_MAX });
+  readonly #legEnds: LRUCache<string, LegEnd>;
   /** S4: by call, the epoch from which on writing is allowed again. */
-  readonly #fences = new LRUCache<string, number>({ max: GONE_KEPT_MAX });
+  readonly #fences: LRUCache<string, number>;
   /** S4: by call that had several actors here, the tenure of the last. */
-  readonly #tenures = new LRUCache<string, number>({ max: GONE_KEPT_MAX });
+  readonly #tenures: LRUCache<string, number>;
   readonly #quarantine: Quarantine;
   readonly #recovery: Recovery;
   #pool!: ShardPool;
@@ -93,6 +98,10 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   constructor(deps: SwitchboardDeps) {
     this.#deps = deps;
+    const { goneKeptMax = GONE_KEPT_MAX } = deps;
+    this.#legEnds = new LRUCache({ max: Math.min(LEG_ENDS_KEPT_MAX, goneKeptMax) });
+    this.#fences = new LRUCache({ max: goneKeptMax });
+    this.#tenures = new LRUCache({ max: goneKeptMax });
     this.#providers = new ProviderBoard(deps.clock, deps.log);
     this.#suspended = new SuspendedCalls(deps.clock, deps.resumeGraceMs, ({ call }) => this.#lost(call));
     this.#quarantine = new Quarantine({

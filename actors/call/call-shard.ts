@@ -81,6 +81,8 @@ export interface CallShardParts {
   /** @default one of the shard's own, with its disk half */
   readonly cache?: VoiceCache;
   readonly log?: Logger;
+  /** @default the thread's own set */
+  readonly metrics?: Metrics;
   /** Where callers' messages go. @default the disk */
   readonly messages?: Pick<MessageFiles, "start" | "open" | "settled">;
   /** Told of each call before it begins. */
@@ -113,7 +115,7 @@ class CallShard implements ShardHandler {
     const thread = `shard-${context.shardId}`;
     this.#context = context;
     this.#log = parts.log ?? createLogger({ ...data.log, name: thread });
-    this.#metrics = createMetrics({ thread });
+    this.#metrics = parts.metrics ?? createMetrics({ thread });
     const { clock } = context;
     if (clock instanceof SystemClock) {
       this.#metrics.onCollect(() => this.#metrics.timers.set({ thread }, clock.timerCount));

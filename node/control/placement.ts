@@ -83,13 +83,16 @@ interface LocalLease {
 export class LocalPlacement implements CallPlacement {
   readonly canPlaceElsewhere = false;
   readonly #clock: Clock;
+  readonly #newCallId: () => string;
   /** Bounded by the slots and the suspended calls: the switchboard releases what it does not hold. */
   readonly #leases = new Map<string, LocalLease>();
   readonly #callIds = new Map<string, string>();
   readonly #countByTenant = new Map<string, number>();
 
-  constructor(clock: Clock) {
+  /** `newCallId`: must never repeat itself, on any node. */
+  constructor(clock: Clock, newCallId: () => string = randomUUID) {
     this.#clock = clock;
+    this.#newCallId = newCallId;
   }
 
   place(request: PlaceRequest): Placed {
@@ -103,7 +106,7 @@ export class LocalPlacement implements CallPlacement {
     }
     if (request.resume !== null) return { kind: "unknown" };
     if (this.countOf(request.tenantId) >= request.tenantCap) return { kind: "refused", reason: "tenantCap" };
-    const callId = randomUUID();
+    const callId = this.#newCallId();
     const epoch = this.#nextEpoch(0);
     this.adopt(callId, epoch, request);
     return { kind: "here", callId, epoch, resumed: false, path: "local" };
