@@ -43,6 +43,7 @@ export class EchoPath {
   #weight = 0;
   #received = 0;
   #receivedSquares = 0;
+  readonly #before = new Float64Array(DELAYS);
   readonly #sent = new Float64Array(DELAYS);
   readonly #sentSquares = new Float64Array(DELAYS);
   readonly #products = new Float64Array(DELAYS);
@@ -62,8 +63,10 @@ export class EchoPath {
     this.#weight = this.#weight * FORGET + 1;
     this.#received = this.#received * FORGET + received;
     this.#receivedSquares = this.#receivedSquares * FORGET + received * received;
+    const before = this.#before;
+    sentLevels.before(atMs, before);
     for (let delay = 0; delay < DELAYS; delay += 1) {
-      const sent = Math.max(sentLevels.before(atMs, delay), QUIET_DB);
+      const sent = Math.max(before[delay]!, QUIET_DB);
       const loud = sent >= LOUD_DB ? 1 : 0;
       this.#sent[delay] = this.#sent[delay]! * FORGET + sent;
       this.#sentSquares[delay] = this.#sentSquares[delay]! * FORGET + sent * sent;

@@ -32,20 +32,27 @@ export class SentLevels {
     this.#levels[index] = levelDb;
   }
 
-  /** Level of what played `delayFrames` before the frame that ended at `atMs` arrived. */
-  before(atMs: number, delayFrames: number): number {
-    const slot = Math.floor(atMs / FRAME_MS) - delayFrames;
-    const index = slot & (HISTORY_FRAMES - 1);
-    return this.#slots[index] === slot ? this.#levels[index]! : SILENCE_DB;
+  /** Writes what played 0, 1, 2 … frames before the one that ended at `atMs` arrived. */
+  before(atMs: number, into: Float64Array): void {
+    const last = Math.floor(atMs / FRAME_MS);
+    const levels = this.#levels;
+    const slots = this.#slots;
+    for (let delay = 0; delay < into.length; delay += 1) {
+      const slot = last - delay;
+      const index = slot & (HISTORY_FRAMES - 1);
+      into[delay] = slots[index] === slot ? levels[index]! : SILENCE_DB;
+    }
   }
 
   /** The loudest of the `delayFrames` before it and its own. */
   loudestBefore(atMs: number, delayFrames: number): number {
     let loudest = SILENCE_DB;
-    if (Math.floor(atMs / FRAME_MS) - delayFrames > this.#latestSlot) return loudest;
-    for (let delay = 0; delay <= delayFrames; delay += 1) {
-      const levelDb = this.before(atMs, delay);
-      if (levelDb > loudest) loudest = levelDb;
+    const last = Math.min(Math.floor(atMs / FRAME_MS), this.#latestSlot);
+    const levels = this.#levels;
+    const slots = this.#slots;
+    for (let slot = Math.floor(atMs / FRAME_MS) - delayFrames; slot <= last; slot += 1) {
+      const index = slot & (HISTORY_FRAMES - 1);
+      if (slots[index] === slot && levels[index]! > loudest) loudest = levels[index]!;
     }
     return loudest;
   }
