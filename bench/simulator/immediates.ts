@@ -26,6 +26,12 @@ class WorldImmediate {
   }
 }
 
+/**
+ * What Node does between two timers: promises and `nextTick`s until none can go on. Awaiting a tick does the same from
+ * inside a promise, at 450 ns in place of 60, and a world of ten calls has some ten thousand timers.
+ */
+const { _tickCallback: runPromises } = process as unknown as { readonly _tickCallback: () => void };
+
 const { setImmediate: setReal, clearImmediate: clearReal } = globalThis;
 let worldCount = 0;
 let waiting: WorldImmediate[] = [];
@@ -59,30 +65,24 @@ export function leaveWorld(): void {
     if (callback !== null) setReal(callback, ...parameters);
 }
 
-/** Every promise that can go on, and every immediate, in the order of the event loop. */
-export async function runImmediates(): Promise<void> {
-  await promisesRun();
+/**
+ * Every promise that can go on, and every immediate, in the order of the event loop. From a callback of the real loop
+ * alone: where a promise goes on already, none other can.
+ */
+export function runImmediates(): void {
+  runPromises();
   while (waiting.length > 0) {
     const turn = waiting;
     waiting = [];
     for (const { callback, parameters } of turn) {
       if (callback === null) continue;
       callback(...parameters);
-      await promisesRun();
+      runPromises();
     }
   }
 }
 
-/** A turn of the process's loop: what takes real time moves on. */
-export function turnLoop(): Promise<void> {
-  return new Promise((resolve) => {
-    setReal(() => resolve());
-  });
-}
-
-/** A tick runs when no promise is left that could go on. */
-function promisesRun(): Promise<void> {
-  return new Promise((resolve) => {
-    process.nextTick(resolve);
-  });
+/** `body` runs in a turn of the process's loop of its own: what takes real time moved on before. */
+export function onNextTurn(body: () => void): void {
+  setReal(body);
 }

@@ -9,6 +9,7 @@
 import type { Admission, InboundCall, Leg } from "#runtime/edge";
 import type { TimerHandle } from "#runtime/actor";
 import { Caller } from "./caller.js";
+import { MediaFrames } from "./media-frames.js";
 import type { CallScript, CarrierFault } from "./script.js";
 import type { Seams } from "./seams.js";
 import type { SimNode } from "./sim-node.js";
@@ -44,7 +45,9 @@ interface Media {
   readonly leg: Leg;
   readonly node: SimNode;
   readonly streamId: string;
-  chunk: number;
+  readonly frames: MediaFrames;
+  /** Messages that wait while the line stalls or the node stands still, in order. */
+  held: (() => void)[];
   playing: Playing[];
   /** The frame that is being put together. */
   readonly frame: Uint8Array;
@@ -74,8 +77,7 @@ export class Line {
   #streams = 0;
   #markCount = 0;
   #lastMarkAtMs = 0;
-  #heldUntilMs = 0;
-  #held: (() => void)[] = [];
+  #stalledUntilMs = 0;
 
   constructor(world: LineWorld, script: CallScript, index: number) {
     this.#world = world;
@@ -204,11 +206,13 @@ export class Line {
 
   #open(node: SimNode, leg: Leg): void {
     const { time } = this.#world;
+    const streamId = `MZ${this.carrierCallId}x${this.#streams++}`;
     const media: Media = {
       leg,
       node,
-      streamId: `MZ${this.carrierCallId}x${this.#streams++}`,
-      chunk: 0,
+      streamId,
+      frames: new MediaFrames(streamId),
+      held: [],
       playing: [],
       frame: new Uint8Array(FRAME_BYTES),
       frameBytes: 0,
@@ -254,11 +258,7 @@ export class Line {
     if (!media.isOpen || this.#media !== media || this.isOver) return;
     const { time } = this.#world;
     this.#play(media);
-    const frame = this.caller.nextFrame();
-    media.chunk += 1;
-    const payload = payloadOf(frame);
-    const text = `{"event":"media","sequenceNumber":"${media.chunk}","media":{"track":"inbound","chunk":"${media.chunk}","timestamp":"${media.chunk * FRAME_MS}","payload":"${payload}"},"streamSid":"${media.streamId}"}`;
-    this.#sendText(media, text);
+    this.#sendFrame(media, media.frames.next(this.caller.nextFrame()));
     for (const digit of this.caller.keys.splice(0))
       this.#send(media, {
         event: "dtmf",
@@ -329,21 +329,45 @@ export class Line {
     for (const { audio, mark } of dropped) if (audio === null) this.#echo(media, mark);
   }
 
-  #send(media: Media, message: object): void {
-    this.#sendText(media, JSON.stringify(message));
+  /** `message` is written over by the next one. */
+  #sendFrame(media: Media, message: ArrayBuffer): void {
+    if (this.#mustWait(media)) return this.#sendBytes(media, message.slice(0));
+    if (!media.isOpen || media.node.thread.isDead) return;
+    media.node.edge.take(media.leg, message);
   }
 
-  #sendText(media: Media, text: string): void {
-    const bytes = encoder.encode(text);
-    this.#toNode(media, () => media.leg.onMessage(bytes.buffer, false));
+  #send(media: Media, message: object): void {
+    this.#sendBytes(media, encoder.encode(JSON.stringify(message)).buffer);
+  }
+
+  #sendBytes(media: Media, message: ArrayBuffer): void {
+    this.#toNode(media, () => media.leg.onMessage(message, false));
   }
 
   #toNode(media: Media, body: () => void): void {
     const deliver = (): void => {
       if (media.isOpen && !media.node.thread.isDead) media.node.edge.guard(media.leg, body);
     };
-    if (this.#heldUntilMs > this.#world.time.nowMs() || media.node.thread.isHeld) this.#held.push(deliver);
-    else deliver();
+    if (!this.#mustWait(media)) return deliver();
+    media.held.push(deliver);
+    if (media.held.length === 1) this.#releaseLater(media);
+  }
+
+  #mustWait(media: Media): boolean {
+    return (
+      media.held.length > 0 || this.#stalledUntilMs > this.#world.time.nowMs() || media.node.thread.isHeld
+    );
+  }
+
+  #releaseLater(media: Media): void {
+    const { time } = this.#world;
+    const release = (): void => media.node.thread.after(0, () => this.#release(media));
+    time.setTimer(Math.max(0, this.#stalledUntilMs - time.nowMs()), release);
+  }
+
+  #release(media: Media): void {
+    if (this.#stalledUntilMs > this.#world.time.nowMs()) return this.#releaseLater(media);
+    for (const deliver of media.held.splice(0)) deliver();
   }
 
   #toPhone(media: Media, body: () => void, evenClosed = false): void {
@@ -368,7 +392,6 @@ export class Line {
     this.#media = null;
     const spell = this.spells.at(-1);
     if (spell?.toMs === Number.POSITIVE_INFINITY) spell.toMs = this.#world.time.nowMs();
-    this.#releaseHeld();
     this.caller.cleared();
   }
 
@@ -385,26 +408,21 @@ export class Line {
     if (this.#media === null) return;
     this.#world.onFault("stall");
     this.hasStalled = true;
-    this.#heldUntilMs = this.#world.time.nowMs() + ms;
-    this.#world.time.setTimer(ms, () => this.#releaseHeld());
-  }
-
-  #releaseHeld(): void {
-    const held = this.#held;
-    this.#held = [];
-    for (const deliver of held) deliver();
+    this.#stalledUntilMs = this.#world.time.nowMs() + ms;
   }
 
   #hangUp(): void {
     if (this.isOver) return;
     const media = this.#media;
-    this.#heldUntilMs = 0;
-    this.#releaseHeld();
+    this.#stalledUntilMs = 0;
     if (media?.isOpen === true) {
       this.#send(media, { event: "stop", streamSid: media.streamId, stop: { callSid: this.carrierCallId } });
-      media.isOpen = false;
       const { leg, node } = media;
-      node.thread.after(this.#world.time.between(...NETWORK_MS), () => leg.onClose(1000, ""));
+      node.thread.after(this.#world.time.between(...NETWORK_MS), () => {
+        this.#release(media);
+        media.isOpen = false;
+        leg.onClose(1000, "");
+      });
     }
     this.#over("hungUpByCaller");
   }
@@ -419,12 +437,6 @@ export class Line {
 }
 
 const encoder = new TextEncoder();
-const silentPayload = Buffer.from(SILENT_FRAME).toString("base64");
-
-function payloadOf(frame: Uint8Array): string {
-  if (frame === SILENT_FRAME) return silentPayload;
-  return Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength).toString("base64");
-}
 
 /** The carrier's socket URL names the node that admitted it. */
 function holds(node: SimNode, callId: string): boolean {

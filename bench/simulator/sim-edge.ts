@@ -137,6 +137,15 @@ export class SimEdge {
     return leg;
   }
 
+  /** One message of a socket's, as `guard`: for the many. */
+  take(leg: Leg, message: ArrayBuffer): void {
+    try {
+      leg.onMessage(message, false);
+    } catch {
+      leg.abandon();
+    }
+  }
+
   /** As uWS guards a socket's handlers. */
   guard(leg: Leg, body: () => void): void {
     try {

@@ -9,11 +9,12 @@ import type { TenantConfig } from "#actors/tenants";
 import { ApologyStore, JournalStore, LocalPlacement, RemotePlacement, Switchboard } from "#node";
 import type { CallStart, SlotLease } from "#runtime/cluster";
 import { SlotTable } from "#runtime/cluster";
-import { type Metrics, createMetrics, silentLogger } from "#runtime/telemetry";
+import { silentLogger } from "#runtime/telemetry";
 import { LEASE_TIME_MS, type Plane, RESUME_GRACE_MS } from "./plane.js";
 import type { Limits } from "./script.js";
 import type { Seams } from "./seams.js";
 import { SimEdge } from "./sim-edge.js";
+import { simMetrics } from "./sim-metrics.js";
 import { SimNetwork, type VendorWorld } from "./sim-network.js";
 import { SimShard, type SimShardEvents } from "./sim-shard.js";
 import { SimThread, type SimTime } from "./sim-time.js";
@@ -51,7 +52,6 @@ export class SimNode {
   readonly edge: SimEdge;
   readonly shards: SimShard[] = [];
   readonly #options: SimNodeOptions;
-  readonly #metrics: Metrics;
   readonly #networks = new Set<SimNetwork>();
   readonly #local: LocalPlacement;
   readonly #spool: JournalEvent[] = [];
@@ -70,8 +70,9 @@ export class SimNode {
     this.nodeId = `node-${index}`;
     this.mediaUrl = `wss://node-${index}`;
     this.thread = new SimThread(time);
-    this.#metrics = createMetrics({ thread: "main" });
-    this.#local = new LocalPlacement(this.thread);
+    let localCalls = 0;
+    this.#local = new LocalPlacement(this.thread, () => `${this.nodeId}-call-${++localCalls}`);
+    const metrics = simMetrics();
     const isUp = (): boolean => this.isUp;
     const rpc = {
       call: (_service: string, method: string, request: Readonly<Record<string, unknown>>) =>
@@ -90,7 +91,7 @@ export class SimNode {
     this.switchboard = new Switchboard({
       clock: this.thread,
       log: silentLogger,
-      metrics: this.#metrics,
+      metrics: metrics,
       nodeId: this.nodeId,
       tenants: {
         tenants: [tenant],
@@ -107,8 +108,9 @@ export class SimNode {
       onJournal: (event) => this.#onJournal(event),
       accounts: {},
       canServe: () => true,
+      goneKeptMax: CALLS_KEPT_MAX,
     });
-    this.edge = new SimEdge(this.thread, this.switchboard, this.#metrics);
+    this.edge = new SimEdge(this.thread, this.switchboard, metrics);
     const pressure = { mayTakeCalls: () => true, current: () => ({ rung: 0 }) };
     this.switchboard.connect(this.#pool() as never, this.edge as never, pressure as never);
   }
@@ -183,7 +185,6 @@ export class SimNode {
     this.edge.close();
     this.switchboard.close();
     await Promise.all(this.shards.map((shard) => (shard.clock.isDead ? Promise.resolve() : shard.stop())));
-    this.#metrics.close();
   }
 
   /** A stage of this call throws the next time it does something. False: the call is not here. */

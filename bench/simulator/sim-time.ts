@@ -4,17 +4,19 @@
  *
  * After each timer the promises and immediates it left run to their end, as they do between two timers of the event loop.
  */
-import { type Clock, type Random, type TimerHandle, VirtualClock } from "#runtime/actor";
-import { runImmediates, turnLoop } from "./immediates.js";
+import { type Clock, type Random, type TimerHandle, VirtualClock, VirtualTimer } from "#runtime/actor";
+import { onNextTurn, runImmediates } from "./immediates.js";
 
 /** A timer of a busy machine is this late, sometimes. */
 const LATE_MAX_MS = 12;
 const LATE_SHARE = 0.05;
+/** Some promises take several turns of the loop to set their next timer: closing, above all. */
 const QUIET_TURNS = 16;
 
 export class SimTime extends VirtualClock {
   readonly random: Random;
   readonly #turnsLoop: boolean;
+  #quietTurns = 0;
 
   /** `turnsLoop`: real time passes after each timer, for what a process does for the first time loads modules. */
   constructor(random: Random, turnsLoop = false) {
@@ -28,31 +30,44 @@ export class SimTime extends VirtualClock {
     return Math.round(minMs + this.random.next() * (maxMs - minMs));
   }
 
-  /** Some promises take several turns of the loop to set their next timer: closing, above all. */
-  async #isQuiet(byMs: number): Promise<boolean> {
-    for (let turn = 0; turn < QUIET_TURNS; turn++) {
-      await turnLoop();
-      await runImmediates();
-      if (this.nextDueAtMs() <= byMs) return false;
-    }
-    return true;
+  /** Runs until the condition holds, or `byMs`, or nothing is left to happen. */
+  runUntil(isOver: () => boolean, byMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const go = (): void => {
+        try {
+          if (this.#runTurn(isOver, byMs)) resolve();
+          else onNextTurn(go);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      onNextTurn(go);
+    });
   }
 
-  /** Runs until the condition holds, or `byMs`, or nothing is left to happen. */
-  async runUntil(isOver: () => boolean, byMs: number): Promise<void> {
-    await runImmediates();
+  /** In one turn of the process's loop; true when there is nothing more to do. */
+  #runTurn(isOver: () => boolean, byMs: number): boolean {
+    runImmediates();
     while (!isOver()) {
       if (this.fireNext(byMs)) {
-        if (this.#turnsLoop) await turnLoop();
-        await runImmediates();
-      } else if (await this.#isQuiet(byMs)) return this.advanceTo(byMs); // nothing is due by then
+        this.#quietTurns = 0;
+        if (this.#turnsLoop) return false;
+        runImmediates();
+      } else if (++this.#quietTurns <= QUIET_TURNS) return false;
+      else {
+        // Nothing is due by then, and nothing comes.
+        this.#quietTurns = 0;
+        this.advanceTo(byMs);
+        return true;
+      }
     }
+    this.#quietTurns = 0;
+    return true;
   }
 }
 
 export class SimThread implements Clock {
   readonly #time: SimTime;
-  readonly #timers = new Set<TimerHandle>();
   readonly #onUncaught: (error: unknown) => void;
   #heldUntilMs = 0;
   isDead = false;
@@ -77,14 +92,16 @@ export class SimThread implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): TimerHandle {
-    if (this.isDead) return { cancel: () => {} };
-    const isLate = this.#time.random.next() < LATE_SHARE;
-    return this.#set(Math.ceil(delayMs) + (isLate ? this.#time.between(1, LATE_MAX_MS) : 0), callback);
+    const isLate = !this.isDead && this.#time.random.next() < LATE_SHARE;
+    const timer = new ThreadTimer(this, callback);
+    if (this.isDead) return timer;
+    this.#time.schedule(timer, Math.ceil(delayMs) + (isLate ? this.#time.between(1, LATE_MAX_MS) : 0));
+    return timer;
   }
 
   /** In this thread, at this instant or when it moves again: how what comes from outside gets in. */
   after(delayMs: number, callback: () => void): void {
-    if (!this.isDead) this.#set(delayMs, callback);
+    if (!this.isDead) this.#time.schedule(new ThreadTimer(this, callback), delayMs);
   }
 
   /** Stands still. */
@@ -98,36 +115,29 @@ export class SimThread implements Clock {
 
   die(): void {
     this.isDead = true;
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
+    this.#time.cancelAll((timer) => timer instanceof ThreadTimer && timer.thread === this);
   }
 
-  /** Timers set and not fired. */
-  get timerCount(): number {
-    return this.#timers.size;
+  /** One of its timers is due. */
+  fire(timer: ThreadTimer): void {
+    if (this.isHeld) return this.#time.schedule(timer, this.#heldUntilMs - this.nowMs());
+    try {
+      timer.callback();
+    } catch (error) {
+      this.#onUncaught(error);
+    }
+  }
+}
+
+class ThreadTimer extends VirtualTimer {
+  readonly thread: SimThread;
+
+  constructor(thread: SimThread, callback: () => void) {
+    super(callback);
+    this.thread = thread;
   }
 
-  #set(delayMs: number, callback: () => void): TimerHandle {
-    const fire = (): void => {
-      if (this.isHeld) {
-        inner = this.#time.setTimer(this.#heldUntilMs - this.nowMs(), fire);
-        return;
-      }
-      this.#timers.delete(handle);
-      try {
-        callback();
-      } catch (error) {
-        this.#onUncaught(error);
-      }
-    };
-    let inner = this.#time.setTimer(delayMs, fire);
-    const handle: TimerHandle = {
-      cancel: () => {
-        inner.cancel();
-        this.#timers.delete(handle);
-      },
-    };
-    this.#timers.add(handle);
-    return handle;
+  override fire(): void {
+    this.thread.fire(this);
   }
 }

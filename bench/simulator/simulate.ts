@@ -9,6 +9,8 @@ import type { SeedResult } from "./run-seed.js";
 import { CALLS_PER_WORLD, type FaultKind, STEPS_MAX } from "./script.js";
 import type { SeedTask } from "./sim-worker.js";
 
+/** What a world leaves is garbage all at once: with V8's 16 MiB for new objects much of it is copied first. */
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 64 } as const;
 /** A run that fails everywhere need not go on. */
 const FAILURES_MAX = 5;
 
@@ -67,7 +69,7 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
     });
   const workers = Array.from(
     { length: threads },
-    () => new Worker(new URL("./sim-worker.js", import.meta.url)),
+    () => new Worker(new URL("./sim-worker.js", import.meta.url), { resourceLimits: WORKER_LIMITS }),
   );
   try {
     await Promise.all(workers.map(work));

@@ -14,6 +14,7 @@ import { LEASE_TIME_MS, Plane, RESUME_GRACE_MS } from "./plane.js";
 import { type LlmFault, type Script, type TtsFault, type WorldFault, drawScript } from "./script.js";
 import type { Seams } from "./seams.js";
 import type { VendorWorld } from "./sim-network.js";
+import { simMetrics } from "./sim-metrics.js";
 import { SimNode } from "./sim-node.js";
 import { SimThread, SimTime } from "./sim-time.js";
 import type { AskedMessage } from "./vendor-llm.js";
@@ -139,6 +140,7 @@ class World {
         parts: {
           cache,
           log: silentLogger,
+          metrics: simMetrics(),
           messages: NO_DISK,
           onCall: (start, call) => this.#witness.onCall(start, call),
         },

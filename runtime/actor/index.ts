@@ -28,4 +28,4 @@ export { type Random, seededRandom, systemRandom } from "./random.js";
 export { RestartBudget, type RestartBudgetOptions } from "./restart-budget.js";
 export { ActorSystem, type ActorSystemOptions, type ActorSystemStats } from "./system.js";
 export { SystemClock } from "./system-clock.js";
-export { VirtualClock } from "./virtual-clock.js";
+export { VirtualClock, VirtualTimer } from "./virtual-clock.js";

@@ -14,20 +14,23 @@ const DEFAULT_START_UNIX_MS = 1_735_689_600_000;
 /** A timer that sets itself again with no delay would hold virtual time still for ever. */
 const MAX_TIMERS_PER_INSTANT = 100_000;
 
-class VirtualTimer implements TimerHandle {
-  readonly dueAtMs: number;
-  readonly order: number;
+export class VirtualTimer implements TimerHandle {
+  dueAtMs = 0;
+  order = 0;
+  isOff = false;
   readonly callback: () => void;
-  cancelled = false;
 
-  constructor(dueAtMs: number, order: number, callback: () => void) {
-    this.dueAtMs = dueAtMs;
-    this.order = order;
+  constructor(callback: () => void) {
     this.callback = callback;
   }
 
   cancel(): void {
-    this.cancelled = true;
+    this.isOff = true;
+  }
+
+  /** It is due. */
+  fire(): void {
+    this.callback();
   }
 
   before(other: VirtualTimer): boolean {
@@ -59,11 +62,23 @@ export class VirtualClock implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): TimerHandle {
-    assert(Number.isFinite(delayMs), `a timer's delay must be finite (got ${delayMs})`);
-    const order = this.#shuffle === null ? this.#order++ : this.#shuffle.next();
-    const timer = new VirtualTimer(this.#nowMs + Math.max(delayMs, 0), order, callback);
-    push(this.#heap, timer);
+    const timer = new VirtualTimer(callback);
+    this.schedule(timer, delayMs);
     return timer;
+  }
+
+  /** `setTimer` for a timer of the caller's own kind; again once it has fired. */
+  schedule(timer: VirtualTimer, delayMs: number): void {
+    assert(Number.isFinite(delayMs), `a timer's delay must be finite (got ${delayMs})`);
+    timer.dueAtMs = this.#nowMs + Math.max(delayMs, 0);
+    timer.order = this.#shuffle === null ? this.#order++ : this.#shuffle.next();
+    timer.isOff = false;
+    push(this.#heap, timer);
+  }
+
+  /** Cancels every timer of which this holds. */
+  cancelAll(which: (timer: VirtualTimer) => boolean): void {
+    for (const timer of this.#heap) if (which(timer)) timer.cancel();
   }
 
   /** Moves time on, firing what falls due on the way, also what callbacks set. */
@@ -107,20 +122,20 @@ export class VirtualClock implements Clock {
 
   /** When the next timer is due; Infinity when none is set. */
   nextDueAtMs(): number {
-    while (this.#heap[0]?.cancelled === true) pop(this.#heap);
+    while (this.#heap[0]?.isOff === true) pop(this.#heap);
     return this.#heap[0]?.dueAtMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** Timers waiting now; a test ends with 0. */
   get timerCount(): number {
-    return this.#heap.reduce((count, timer) => (timer.cancelled ? count : count + 1), 0);
+    return this.#heap.reduce((count, timer) => (timer.isOff ? count : count + 1), 0);
   }
 
   #fireFirst(): void {
     const timer = pop(this.#heap);
     this.#nowMs = timer.dueAtMs;
-    timer.cancelled = true;
-    timer.callback();
+    timer.isOff = true;
+    timer.fire();
   }
 }
 
