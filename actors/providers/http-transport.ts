@@ -38,6 +38,9 @@ export interface HttpAnswer {
   readonly text: string;
 }
 
+/** Told to the pool, which tells nobody. One for all: replies are given up several times a turn, and a stack costs. */
+const ABORTED = new Error("aborted");
+
 export interface ResponseSink {
   /** The request is under way; `exchange.abort()` ends it. Called from inside `send()`. */
   onExchange(exchange: Exchange): void;
@@ -123,7 +126,7 @@ class PoolExchange implements Exchange, Dispatcher.DispatchHandler {
   abort(): void {
     if (this.#aborted) return;
     this.#aborted = true;
-    this.#controller?.abort(new Error("aborted"));
+    this.#controller?.abort(ABORTED);
   }
 
   pause(): void {
@@ -136,7 +139,7 @@ class PoolExchange implements Exchange, Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#aborted) controller.abort(new Error("aborted"));
+    if (this.#aborted) controller.abort(ABORTED);
   }
 
   onResponseStart(

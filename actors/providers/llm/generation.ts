@@ -86,6 +86,7 @@ export class Generation implements LlmStream, Reply, ResponseSink, SseSink, Due 
   }
 
   cancel(): void {
+    if (this.#stage === "settled") return; // the last word was said: its socket is about to be free
     this.#settle();
     this.#release();
   }

@@ -51,7 +51,7 @@ export interface LlmEvents {
 }
 
 export interface LlmStream {
-  /** Idempotent; frees the request's socket. */
+  /** Idempotent; closes the request's socket. After `onDone` nothing: that socket serves the next request. */
   cancel(): void;
 }
 
