@@ -2,20 +2,22 @@
  * `npm run bench -- soak` and `capacity`: loads that answer one question each. Exit codes: 0 answered well, 1 a leak, or
  * a load that was wrong.
  */
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type LoadResult,
   Progress,
+  callHoursOf,
   findCapacity,
   leaksOf,
   loadMix,
+  mixNameOf,
   renderReport,
   runLoad,
   shown,
   startSubject,
 } from "#bench/load";
-import { describeMachine, machineFacts, renderRows } from "#bench/report";
+import { describeMachine, renderRows, resultHead, writeResult } from "#bench/report";
 import { LumentraError } from "#runtime/errors";
 import type { CommandOutput } from "./call.js";
 
@@ -45,7 +47,8 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
   const { calls, processes, json } = options;
   const seconds = options.hours * 3_600;
   const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
-  if (!json) output.write(`${describeMachine(machineFacts())}\n`);
+  const head = resultHead("soak");
+  if (!json) output.write(`${describeMachine(head.machine)}\n`);
   const progress = progressOf(output, json, rampS + seconds);
   const subject = await startSubject({ calls: calls * 2 });
   let result: LoadResult;
@@ -53,7 +56,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
     result = await runLoad({
       subject,
       mix,
-      mixName: options.mix,
+      mixName: mixNameOf(options.mix),
       calls,
       rampS,
       seconds,
@@ -64,12 +67,13 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
     progress?.end();
     await subject.stop();
   }
-  await mkdir(options.out, { recursive: true });
-  await writeFile(join(options.out, "soak.json"), JSON.stringify(result));
-  await writeFile(join(options.out, "soak.html"), await renderReport(result));
   const findings = leaksOf(result.windows);
+  const callHours = callHoursOf(result.windows);
+  const file = { ...head, ...result, findings, callHours };
+  await writeResult(options.out, "soak", file);
+  await writeFile(join(options.out, "soak.html"), await renderReport(file));
   const leaks = findings.some((finding) => finding.leaks);
-  if (json) output.write(`${JSON.stringify({ findings, failureCount: result.failureCount })}\n`);
+  if (json) output.write(`${JSON.stringify({ findings, callHours, failureCount: result.failureCount })}\n`);
   else {
     const rows = findings.map(({ what, unit, trend, allowed, leaks: grew }) => ({
       what: unit === "" ? what : `${what}, ${unit}`,
@@ -81,7 +85,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
     }));
     output.write(`${renderRows(rows, output.colors)}\n`);
     output.write(
-      `· ${calls} calls for ${shown(options.hours)} h: ${shown(calls * options.hours)} h of call time\n`,
+      `· ${calls} calls asked for over ${shown(options.hours)} h; calls that were up add up to ${shown(callHours)} h of call time\n`,
     );
     for (const why of result.failures) output.write(`Wrong: ${why}\n`);
   }
@@ -95,7 +99,9 @@ export async function runCapacityCommand(
 ): Promise<number> {
   const mix = await callMix(options.mix);
   const { from, to, seconds, processes, json } = options;
-  if (!json) output.write(`${describeMachine(machineFacts())}\n`);
+  const head = resultHead("capacity");
+  if (!json) output.write(`${describeMachine(head.machine)}\n`);
+  const mixName = mixNameOf(options.mix);
   const subject = await startSubject({ calls: to });
   let isWarm = false;
   try {
@@ -105,7 +111,7 @@ export async function runCapacityCommand(
       const result = await runLoad({
         subject,
         mix,
-        mixName: options.mix,
+        mixName,
         calls,
         rampS,
         seconds,
@@ -117,6 +123,8 @@ export async function runCapacityCommand(
       isWarm = true;
       return result;
     });
+    const file = { ...head, mix: mixName, seconds, processes, ...capacity };
+    await writeResult(options.out, `capacity-${mixName}`, file);
     if (json) output.write(`${JSON.stringify(capacity)}\n`);
     else {
       const rows = capacity.steps.map(({ calls, broken, evidence }) => ({

@@ -4,7 +4,7 @@
  *
  * Exit codes: 0 measured, 1 what was measured was wrong.
  */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { CarrierName } from "#bench/caller";
 import {
@@ -17,6 +17,7 @@ import {
   compareRuns,
   incomparable,
   loadMix,
+  mixNameOf,
   remoteSubject,
   renderReport,
   runFront,
@@ -24,7 +25,7 @@ import {
   shown,
   startSubject,
 } from "#bench/load";
-import { describeMachine, machineFacts, renderRows } from "#bench/report";
+import { describeMachine, renderRows, resultHead, writeResult } from "#bench/report";
 import { LumentraError } from "#runtime/errors";
 import type { CommandOutput } from "./call.js";
 
@@ -52,15 +53,16 @@ const ARRIVALS_PER_SECOND = 50;
 export async function runLoadCommand(options: LoadCommandOptions, output: CommandOutput): Promise<number> {
   const mix = await loadMix(options.mix);
   const earlier = options.compare === undefined ? null : await readResult(options.compare);
-  if (!options.json) output.write(`${describeMachine(machineFacts())}\n`);
+  const head = resultHead("load");
+  if (!options.json) output.write(`${describeMachine(head.machine)}\n`);
   if (mix.front !== "calls") return runFront({ ...options, mix, output });
   const result = await measure(options, mix, output);
   const movements = earlier === null ? [] : compareRuns(earlier, result);
   const differs = earlier === null ? [] : incomparable(earlier, result);
   const base = join(options.out, `load-${result.mix}-${result.calls}`);
-  await mkdir(options.out, { recursive: true });
-  await writeFile(`${base}.json`, JSON.stringify(result));
-  await writeFile(`${base}.html`, await renderReport(result, movements));
+  const file = { ...head, ...result };
+  await writeResult(options.out, basename(base), file);
+  await writeFile(`${base}.html`, await renderReport(file, movements));
   if (options.json) {
     output.write(`${JSON.stringify({ ...result, windows: [], movements })}\n`);
   } else {
@@ -85,7 +87,7 @@ async function measure(
     return await runLoad({
       subject,
       mix,
-      mixName: basename(options.mix).replace(/\.(toml|json)$/, ""),
+      mixName: mixNameOf(options.mix),
       calls,
       rampS,
       seconds,

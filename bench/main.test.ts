@@ -135,10 +135,18 @@ void t.test("an agent that never answers makes the call fail with the reason", a
   t.match(stdout, /Failed: .*ended/);
 });
 
-void t.test("the placement simulator runs from the command line, and its last line is JSON", async (t) => {
-  const { code, stdout } = await bench("placement", "--nodes", "10", "--calls", "5000", "--json");
-  t.equal(code, 0);
-  const result = JSON.parse(stdout.trim().split("\n").at(-1)!) as { name: string; rows: unknown[] };
-  t.equal(result.name, "placement");
-  t.ok(result.rows.length > 10);
-});
+void t.test(
+  "the placement simulator runs from the command line, and its last line is what it leaves",
+  async (t) => {
+    const out = t.testdir();
+    const measured = ["placement", "--nodes", "10", "--calls", "5000"];
+    const { code, stdout } = await bench(...measured, "--json", "--out", out);
+    t.equal(code, 0);
+    const result = JSON.parse(stdout.trim().split("\n").at(-1)!) as { name: string; rows: unknown[] };
+    t.equal(result.name, "placement");
+    t.ok(result.rows.length > 10);
+    const file = JSON.parse(await readFile(join(out, "placement.json"), "utf8")) as unknown;
+    t.same(file, result);
+    t.match(file, { kind: "placement", command: `npm run bench -- ${measured.join(" ")}`, machine: {} });
+  },
+);

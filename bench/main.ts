@@ -163,6 +163,7 @@ function addSuiteCommands(
     const command = program
       .command(name)
       .description(`benchmark: ${SUITE_SUMMARIES[name] ?? name}; see docs/BENCHMARKS.md`)
+      .option("--out <folder>", "where its JSON goes", "out")
       .option("--json", "the last line of output is one JSON object", false);
     if (name === "placement") {
       command

@@ -1,9 +1,10 @@
 /**
- * `npm run bench -- NAME`: runs a suite and shows its rows, with the machine and commit they were taken on.
+ * `npm run bench -- NAME`: runs a suite, shows its rows with the machine and commit they were taken on, and leaves them as
+ * JSON.
  *
  * Exit codes: 0 measured, 1 what was measured was wrong.
  */
-import { describeMachine, machineFacts, renderRows } from "#bench/report";
+import { describeMachine, renderRows, resultHead, writeResult } from "#bench/report";
 import {
   type ControlOptions,
   type EdgeBenchOptions,
@@ -17,18 +18,25 @@ type SuiteName = keyof typeof suites;
 
 export const suiteNames = Object.keys(suites) as readonly SuiteName[];
 
+export type SuiteCommandOptions = ControlOptions &
+  EdgeBenchOptions &
+  PlacementOptions & { readonly out: string };
+
 /** Resolves with the exit code. */
 export async function runSuite(
   name: SuiteName,
-  options: ControlOptions & EdgeBenchOptions & PlacementOptions,
+  options: SuiteCommandOptions,
   output: CommandOutput,
 ): Promise<number> {
-  const machine = machineFacts();
-  if (!options.json) output.write(`${describeMachine(machine)}\n`);
+  const head = resultHead(name);
+  if (!options.json) output.write(`${describeMachine(head.machine)}\n`);
   const result: SuiteResult = await suites[name](options);
   const failures = result.failures ?? [];
+  const { out, json: _, ...asked } = options;
+  const file = { ...head, ...result, options: asked, failures };
+  await writeResult(out, fileNameOf(name, options), file);
   if (options.json) {
-    output.write(`${JSON.stringify({ machine, ...result, failures })}\n`);
+    output.write(`${JSON.stringify(file)}\n`);
   } else {
     output.write(`${renderRows(result.rows, output.colors)}\n`);
     for (const note of result.notes) output.write(`· ${note}\n`);
@@ -36,4 +44,10 @@ export async function runSuite(
       output.write(`Wrong, so the figures do not count: ${failures.length} failures\n`);
   }
   return failures.length === 0 ? 0 : 1;
+}
+
+/** Of the edge a run for each number of calls is kept, as of a load. */
+function fileNameOf(name: SuiteName, { calls, shards, speak }: EdgeBenchOptions): string {
+  if (name !== "edge") return name;
+  return `edge-${calls}-${shards}${speak === true ? "-speak" : ""}`;
 }

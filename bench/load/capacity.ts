@@ -3,6 +3,7 @@
  * closes in; each step is a load of its own on the same node. Pure but for what it is given to measure with.
  */
 import { availableParallelism, totalmem } from "node:os";
+import type { Figure } from "./figures.js";
 import type { LoadResult } from "./results.js";
 
 /** An objective is kept while the figure is at most this. */
@@ -23,7 +24,7 @@ const GROWTH = 1.5;
 /** Near enough: a machine differs by more from run to run. */
 const CLOSE = 1.1;
 /** A thread that has used so much of its core has no time left for what comes in bursts. */
-const THREAD_FULL = 0.85;
+export const THREAD_FULL = 0.85;
 /** All cores together; what else runs on them is not counted here. */
 const MACHINE_FULL = 0.8;
 const MEMORY_FULL = 0.85;
@@ -34,6 +35,8 @@ export interface Step {
   readonly calls: number;
   readonly broken: readonly string[];
   readonly evidence: Evidence;
+  readonly figures: readonly Figure[];
+  readonly failureCount: number;
 }
 
 /** Means over the steady windows, but for the memory. */
@@ -102,6 +105,8 @@ export function stepOf(calls: number, result: LoadResult): Step {
   return {
     calls,
     broken,
+    figures: result.figures,
+    failureCount: result.failureCount,
     evidence: {
       edgeCores: mean((window) => window.edgeCores),
       worstShardCores: mean((window) => Math.max(0, ...window.shardCores)),

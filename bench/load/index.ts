@@ -9,18 +9,18 @@
  * await subject.stop();
  * ```
  */
-export { type Capacity, findCapacity } from "./capacity.js";
+export { type Capacity, OBJECTIVES, type Step, THREAD_FULL, findCapacity } from "./capacity.js";
 export { type Movement, compareRuns, incomparable } from "./compare.js";
 export { Distribution } from "./distribution.js";
 export { type Figure } from "./figures.js";
 export { type FrontOptions, runFront } from "./front.js";
 export { scrapeMetrics } from "./metrics.js";
-export { BUILT_IN_MIXES, type CallMix, type FrontMix, type Mix, loadMix } from "./mix.js";
+export { BUILT_IN_MIXES, type CallMix, type FrontMix, type Mix, loadMix, mixNameOf } from "./mix.js";
 export { VOICE_TO_VOICE_MS_MOST } from "./objective.js";
 export { Progress } from "./progress.js";
 export { renderReport, shown } from "./report.js";
-export { type LoadResult, type LoadWindow, RESULT_FORMAT } from "./results.js";
+export { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT } from "./results.js";
 export { type LoadOptions, runLoad } from "./run.js";
-export { type SoakFinding, leaksOf } from "./soak.js";
+export { type SoakFinding, callHoursOf, leaksOf } from "./soak.js";
 export { BENCH_NUMBER, type Subject, type Target, remoteSubject, startSubject } from "./subject.js";
 export { CALLERS_MAX } from "./words.js";

@@ -249,6 +249,7 @@ void t.test(
     );
     const result = JSON.parse(await readFile(`${out}/load-mix-3.json`, "utf8")) as LoadResult;
     t.equal(code, 0, result.failures.join("; "));
+    t.match(result, { kind: "load", command: /^npm run bench --/, machine: { commit: String } });
     const value = (name: string): number =>
       result.figures.find((figure) => figure.name === name)?.value ?? -1;
     t.ok(value("turns") >= 3);

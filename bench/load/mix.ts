@@ -3,7 +3,7 @@
  * come along are in mixes/ and go by their bare names.
  */
 import { readFile } from "node:fs/promises";
-import { extname } from "node:path";
+import { basename, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse as parseToml } from "smol-toml";
 import { z } from "zod";
@@ -70,6 +70,11 @@ export async function loadMix(nameOrFile: string): Promise<Mix> {
     const why = error instanceof Error ? error.message : String(error);
     throw new LumentraError("BENCH_MIX_INVALID", `Mix ${nameOrFile}: ${why}`, { cause: error });
   }
+}
+
+/** What results call it: a file's name without what it ends in. */
+export function mixNameOf(nameOrFile: string): string {
+  return basename(nameOrFile).replace(/\.(toml|json)$/, "");
 }
 
 export function parseMix(value: unknown): Mix {

@@ -10,7 +10,10 @@ import type { Figure } from "./figures.js";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./report-page.js";
 import type { LoadResult } from "./results.js";
 
-export async function renderReport(result: LoadResult, movements: readonly Movement[] = []): Promise<string> {
+export async function renderReport(
+  result: LoadResult & { readonly command?: string },
+  movements: readonly Movement[] = [],
+): Promise<string> {
   const require = createRequire(import.meta.url);
   const [script, style] = await Promise.all(
     ["uplot/dist/uPlot.iife.min.js", "uplot/dist/uPlot.min.css"].map((path) =>
@@ -31,7 +34,7 @@ export async function renderReport(result: LoadResult, movements: readonly Movem
 <header>
 <h1>${text(result.mix)} <span>${result.calls.toLocaleString("en")} calls, ${result.seconds} s</span></h1>
 <p>${text(result.startedAt.slice(0, 16).replace("T", " "))} UTC · ${text(describeMachine(result.machine))} · ${text(result.target)} · ${result.processes} generator ${result.processes === 1 ? "process" : "processes"}</p>
-${verdict(result)}
+${result.command === undefined ? "" : `<p><code>${text(result.command)}</code></p>\n`}${verdict(result)}
 </header>
 <main>
 <section class="tiles">${tiles(result)}</section>

@@ -1,11 +1,12 @@
+import { readFile } from "node:fs/promises";
 import t from "tap";
 import { seededRandom } from "#runtime/actor";
 import { runCapacityCommand, runSoakCommand } from "../capacity-command.js";
-import { type Evidence, findCapacity, resourceOf } from "./capacity.js";
+import { type Capacity, type Evidence, findCapacity, resourceOf } from "./capacity.js";
 import type { Figure } from "./figures.js";
 import type { LoadResult, LoadWindow } from "./results.js";
 import { trendOf } from "./slope.js";
-import { leaksOf } from "./soak.js";
+import { callHoursOf, leaksOf } from "./soak.js";
 
 /** An hour of windows of a node that is flat, but for what `change` plants. */
 function hour(change: (atS: number) => Partial<LoadWindow>): LoadWindow[] {
@@ -46,6 +47,14 @@ void t.test("what saws and wavers is flat; what grows leaks, each by its name", 
   // A warm-up that grows and then stands is none.
   t.same(leaking(hour((atS) => ({ nodeRssMiB: 100 + Math.min(atS, 600) / 5 }))), []);
   t.same(leaking(hour(() => ({})).slice(0, 6)), [], "too short to tell");
+  t.end();
+});
+
+void t.test("call time is of the calls that were up, for as long as they were", (t) => {
+  const up = (atS: number, up: number) => ({ atS, up }) as LoadWindow;
+  t.equal(callHoursOf([up(1_800, 100), up(5_400, 100)]), 25 + 100, "half of the ramp, and an hour");
+  t.equal(callHoursOf([up(1_800, 100), up(3_600, 0)]), 50, "what broke off is not counted on");
+  t.equal(callHoursOf([]), 0);
   t.end();
 });
 
@@ -123,14 +132,28 @@ void t.test("soak and capacity run small, and say what they found", { timeout: 9
   const out = t.testdir();
   const said: string[] = [];
   const output = { write: (text: string): void => void said.push(text), colors: false, columns: 100 };
+  const left = async (name: string): Promise<Record<string, unknown>> =>
+    JSON.parse(await readFile(`${out}/${name}.json`, "utf8")) as Record<string, unknown>;
   const common = { mix: "conversation", processes: 1, out, json: true } as const;
   t.equal(await runSoakCommand({ ...common, hours: 0.001, calls: 2 }, output), 0, said.join(""));
   const { findings } = JSON.parse(said.join("")) as { findings: { what: string }[] };
   t.equal(findings.length, 4);
+  t.match(await left("soak"), {
+    kind: "soak",
+    command: /^npm run bench --/,
+    machine: { commit: String },
+    startedAt: String,
+    windows: [],
+    findings: { length: 4 },
+    callHours: Number,
+  });
   said.length = 0;
   // Whether objectives hold on a busy machine is not this test's: that a step was measured, and its evidence is there.
   await runCapacityCommand({ ...common, from: 2, to: 2, seconds: 2 }, output);
   const { steps } = JSON.parse(said.join("")) as { steps: { calls: number; evidence: Evidence }[] };
   t.equal(steps[0]?.calls, 2);
   t.ok(steps[0]!.evidence.edgeCores > 0 && steps[0]!.evidence.generatorCores > 0);
+  const file = (await left("capacity-conversation")) as unknown as Capacity;
+  t.match(file, { kind: "capacity", command: /^npm run bench --/, mix: "conversation", calls: Number });
+  t.ok(file.steps[0]!.figures.some(({ name }) => name === "added p99"));
 });

@@ -38,6 +38,17 @@ const WATCHED: readonly Watched[] = [
   },
 ];
 
+/** What was carried: calls that were up, for as long as they were. */
+export function callHoursOf(windows: readonly LoadWindow[]): number {
+  let callSeconds = 0;
+  let before = { atS: 0, up: 0 };
+  for (const window of windows) {
+    callSeconds += ((before.up + window.up) / 2) * (window.atS - before.atS);
+    before = window;
+  }
+  return callSeconds / 3_600;
+}
+
 export interface SoakFinding {
   readonly what: string;
   readonly unit: string;

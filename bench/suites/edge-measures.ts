@@ -5,6 +5,12 @@ export const TO_SHARD_METRIC = "lumentra_bench_to_shard_ms";
 export const FRAMES_METRIC = "lumentra_bench_sink_frames_total";
 export const WRONG_METRIC = "lumentra_bench_sink_wrong_total";
 
+/** Rows that are asked for by name. */
+export const EDGE_ROWS = {
+  cpuPerCall: "edge thread, ms of CPU per call and second",
+  share: "edge thread, share of a core",
+} as const;
+
 /** At the start of each frame's audio: the instant at which it was sent, f64 little-endian, Clock.nowMs(). */
 export const SENT_AT_BYTES = 8;
 

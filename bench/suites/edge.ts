@@ -9,6 +9,7 @@ import { JsonLineProcess, inherited, readUsage, usageSince } from "#bench/proces
 import { type MetricsPage, quantileBound, scrapeMetrics } from "../load/metrics.js";
 import { EDGE_LOAD_ENTRY } from "./edge-load.js";
 import {
+  EDGE_ROWS,
   FRAMES_METRIC,
   type LoadReport,
   TO_RING_METRIC,
@@ -121,9 +122,9 @@ async function measure(
   return {
     name: "edge",
     rows: [
-      { what: "edge thread, ms of CPU per call and second", value: round(perCall, 3) },
+      { what: EDGE_ROWS.cpuPerCall, value: round(perCall, 3) },
       { what: "edge thread, µs of CPU per packet", value: round((perCall * 1000) / FRAMES_PER_SECOND, 2) },
-      { what: "edge thread, share of a core", value: round(edgeShare, 3) },
+      { what: EDGE_ROWS.share, value: round(edgeShare, 3) },
       { what: "calls at a whole core, extrapolated", value: Math.round(calls / edgeShare) },
       { what: "node RSS per call, KiB", value: round((loaded.rssBytes - base.rssBytes) / calls / 1024, 1) },
       delayRow("from sending to the ring, ms", TO_RING_METRIC, pageBefore, pageAfter),

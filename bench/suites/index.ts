@@ -12,6 +12,7 @@ import { run as placement } from "./placement.js";
 import { run as rings } from "./rings.js";
 import { run as vad } from "./vad.js";
 
+export { EDGE_ROWS } from "./edge-measures.js";
 export type { ControlOptions } from "./control.js";
 export type { EdgeBenchOptions } from "./edge.js";
 export type { PlacementOptions } from "./placement.js";
