@@ -1,10 +1,9 @@
 /** How a report looks, and the script that draws its charts; both are written into the page as they stand. */
+import { PALETTE } from "#bench/report";
 
 export const PAGE_STYLE = `
-:root { --ink:#1b1f24; --dim:#626c78; --line:#e3e7ec; --ground:#f6f7f9; --card:#fff; --good:#1a7f4b; --bad:#c23a2b;
-  --c0:#3564c9; --c1:#c96a1f; --c2:#b03080; --c3:#2b8a6b; --c4:#7a5bc7; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e6e9ee; --dim:#98a2b0; --line:#2c333d; --ground:#14171c; --card:#1c2128;
-  --good:#4cc38a; --bad:#f0806f; --c0:#7ea6ff; --c1:#f0a35c; --c2:#ec7fbf; --c3:#5fcfa6; --c4:#b39cf5; } }
+:root { ${variables(PALETTE.light)} }
+@media (prefers-color-scheme: dark) { :root { ${variables(PALETTE.dark)} } }
 * { box-sizing:border-box }
 body { margin:0; background:var(--ground); color:var(--ink); font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif }
 header,main { max-width:1180px; margin:0 auto; padding:0 20px }
@@ -28,7 +27,10 @@ ul { padding-left:20px } main { padding-bottom:48px }
 `;
 
 export const PAGE_SCRIPT = `
-const W = DATA.windows, xs = W.map((w) => w.atS);
+const W = DATA.windows, lastS = W.length > 0 ? W[W.length - 1].atS : 0;
+// Of a long run in minutes, of a soak in hours.
+const [unit, unitS] = lastS <= 600 ? ["s", 1] : lastS <= 3 * 3600 ? ["min", 60] : ["h", 3600];
+const xs = W.map((w) => w.atS / unitS);
 const pick = (f) => W.map((w) => { const v = f(w); return v === undefined ? null : v; });
 const perCall = (f) => pick((w) => w.up > 0 && f(w) !== null ? f(w) * 1000 / w.up : null);
 const p = (key, q) => pick((w) => w[key] && w[key][q]);
@@ -47,7 +49,7 @@ const CHARTS = [
 ];
 const root = document.getElementById("charts");
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const number = (v) => v == null ? "–" : Math.abs(v) >= 100 ? v.toFixed(0) : Math.abs(v) >= 10 ? v.toFixed(1) : String(+v.toFixed(3));
+const number = (v) => v == null ? "–" : v.toLocaleString("en", Math.abs(v) >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
 let drawn = [];
 function draw() {
   for (const plot of drawn) plot.destroy();
@@ -67,8 +69,8 @@ function draw() {
     drawn.push(new uPlot({
       width: box.clientWidth - 28, height: 200, cursor: { sync: { key: "load" } },
       scales: { x: { time: false }, y: { range: (u, lo, hi) => [Math.min(0, lo ?? 0), hi > 0 ? hi * 1.08 : 1] } },
-      axes: [{ ...axis, values: (u, vs) => vs.map((v) => v + " s") }, { ...axis, size: 52, values: (u, vs) => vs.map(number) }],
-      series: [{ label: "at", value: (u, v) => v == null ? "–" : v.toFixed(0) + " s" }, ...known.map(([label], i) => ({ label, stroke: css("--c" + i % 5), width: 1.6, spanGaps: true, points: { show: xs.length < 40, size: 4 }, value: (u, v) => number(v) }))],
+      axes: [{ ...axis, size: 34, values: (u, vs) => vs.map((v) => number(v) + " " + unit) }, { ...axis, size: 52, values: (u, vs) => vs.map(number) }],
+      series: [{ label: "at", value: (u, v) => v == null ? "–" : number(v) + " " + unit }, ...known.map(([label], i) => ({ label, stroke: css("--c" + i % 5), width: 1.6, spanGaps: true, points: { show: xs.length < 40, size: 4 }, value: (u, v) => number(v) }))],
     }, [xs, ...known.map(([, ys]) => ys)], box));
   }
 }
@@ -76,3 +78,9 @@ draw();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 let resizing; addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(draw, 150); });
 `;
+
+function variables(colours: Readonly<Record<string, string>>): string {
+  return Object.entries(colours)
+    .map(([name, colour]) => `--${name}:${colour};`)
+    .join(" ");
+}

@@ -12,5 +12,6 @@ export { ConversationPrinter, type ConversationPrinterOptions } from "./conversa
 export { type CallReport, callReport } from "./call-report.js";
 export { type MachineFacts, describeMachine, machineFacts } from "./machine.js";
 export { describeOutcome } from "./outcome.js";
+export { type ColourName, PALETTE } from "./palette.js";
 export { type ResultHead, commandLine, resultHead, writeResult } from "./result-file.js";
 export { renderRows, renderTurnTable } from "./tables.js";
