@@ -34,6 +34,7 @@ void t.test("wrong usage exits with 2 and says what was wrong", async (t) => {
     [["call", "--url", "localhost:8080"], /http or https URL/],
     [["call", "--frobnicate"], /unknown option/],
     [["placement", "--nodes", "12.5"], /whole number/],
+    [["charts"], /missing required argument/],
     [["dance"], /unknown command/],
   ];
   const runs = await Promise.all(cases.map(([parameters]) => bench(...parameters)));

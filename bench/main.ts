@@ -1,5 +1,5 @@
 /**
- * The command line of bench: `npm run demo`, `npm run call -- …`, `npm run bench -- load|rings|codec|vad|placement|control`.
+ * The command line of bench: `npm run demo`, `npm run call -- …`, `npm run bench -- load|charts|rings|…`.
  *
  * Exit codes: 0 done, 1 it did not work out (the message says what), 2 wrong usage.
  */
@@ -12,6 +12,7 @@ import { type CommandOutput, runCallCommand } from "./call.js";
 import { runDemo } from "./demo.js";
 import { BUILT_IN_MIXES, CALLERS_MAX } from "#bench/load";
 import { runCapacityCommand, runSoakCommand } from "./capacity-command.js";
+import { runChartsCommand } from "./charts-command.js";
 import { runLoadCommand } from "./load-command.js";
 import { runSideBySideCommand } from "./side-by-side-command.js";
 import { runSuite, suiteNames } from "./suite-command.js";
@@ -33,6 +34,7 @@ export function buildProgram(output: CommandOutput, run: (code: Promise<number>)
   addLongLoadCommands(program, output, run);
   addSuiteCommands(program, output, run);
   addSimCommand(program, output, run);
+  addChartsCommand(program, output, run);
   return program;
 }
 
@@ -202,6 +204,19 @@ function addSimCommand(program: Command, output: CommandOutput, run: (code: Prom
     .option("--faults <kinds>", `some of ${FAULT_KINDS.join(",")}, or none`, faultKinds, FAULT_KINDS)
     .option("--script <file>", "one world from a script that a failure printed, in place of seeds")
     .action((options) => run(runSim(options, output)));
+}
+
+function addChartsCommand(
+  program: Command,
+  output: CommandOutput,
+  run: (code: Promise<number>) => void,
+): void {
+  program
+    .command("charts")
+    .description("SVG charts of what load, soak, capacity, side-by-side and edge left as JSON")
+    .argument("<files...>", "their JSON; several loads of one mix, or of the edge, become a chart by calls")
+    .option("--out <folder>", "where the SVG files go", "docs/charts")
+    .action((files, options) => run(runChartsCommand(files, options, output)));
 }
 
 function faultKinds(list: string): readonly FaultKind[] {

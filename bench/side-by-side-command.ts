@@ -2,21 +2,27 @@
  * `npm run bench -- side-by-side`: the plain agent of bench/baseline and a node under the same load in one run, calm and
  * while one call blocks its thread. Exit codes: 0 measured, 1 something was wrong in a run that nothing disturbed.
  */
-import { mkdir, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import {
   AGENTS,
   type AgentName,
   type SideBySide,
   comparisonRows,
   proofOf,
-  renderComparison,
   runSideBySide,
   startAgent,
 } from "#bench/baseline";
-import { type CallMix, type Capacity, Progress, findCapacity, loadMix, runLoad } from "#bench/load";
+import {
+  type CallMix,
+  type Capacity,
+  Progress,
+  findCapacity,
+  loadMix,
+  mixNameOf,
+  runLoad,
+} from "#bench/load";
 import { startEmulatorProcess } from "#bench/processes";
-import { describeMachine, machineFacts, renderRows } from "#bench/report";
+import { type ResultHead, describeMachine, renderRows, resultHead, writeResult } from "#bench/report";
 import { LumentraError } from "#runtime/errors";
 import type { CommandOutput } from "./call.js";
 
@@ -43,13 +49,15 @@ export async function runSideBySideCommand(
   if (mix.front !== "calls") {
     throw new LumentraError("BENCH_MIX_INVALID", `Mix ${options.mix} has no calls: it loads a front door`);
   }
-  if (!options.json) output.write(`${describeMachine(machineFacts())}\n`);
-  if (options.capacityTo !== undefined) return capacities(options, mix, options.capacityTo, output);
+  const { capacityTo } = options;
+  const head = resultHead(capacityTo === undefined ? "side-by-side" : "side-by-side-capacity");
+  if (!options.json) output.write(`${describeMachine(head.machine)}\n`);
+  if (capacityTo !== undefined) return capacities(options, mix, capacityTo, head, output);
   const live: { progress: Progress | null } = { progress: null };
   const sides = await runSideBySide({
     ...options,
     mix,
-    mixName: options.mix,
+    mixName: mixNameOf(options.mix),
     onRun: (agent, blocked, round) => {
       live.progress?.end();
       if (options.json) return;
@@ -59,18 +67,17 @@ export async function runSideBySideCommand(
     onWindow: (window) => live.progress?.show(window),
   });
   live.progress?.end();
-  return report(sides, options, output);
+  return report(sides, options, head, output);
 }
 
 async function report(
   sides: SideBySide,
   { out, json }: SideBySideCommandOptions,
+  head: ResultHead,
   output: CommandOutput,
 ): Promise<number> {
-  const base = join(out, `side-by-side-${sides.calls}`);
-  await mkdir(out, { recursive: true });
-  await writeFile(`${base}.json`, JSON.stringify(sides));
-  await writeFile(`${base}.svg`, renderComparison(sides));
+  const result = { ...head, ...sides };
+  const file = await writeResult(out, `side-by-side-${sides.calls}`, result);
   const calm = comparisonRows(sides, false);
   const blocked = comparisonRows(sides, true);
   const wrong = proofOf(sides);
@@ -81,7 +88,7 @@ async function report(
     output.write("one more call blocks its thread for 300 ms every 2 s; figures are of the others\n");
     output.write(`${renderRows(blocked, output.colors)}\n`);
     for (const why of wrong) output.write(`Wrong, so the figures do not count: ${why}\n`);
-    output.write(`Data and chart: ${resolve(base)}.json, .svg\n`);
+    output.write(`Data: ${resolve(file)}; npm run bench -- charts ${file} draws it\n`);
   }
   return wrong.length === 0 ? 0 : 1;
 }
@@ -90,13 +97,16 @@ async function capacities(
   options: SideBySideCommandOptions,
   mix: CallMix,
   to: number,
+  head: ResultHead,
   output: CommandOutput,
 ): Promise<number> {
   const found: Record<string, string | number>[] = [];
+  const agents: (Capacity & { readonly agent: AgentName })[] = [];
   const emulators = await startEmulatorProcess();
   try {
     for (const agent of AGENTS.filter((name) => name !== "node-2")) {
       const capacity = await capacityOf(agent, options, mix, to, emulators, output);
+      agents.push({ agent, ...capacity });
       const broken = capacity.steps.filter((step) => step.broken.length > 0);
       const first = broken.toSorted((a, b) => a.calls - b.calls)[0];
       found.push({
@@ -109,13 +119,16 @@ async function capacities(
   } finally {
     await emulators.stop();
   }
+  const { seconds, processes } = options;
+  const result = { ...head, mix: mixNameOf(options.mix), seconds, processes, agents };
+  await writeResult(options.out, "side-by-side-capacity", result);
   output.write(options.json ? `${JSON.stringify(found)}\n` : `${renderRows(found, output.colors)}\n`);
   return 0;
 }
 
 async function capacityOf(
   agent: AgentName,
-  { calls: from, seconds, processes, mix: mixName, json }: SideBySideCommandOptions,
+  { calls: from, seconds, processes, mix: mixFile, json }: SideBySideCommandOptions,
   mix: CallMix,
   to: number,
   emulators: Awaited<ReturnType<typeof startEmulatorProcess>>,
@@ -126,7 +139,7 @@ async function capacityOf(
   try {
     return await findCapacity(from, to, subject.slots, processes, async (calls) => {
       const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
-      const load = { subject, mix, mixName, calls, rampS, seconds, processes };
+      const load = { subject, mix, mixName: mixNameOf(mixFile), calls, rampS, seconds, processes };
       const result = await runLoad({ ...load, ...(isWarm && { warmUpCalls: 0 }) });
       isWarm = true;
       if (!json) output.write(`${agent}, ${calls} calls: ${result.failureCount} failures\n`);

@@ -6,11 +6,9 @@
  * const mix = await loadMix("conversation");
  * const comparison = await runSideBySide({ mix, mixName: "conversation", calls: 100, seconds: 10, rounds: 1 });
  * console.log(comparisonRows(comparison, false), comparisonRows(comparison, true));
- * await writeFile("side-by-side.svg", renderComparison(comparison));
  * ```
  */
-export { renderComparison } from "./chart.js";
-export { comparisonRows, proofOf } from "./comparison.js";
+export { AGENT_TITLES, comparisonRows, proofOf, spreadOf } from "./comparison.js";
 export {
   type SideBySide,
   type SideBySideOptions,

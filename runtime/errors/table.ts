@@ -106,7 +106,8 @@ export const errorTable = {
   BENCH_MIX_INVALID: {
     retryable: false,
     grpcStatus: "INVALID_ARGUMENT",
-    meaning: "A mix of callers could not be read; the message says what is wrong in it.",
+    meaning:
+      "A mix of callers, or an earlier result, could not be read; the message says what is wrong in it.",
   },
   CALLER_NODE_UNREACHABLE: {
     retryable: true,

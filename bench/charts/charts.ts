@@ -1,0 +1,58 @@
+/**
+ * Which charts there are to draw from some results. Several loads of one mix belong together, and so do runs of the edge;
+ * every other file is a chart of its own, and so is every load over its time.
+ *
+ * C1 two runs of the same load are refused: which of them is drawn would be somebody's choice.
+ */
+import { LumentraError } from "#runtime/errors";
+import { capacityCharts, loadCharts } from "./by-calls.js";
+import { type Chart, known } from "./chart.js";
+import { edgeChart } from "./edge.js";
+import { runChart, soakChart } from "./over-time.js";
+import { agentCapacityChart, sideBySideChart } from "./side-by-side.js";
+import type { EdgeSource, LoadSource, Source } from "./source.js";
+
+/** @throws LumentraError BENCH_MIX_INVALID when two would be the same chart. */
+export function chartsOf(sources: readonly Source[]): readonly Chart[] {
+  const loads = new Map<string, LoadSource[]>();
+  const edges: EdgeSource[] = [];
+  const charts: Chart[] = [];
+  for (const source of sources) {
+    switch (source.kind) {
+      case "load":
+        charts.push(runChart(source));
+        loads.set(source.mix, [...(loads.get(source.mix) ?? []), source]);
+        break;
+      case "soak":
+        charts.push(soakChart(source));
+        break;
+      case "capacity":
+        charts.push(...capacityCharts(source));
+        break;
+      case "side-by-side":
+        charts.push(sideBySideChart(source));
+        break;
+      case "side-by-side-capacity":
+        charts.push(agentCapacityChart(source));
+        break;
+      case "edge":
+        edges.push(source);
+        break;
+    }
+  }
+  for (const runs of loads.values()) if (runs.length > 1) charts.push(...loadCharts(runs));
+  if (edges.length > 0) charts.push(edgeChart(edges));
+  assertDistinct(charts.map(({ name }) => name));
+  assertDistinct(edges.map(({ options: { calls, shards, speak } }) => `edge ${calls} ${shards} ${speak}`));
+  return charts.map(known).filter((chart) => chart !== null);
+}
+
+/** C1 */
+function assertDistinct(names: readonly string[]): void {
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice === undefined) return;
+  throw new LumentraError(
+    "BENCH_MIX_INVALID",
+    `Two of the files are runs of the same: ${twice}; give one of them`,
+  );
+}
