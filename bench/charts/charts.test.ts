@@ -127,7 +127,8 @@ void t.test(
   "every kind of result is drawn, with title, axes, goals, machine, commit and command",
   async (t) => {
     const sources = [
-      ...[100, 200, 300, 400, 500].map((calls) => loadSource(calls)),
+      ...[100, 400, 200, 300].map((calls) => loadSource(calls)),
+      loadSource(500, { failureCount: 1 }),
       soakSource(),
       capacitySource(),
       sideBySideSource(),
@@ -140,7 +141,7 @@ void t.test(
       "capacity-conversation-delay-by-calls",
       "capacity-conversation-lateness-by-calls",
       "capacity-conversation-threads-by-calls",
-      ...[100, 200, 300, 400, 500].map((calls) => `conversation-${calls}-delay-over-time`),
+      "conversation-400-delay-over-time", // of 500 it does not count
       "conversation-cpu-by-calls",
       "conversation-delay-by-calls",
       "conversation-lateness-by-calls",
@@ -150,7 +151,11 @@ void t.test(
       "side-by-side-conversation-100",
       "soak-conversation",
     ]);
-    for (const chart of charts) assertWhole(t, chart, elementsOf(await renderChart(chart)));
+    for (const chart of charts) {
+      const svg = await renderChart(chart);
+      assertWhole(t, chart, elementsOf(svg));
+      t.equal(svg, await renderChart(chart), `${chart.name}: the same again is the same file`);
+    }
   },
 );
 
@@ -273,7 +278,7 @@ void t.test("the command reads files and writes pictures; what is no result is n
   const output = { write: (text: string): void => void said.push(text), colors: false, columns: 100 };
   t.equal(await runChartsCommand(files, { out }, output), 0);
   const written = await readdir(out);
-  t.equal(written.length, 7);
+  t.equal(written.length, 6);
   for (const file of written) {
     t.match(said.join(""), file);
     elementsOf(await readFile(join(out, file), "utf8"));

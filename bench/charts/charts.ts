@@ -1,6 +1,7 @@
 /**
  * Which charts there are to draw from some results. Several loads of one mix belong together, and so do runs of the edge;
- * every other file is a chart of its own, and so is every load over its time.
+ * every other file is a chart of its own. Of loads that belong together one is drawn over its time: the one with the most
+ * calls among those that were right.
  *
  * C1 two runs of the same load are refused: which of them is drawn would be somebody's choice.
  */
@@ -20,7 +21,6 @@ export function chartsOf(sources: readonly Source[]): readonly Chart[] {
   for (const source of sources) {
     switch (source.kind) {
       case "load":
-        charts.push(runChart(source));
         loads.set(source.mix, [...(loads.get(source.mix) ?? []), source]);
         break;
       case "soak":
@@ -40,11 +40,20 @@ export function chartsOf(sources: readonly Source[]): readonly Chart[] {
         break;
     }
   }
-  for (const runs of loads.values()) if (runs.length > 1) charts.push(...loadCharts(runs));
+  for (const runs of loads.values()) {
+    charts.push(runChart(largestOf(runs)));
+    if (runs.length > 1) charts.push(...loadCharts(runs));
+    assertDistinct(runs.map(({ mix, calls }) => `${calls} calls of ${mix}`));
+  }
   if (edges.length > 0) charts.push(edgeChart(edges));
   assertDistinct(charts.map(({ name }) => name));
   assertDistinct(edges.map(({ options: { calls, shards, speak } }) => `edge ${calls} ${shards} ${speak}`));
   return charts.map(known).filter((chart) => chart !== null);
+}
+
+function largestOf(runs: readonly LoadSource[]): LoadSource {
+  const sorted = [...runs].sort((a, b) => a.calls - b.calls);
+  return sorted.findLast(({ failureCount }) => failureCount === 0) ?? sorted.at(-1)!;
 }
 
 /** C1 */
