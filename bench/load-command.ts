@@ -32,6 +32,7 @@ import type { CommandOutput } from "./call.js";
 export interface LoadCommandOptions {
   readonly calls: number;
   readonly ramp?: number;
+  readonly settle?: number;
   readonly seconds: number;
   readonly mix: string;
   readonly processes: number;
@@ -78,11 +79,11 @@ async function measure(
   mix: CallMix,
   output: CommandOutput,
 ): Promise<LoadResult> {
-  const { calls, seconds, processes } = options;
+  const { calls, seconds, processes, settle: settleS } = options;
   const rampS = options.ramp ?? Math.max(1, calls / ARRIVALS_PER_SECOND);
   const subject = await subjectOf(options, mix);
   const live = process.stdout.isTTY && !options.json;
-  const progress = new Progress((text) => output.write(text), live, rampS + seconds);
+  const progress = new Progress((text) => output.write(text), live, rampS + (settleS ?? 0) + seconds);
   try {
     return await runLoad({
       subject,
@@ -92,6 +93,7 @@ async function measure(
       rampS,
       seconds,
       processes,
+      ...(settleS !== undefined && { settleS }),
       onWindow: (window) => {
         if (!options.json) progress.show(window);
       },

@@ -100,6 +100,11 @@ function addLoadCommand(program: Command, output: CommandOutput, run: (code: Pro
     .description("many callers at once against a node: delays, CPU, memory; a report with charts")
     .option("--calls <n>", "calls at once", whole(1, CALLERS_MAX), 20)
     .option("--ramp <s>", "over which they come; 50 a second if not given", number(0, 3_600))
+    .option(
+      "--settle <s>",
+      "and before measuring begins; 3 if not given. Hot code is compiled after some 30",
+      number(0, 3_600),
+    )
     .option("--seconds <s>", "how long to measure after that", number(0.2, 7 * 86_400), 20)
     .option("--mix <name or file>", `what the callers do: ${BUILT_IN_MIXES.join(", ")}, or a file`, "mixed")
     .option("--processes <n>", "generator processes", whole(1, 64), 1)

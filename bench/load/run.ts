@@ -33,7 +33,7 @@ export interface LoadOptions {
   readonly seconds: number;
   /** Generator processes. @default 1 */
   readonly processes?: number;
-  /** Of the window before measuring begins, after the last call was due. @default 3, at most a third of `seconds` */
+  /** From the last call's due instant to where measuring begins. @default 3, at most a third of `seconds` */
   readonly settleS?: number;
   /** Calls that talk two turns each before anything is measured; 0 for a node that is warm. @default 10 */
   readonly warmUpCalls?: number;
@@ -145,6 +145,7 @@ class LoadRun {
   #underruns = 0;
   #violations = 0;
   #drops = 0;
+  #underPressureS = 0;
   readonly #failures: string[] = [];
   #failureCount = 0;
 
@@ -153,7 +154,7 @@ class LoadRun {
     this.#options = options;
     this.#generators = generators;
     this.#sampler = new Sampler(options.subject, generators.pids);
-    const settleMs = Math.min(options.settleS ?? SETTLE_S, seconds / 3) * 1_000;
+    const settleMs = (options.settleS ?? Math.min(SETTLE_S, seconds / 3)) * 1_000;
     this.#windowMs = Math.max(
       Math.min(WINDOW_MS_MIN, seconds * 200),
       Math.ceil(((rampS + seconds) * 1_000) / WINDOWS_MAX),
@@ -294,6 +295,7 @@ class LoadRun {
     }
     this.#busyBefore = busy;
     this.#drops += node?.drops ?? 0;
+    if (slice >= 0 && (node?.pressureRung ?? 0) > 0) this.#underPressureS += seconds;
     const window: LoadWindow = {
       atS: round((atMs - this.#startAtMs) / 1_000, 2),
       phase: slice < 0 ? "ramp" : "steady",
@@ -350,7 +352,12 @@ class LoadRun {
       plain("calls refused", this.#refused),
       plain("underruns heard by callers", this.#underruns),
       ...this.#objective.figures(),
-      ...(subject.target.adminUrl === undefined ? [] : [plain("records dropped by rings", this.#drops)]),
+      ...(subject.target.adminUrl === undefined
+        ? []
+        : [
+            plain("records dropped by rings", this.#drops),
+            plain("seconds under pressure, replies not prepared early", this.#underPressureS),
+          ]),
       ...this.#voiceToVoice.figures([50, 95, 99]),
       ...this.#delays.figures(),
       ...this.#bargeIn.figures([50, 99]),

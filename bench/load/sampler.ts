@@ -26,6 +26,8 @@ export interface NodeWindow {
   /** Observations by bucket, of this window alone. */
   readonly pacingBuckets: ReadonlyMap<number, number>;
   readonly drops: number | null;
+  /** Of the ladder: from 1 on the node gives something up, replies prepared early first. */
+  readonly pressureRung: number | null;
 }
 
 /** Of a process that has no metrics to ask: the kernel knows its CPU and memory, and that is all. */
@@ -39,6 +41,7 @@ const UNSAID = {
   pacingP99Ms: null,
   pacingBuckets: new Map<number, number>(),
   drops: null,
+  pressureRung: null,
 } as const;
 
 export interface MachineWindow {
@@ -162,5 +165,6 @@ function nodeWindow(before: Reading, after: Reading): NodeWindow | null {
       [...buckets].map(([bound, count]) => [bound, count - (bucketsBefore.get(bound) ?? 0)]),
     ),
     drops: since("lumentra_ring_drops_total"),
+    pressureRung: page.total("lumentra_pressure_rung"),
   };
 }
