@@ -31,7 +31,18 @@ export function capacityCharts(source: CapacitySource): readonly Chart[] {
       : `${calls} calls within every objective; beyond, what ran out is ${ranOut}`;
   const said = { subtitle: `${mix}: ${found}`, caption: captionOf([source]) };
   const steps = ordered(source.steps);
-  return [...stepCharts(`capacity-${mix}`, mix, steps, said), threadsByCalls(source, said)];
+  const last = steps.at(-1)?.calls ?? 0;
+  const charts = [...stepCharts(`capacity-${mix}`, mix, steps, said), threadsByCalls(source, said)];
+  return last <= calls ? charts : charts.map((chart) => withBeyond(chart, calls, last));
+}
+
+/** Where an objective was broken stands apart; bars have no scale to tell it on. */
+function withBeyond(chart: Chart, from: number, to: number): Chart {
+  const aside = { from, to, label: "an objective broke" };
+  const panels = chart.panels.map((panel) =>
+    panel.x.categories === undefined ? { ...panel, aside } : panel,
+  );
+  return { ...chart, panels };
 }
 
 function ordered<One extends Step>(steps: readonly One[]): readonly One[] {

@@ -52,7 +52,7 @@ function elementsOf(svg: string): Element[] {
   return elements;
 }
 
-/** The lines drawn in a colour, each as the number of its points; a goal is a dashed one. */
+/** The lines drawn in a colour, each as the number of its points, or none if it has gaps; a goal is a dashed one. */
 function linesOf(elements: readonly Element[], colour: string, isDashed = false): number[] {
   return elements
     .filter(
@@ -62,7 +62,7 @@ function linesOf(elements: readonly Element[], colour: string, isDashed = false)
         attributes.get("fill") === "none" &&
         attributes.has("stroke-dasharray") === isDashed,
     )
-    .map(({ attributes }) => attributes.get("d")!.match(/[ML]/g)!.length);
+    .map(({ attributes }) => /^M[^M]*$/.exec(attributes.get("d")!)?.[0].match(/[ML]/g)!.length ?? 0);
 }
 
 function bars(elements: readonly Element[], colour: string): Element[] {
@@ -177,7 +177,7 @@ void t.test(
 void t.test("over time, each window with turns is a point; the ramp is set apart", async (t) => {
   const source = loadSource(100);
   const elements = await drawn([source], "conversation-100-delay-over-time");
-  const turns = source.windows.length - 2;
+  const turns = source.windows.length - 3;
   for (const colour of [light.c0, light.c1, light.c2]) t.same(linesOf(elements, colour), [turns, turns]);
   t.match(textOf(elements), "ramp");
   t.same(
@@ -201,6 +201,16 @@ void t.test(
     t.match(textOf(await drawn(idle, "idle-cpu-by-calls")), "goal: 0.6 ms");
   },
 );
+
+void t.test("what is beyond a capacity is set apart, when there is anything beyond it", async (t) => {
+  const source = capacitySource();
+  const name = "capacity-conversation-delay-by-calls";
+  t.equal(textOf(await drawn([source], name)).match(/an objective broke/g)?.length, 2, "in both panels");
+  const all = { ...source, calls: 500, ranOut: null };
+  const said = textOf(await drawn([all], name));
+  t.notMatch(said, "an objective broke");
+  t.match(said, "nothing broke up to 500 calls");
+});
 
 void t.test("a soak has every window, its slope and its verdicts", async (t) => {
   const elements = await drawn([soakSource(300)], "soak-conversation");

@@ -297,7 +297,12 @@ function marksOf({ goals, aside }: Panel) {
       markArea: {
         silent: true,
         itemStyle: { color: light.ground },
-        label: { color: light.dim, fontSize: 11, position: "insideTopLeft" },
+        // Away from the plot's edge: a narrow one is shorter than its name.
+        label: {
+          color: light.dim,
+          fontSize: 11,
+          position: aside.from > 0 ? "insideTopRight" : "insideTopLeft",
+        },
         data: [[{ name: aside.label, xAxis: aside.from }, { xAxis: aside.to }]],
       },
     }),
