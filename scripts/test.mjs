@@ -16,8 +16,8 @@ const KILL_AFTER_MS = (TIMEOUT_S + 30) * 1_000;
 
 /** Talk in real time and mostly wait, those that take longest first: the last to begin decides when all is over. */
 const REAL_TIME = [
-  "bench/chaos/chaos",
-  "node/recovery.",
+  "bench/chaos",
+  "node/recovery",
   "node/hundred-calls",
   "cli/up",
   "bench/load",

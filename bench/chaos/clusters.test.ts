@@ -1,0 +1,4 @@
+import t from "tap";
+import { play } from "./play.fixture.js";
+
+play(t, "cluster");
