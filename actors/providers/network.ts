@@ -2,8 +2,12 @@
  * The way to the vendors: WebSockets by `ws`, HTTP by undici. Passed in, so that a simulation can stand at the wire
  * and run the real clients in its own time.
  */
-import { type Dispatcher, Pool } from "undici";
+import { createRequire } from "node:module";
+import type { Dispatcher, Pool as PoolType } from "undici";
 import { WebSocket } from "ws";
+
+/** The pool alone: the package's index would load a hundred files more into every shard. */
+const Pool = createRequire(import.meta.url)("undici/lib/dispatcher/pool.js") as typeof PoolType;
 
 /** What is used of `ws`. */
 export type NetworkSocket = Pick<

@@ -2,7 +2,8 @@
  * What a business tells us about itself: the one schema of a tenant's configuration. It yields the type,
  * the checks, the defaults and (through the descriptions) the reference in docs/TENANTS.md.
  */
-import { parsePhoneNumberFromString } from "libphonenumber-js";
+import { createRequire } from "node:module";
+import type { parsePhoneNumberFromString } from "libphonenumber-js";
 import { IANAZone } from "luxon";
 import { z } from "zod";
 import {
@@ -16,11 +17,16 @@ import {
   withVoice,
 } from "./provider-names.js";
 
-const e164 = z
-  .string()
-  .refine((text) => parsePhoneNumberFromString(text)?.number === text && text.startsWith("+"), {
-    error: "must be a phone number in E.164, such as +12025550101",
-  });
+const require = createRequire(import.meta.url);
+let phoneNumbers: { readonly parsePhoneNumberFromString: typeof parsePhoneNumberFromString } | undefined;
+
+/** Loads 120 files when it is first asked: shards get tenants that were checked, and never do. */
+function isE164(text: string): boolean {
+  phoneNumbers ??= require("libphonenumber-js") as NonNullable<typeof phoneNumbers>;
+  return text.startsWith("+") && phoneNumbers.parsePhoneNumberFromString(text)?.number === text;
+}
+
+const e164 = z.string().refine(isE164, { error: "must be a phone number in E.164, such as +12025550101" });
 
 const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, "must be HH:MM, 24 hours");
 
