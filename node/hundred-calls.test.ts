@@ -1,5 +1,5 @@
 /**
- * A hundred calls at once for twenty seconds, twice: everybody hears their own words and nobody else's,
+ * A hundred calls at once for nine seconds, twice: everybody hears their own words and nobody else's,
  * nothing is dropped, and afterwards the node is as it was. The node is a process of its own, so that its
  * memory can be told apart.
  */
@@ -11,7 +11,7 @@ import { startNodeProcess } from "#bench/processes";
 import { DENTIST, RESTAURANT, plainWords } from "./node.fixture.js";
 
 const CALLS = 100;
-const TALK_MS = 20_000;
+const TALK_MS = 9_000;
 /** A machine busy with other tests must not refuse the calls of this one. */
 const UNPRESSED = { LUMENTRA_PRESSURE_PACING_LAG_MS: "off", LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off" };
 
@@ -96,7 +96,7 @@ void t.test("a hundred calls at once, twice", { timeout: 140_000 }, async (t) =>
       "each caller heard their own words and nobody else's",
     );
     t.ok(
-      results.every(({ turns }) => turns >= 3),
+      results.every(({ turns }) => turns >= 2),
       "each had a conversation",
     );
     t.equal(await freeSlots(node.adminUrl), CALLS, "every slot was returned");
