@@ -1,6 +1,7 @@
 /** Every language model, through its real client, against a server that speaks its protocol. */
 import t from "tap";
 import { type ModelFault, type ModelVendor, exactly, lastUserText, startEmulators } from "#bench/emulators";
+import { tenantSchema } from "#actors/tenants";
 import { PLANTED_KEY } from "../compliance-kit.js";
 import { createProviders } from "../providers.js";
 import { providerDefaults } from "../settings.js";
@@ -14,6 +15,11 @@ const emulators = await startEmulators({
 t.teardown(() => emulators.close());
 const { models, log, urls } = emulators;
 
+/** A call has one of each; nobody is asked here. */
+const OTHER_KINDS = {
+  deepgram: { ...providerDefaults.deepgram, apiKey: PLANTED_KEY },
+  cartesia: { ...providerDefaults.cartesia, apiKey: PLANTED_KEY },
+};
 /** Tokens before a fault in mid-reply strikes. */
 const STRIKE_AFTER_TOKENS = 2;
 
@@ -91,7 +97,15 @@ const MODELS: Readonly<Record<ModelVendor, string>> = {
   anthropic: "claude-haiku-4-5",
 };
 
+/** As calls have them: through the list of a tenant's models, which for each of these is of one. */
+const chained = new Set<ModelVendor>(["groq", "anthropic"]);
+
 for (const [name, model] of Object.entries(MODELS) as [ModelVendor, string][]) {
+  comply(name, model, false);
+  if (chained.has(name)) comply(name, model, true);
+}
+
+function comply(name: ModelVendor, model: string, inChain: boolean): void {
   const control = models[name];
   /** Not every vendor is told the call's id: its request is known by what was asked, and when. */
   const asked = new Map<string, { readonly seq: number; readonly prompt: string }>();
@@ -99,6 +113,7 @@ for (const [name, model] of Object.entries(MODELS) as [ModelVendor, string][]) {
     name,
     model,
     faults: faultTables[name] ?? samePathFaults,
+    inChain,
     firstTokenTimeoutMs: providerDefaults[name].firstTokenTimeoutMs,
     server: {
       failNext: (fault, count = 1) => control.faults.arm(faultOnTheWire(fault), { count }),
@@ -115,11 +130,13 @@ for (const [name, model] of Object.entries(MODELS) as [ModelVendor, string][]) {
     },
     start: (deps, { requestsMax = 64 }) => {
       const settings = { ...providerDefaults[name], apiKey: PLANTED_KEY, url: urls[name], requestsMax };
-      const llm = createProviders({ [name]: settings }, deps).llm(name);
+      const providers = createProviders({ ...OTHER_KINDS, [name]: settings }, deps);
+      const alone = providers.llm(name);
+      const llm = inChain ? providers.forCall(tenantAsking(name, model)).llm : alone;
       return {
         name: llm.name,
-        warm: () => llm.warm(),
-        close: () => llm.close(),
+        warm: () => alone.warm(),
+        close: () => alone.close(),
         generate: (request, events) => {
           const prompt = request.messages.findLast(({ role }) => role === "user")?.content ?? "";
           asked.set(request.callId, { seq: log.llm().at(-1)?.seq ?? 0, prompt });
@@ -127,6 +144,18 @@ for (const [name, model] of Object.entries(MODELS) as [ModelVendor, string][]) {
         },
       };
     },
+  });
+}
+
+function tenantAsking(provider: ModelVendor, model: string) {
+  return tenantSchema.parse({
+    id: "test",
+    name: "Test",
+    industry: "dental practice",
+    numbers: ["+12025550101"],
+    timeZone: "Europe/Berlin",
+    agentName: "Ava",
+    llm: { provider, model },
   });
 }
 
