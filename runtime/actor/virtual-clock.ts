@@ -67,11 +67,14 @@ export class VirtualClock implements Clock {
     return timer;
   }
 
-  /** `setTimer` for a timer of the caller's own kind; again once it has fired. */
-  schedule(timer: VirtualTimer, delayMs: number): void {
+  /**
+   * `setTimer` for a timer of the caller's own kind; again once it has fired. `order`: its place among those of one
+   * instant, before all that have none when negative.
+   */
+  schedule(timer: VirtualTimer, delayMs: number, order?: number): void {
     assert(Number.isFinite(delayMs), `a timer's delay must be finite (got ${delayMs})`);
     timer.dueAtMs = this.#nowMs + Math.max(delayMs, 0);
-    timer.order = this.#shuffle === null ? this.#order++ : this.#shuffle.next();
+    timer.order = order ?? (this.#shuffle === null ? this.#order++ : this.#shuffle.next());
     timer.isOff = false;
     push(this.#heap, timer);
   }
