@@ -11,8 +11,8 @@
  *
  * Invariants
  * P1 audio enters the ring in order, once, and nothing of a reply after `cut()`.
- * P2 position never runs ahead of what was written, nor past a mark that has not come back; nothing is written past a
- *    mark that found no room.
+ * P2 position never runs ahead of what was written, nor past a mark that has not come back, nor on from a gap for the
+ *    time that it lasted; nothing is written past a mark that found no room.
  * P3 `onFinished` fires once per reply, when the last of it was played (or all of it left, and the carrier said nothing
  *    of it for MARK_GRACE_MS); never after a cut, nor while some of it is in the ring.
  * P4 whatever the caller may be hearing is known to the echo guard before the frame that may hold its echo
@@ -92,6 +92,9 @@ export class Playout implements SegmentSink {
   #anchorMs = 0;
   #anchorAtMs: number | null = null;
   #startedAtMs: number | null = null;
+  /** P2: all that was written had been played when more came; from this position on nothing played before this instant. */
+  #dryMs = 0;
+  #dryAtMs = Number.NEGATIVE_INFINITY;
   #paused = false;
   #topUp: TimerHandle | null = null;
   #grace: TimerHandle | null = null;
@@ -254,13 +257,29 @@ export class Playout implements SegmentSink {
   /** How much of the reply the caller has heard at `atMs`. */
   positionMs(atMs: number): number {
     if (this.#anchorAtMs === null) return this.#anchorMs;
-    const byClock = this.#anchorMs + (this.#paused ? 0 : Math.max(0, atMs - this.#anchorAtMs));
+    const byClock = this.#byClockMs(this.#anchorAtMs, atMs);
     // P2; a hair before the mark, as the word that ends there has not been confirmed
     const bound = Math.min(
       this.#writtenBytes / this.#bytesPerMs,
       (this.#marks[0]?.positionMs ?? Infinity) - 0.5,
     );
     return Math.max(this.#anchorMs, Math.min(byClock, bound));
+  }
+
+  /** How far it can have come at most, had all of it been written. */
+  #byClockMs(anchorAtMs: number, atMs: number): number {
+    const sinceMs = this.#paused ? 0 : Math.max(0, atMs - anchorAtMs);
+    return Math.min(this.#anchorMs + sinceMs, this.#dryMs + Math.max(0, atMs - this.#dryAtMs));
+  }
+
+  /** P2. Before anything is written. */
+  #noteDry(nowMs: number): void {
+    const anchorAtMs = this.#anchorAtMs;
+    const writtenMs = this.#writtenBytes / this.#bytesPerMs;
+    if (anchorAtMs === null || this.#writtenBytes === this.#appendedBytes) return;
+    if (this.#byClockMs(anchorAtMs, nowMs) < writtenMs) return;
+    this.#dryMs = writtenMs;
+    this.#dryAtMs = nowMs;
   }
 
   /** What the marks that came back say was heard. */
@@ -311,6 +330,7 @@ export class Playout implements SegmentSink {
     const { ring, clock, wakeEdge } = this.#deps;
     if (this.#events === null) return;
     const nowMs = clock.nowMs();
+    this.#noteDry(nowMs);
     const limit = (this.positionMs(nowMs) + RING_AHEAD_MS) * this.#bytesPerMs;
     let wrote = this.#owesMark && this.#writeMark(nowMs);
     if (wrote) this.#owesMark = false;
@@ -420,6 +440,8 @@ export class Playout implements SegmentSink {
     this.#anchorMs = 0;
     this.#anchorAtMs = null;
     this.#startedAtMs = null;
+    this.#dryMs = 0;
+    this.#dryAtMs = Number.NEGATIVE_INFINITY;
     this.#levels.reset();
     this.#paused = false;
   }
