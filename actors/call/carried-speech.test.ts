@@ -6,7 +6,7 @@ import { isOfTurn, markNumber, readMark } from "./reply-marks.js";
 import type { OpenReply } from "./resume.js";
 
 const OPEN: OpenReply = { turn: 3, source: "model", intended: "one two three four five six", heard: "" };
-const mark = (words: number, turn = 3): number => markNumber(words, turn, words);
+const mark = (words: number, turn = 3): number => markNumber(words + 1, turn, words);
 
 /** Two words were heard, three sent, and the audio of the fourth and fifth waits. */
 const PLAYING: PlayoutRest = {
@@ -15,6 +15,7 @@ const PLAYING: PlayoutRest = {
     { id: mark(4), atBytes: 800 },
     { id: mark(5), atBytes: 2_400 },
   ],
+  cue: 1,
   sentMark: mark(3),
   echoedMark: mark(2),
   isOut: true,
@@ -66,6 +67,27 @@ void t.test("nothing was sent yet, everything was, or only the carrier has it", 
   t.match(carriedSpeech(sent, OPEN, MULAW_8K), { heardCount: 2, queuedCount: 1, speech: { text: "three" } });
   const all = { ...sent, sentMark: mark(6), echoedMark: mark(6) };
   t.match(carriedSpeech(all, OPEN, MULAW_8K), { heardCount: 6, queuedCount: 0, speech: { text: "" } });
+  t.end();
+});
+
+/**
+ * Found by the simulator: an actor crashed as it began to ask whether anybody is there. The marks of the greeting, of the
+ * same turn and the last to come back, counted as those of the question, which was then told as half heard.
+ */
+void t.test("marks of a reply before it, of the same turn, tell nothing of this one", (t) => {
+  const begun = {
+    ...PLAYING,
+    cue: 4_090,
+    sentMark: markNumber(4_085, 3, 6),
+    echoedMark: markNumber(4_085, 3, 6),
+  };
+  t.match(carriedSpeech({ ...begun, marks: [], audio: new Uint8Array() }, OPEN, MULAW_8K), {
+    heardCount: 0,
+    queuedCount: 0,
+    speech: { text: "" },
+  });
+  const sent = { ...begun, sentMark: markNumber(4_097, 3, 1) };
+  t.match(carriedSpeech(sent, OPEN, MULAW_8K), { heardCount: 0, queuedCount: 1 });
   t.end();
 });
 

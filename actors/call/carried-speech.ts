@@ -10,7 +10,7 @@
  * ```
  */
 import { type PlayoutRest, bytesPerMs, type AudioFormat } from "#runtime/media";
-import { isOfTurn, readMark } from "./reply-marks.js";
+import { isOfTurn, isSinceCue, readMark } from "./reply-marks.js";
 import { wordsOf } from "./reply-progress.js";
 import type { OpenReply } from "./resume.js";
 import type { CachedSpeech } from "./voice-cache.js";
@@ -39,15 +39,20 @@ export function carriedSpeech(
 ): Carried {
   if (playing === null) return { kind: "unknown", isOut: false };
   if (open !== null && playing.wasCut) return { kind: "cut" };
-  const marks = [playing.echoedMark, playing.sentMark, ...playing.marks.map(({ id }) => id)];
+  const { cue } = playing;
+  const ofReply = (mark: number | null): number | null =>
+    mark === null || cue === null || isSinceCue(mark, cue) ? mark : null;
+  const echoedMark = ofReply(playing.echoedMark);
+  const sentMark = ofReply(playing.sentMark);
+  const marks = [echoedMark, sentMark, ...playing.marks.map(({ id }) => id)];
   const known = marks.filter((mark) => mark !== null);
   const isOurs = open !== null && known.every((mark) => isOfTurn(mark, open.turn));
   if (!isOurs) return { kind: "unknown", isOut: playing.isOut };
 
   const words = wordsOf(open.intended);
   const count = (mark: number | null): number => (mark === null ? 0 : readMark(mark).wordCount);
-  const heardCount = Math.min(count(playing.echoedMark), words.length);
-  const sentCount = Math.max(count(playing.sentMark), heardCount);
+  const heardCount = Math.min(count(echoedMark), words.length);
+  const sentCount = Math.max(count(sentMark), heardCount);
   // Of a reply whose text was still being written more may be said than the journal knows: that is said again.
   const usable = playing.marks.filter(({ id }) => count(id) <= words.length);
   const end = usable.at(-1);

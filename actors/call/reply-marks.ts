@@ -29,6 +29,15 @@ export function readMark(mark: number): ReplyMark {
   return { turn: (mark >>> WORDS_BITS) & TURN_MASK, wordCount: mark & WORDS_MAX };
 }
 
+/**
+ * Of the reply that this cue begins, or of a later one: cues and marks of an actor take their serials from one count. Two
+ * replies may belong to one turn: the greeting, or an answer, and the question whether anybody is there.
+ */
+export function isSinceCue(mark: number, cue: number): boolean {
+  const after = ((mark >>> (WORDS_BITS + TURN_BITS)) - cue) & SERIAL_MASK;
+  return after > 0 && after <= SERIAL_MASK / 2;
+}
+
 export function isOfTurn(mark: number, turn: number): boolean {
   return readMark(mark).turn === (turn & TURN_MASK);
 }

@@ -103,6 +103,7 @@ export class Playout {
   #waitingForMs = Number.NaN;
   /** What `takeRest` tells of. */
   #sentMark: number | null = null;
+  #sentCue: number | null = null;
   #wasCut = false;
   #closed = false;
 
@@ -180,6 +181,7 @@ export class Playout {
     const rest: PlayoutRest = {
       audio: new Uint8Array(Buffer.concat(chunks).subarray(0, hasBegun ? (marks.at(-1)?.atBytes ?? 0) : 0)),
       marks: hasBegun ? marks : [],
+      cue: this.#sentCue,
       sentMark: this.#sentMark,
       echoedMark,
       isOut,
@@ -193,6 +195,7 @@ export class Playout {
   /** Another owner's records from here on. What the carrier has plays on, and the pace is kept. */
   rebind(records: OutRecords): void {
     this.#forget();
+    this.#sentCue = null;
     this.#records = records;
     this.#epoch = records.epoch;
   }
@@ -307,7 +310,8 @@ export class Playout {
     let kept = 0;
     for (let index = 0; index < this.#cueCount; index++) {
       if (this.#cueOffsets[index]! < sentBytes) {
-        this.#sink.cueSent(this.#cueIds[index]!, nowMs);
+        this.#sentCue = this.#cueIds[index]!;
+        this.#sink.cueSent(this.#sentCue, nowMs);
       } else {
         // Its audio is in the next piece, from the start.
         this.#cueIds[kept] = this.#cueIds[index]!;

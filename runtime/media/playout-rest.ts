@@ -12,6 +12,8 @@ export interface PlayoutRest {
   readonly audio: Uint8Array;
   /** The marks in it, in order. */
   readonly marks: readonly { readonly id: number; readonly atBytes: number }[];
+  /** The cue of the reply that the carrier has most lately been sent something of; null when this owner sent none. */
+  readonly cue: number | null;
   /** The last mark that was sent since the carrier's queue was last cleared; null when none was. */
   readonly sentMark: number | null;
   /** Of those sent, the last that came back; null when none did. */
