@@ -409,6 +409,12 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     log.error({ shardId, reason, calls: leases.length }, "shard lost");
     if (reason !== "closed") metrics.shardRestarts.inc({ reason });
     this.#merge.retire(`shard-${shardId}`); // its totals stay; its successor counts from zero
+    // Its leg has ended, and the shard will not say that the call has.
+    for (const call of leases.map((lease) => this.#closing.get(lease))) {
+      if (call === undefined) continue;
+      const end = this.#legEnds.get(call.callId);
+      this.#closed(call, end === undefined ? { kind: "shardLost" } : OUTCOME_OF_LEG_END[end]);
+    }
     // A reserved one has nobody listening yet: it gets another slot when its media socket opens.
     const open = leases.map((lease) => this.#calls.byLease(lease)).filter((call) => call?.state === "open");
     const lost = open.filter((call) => call !== undefined);
