@@ -5,7 +5,7 @@ import { runScript } from "./run-seed.js";
 import type { Script } from "./script.js";
 import type { Seams } from "./seams.js";
 
-type Part = Partial<Pick<Script, "calls" | "faults" | "nodes">>;
+type Part = Partial<Pick<Script, "calls" | "faults" | "nodes" | "hasSpare">>;
 
 /** One caller who asks twice and hangs up. */
 function scriptOf(part: Part = {}): Script {
@@ -14,6 +14,7 @@ function scriptOf(part: Part = {}): Script {
     seed: 7,
     nodes: 1,
     shardsPerNode: 1,
+    hasSpare: false,
     hasFallbacks: false,
     limits: {
       slotsPerShard: 4,
@@ -125,6 +126,22 @@ void t.test("no answer is dropped: a model that answers something else", async (
 void t.test("no answer is given twice: the first one again, in place of the second", async (t) => {
   const seams: Seams = { answer: (text) => text.replace("q2", "q1 and q2") };
   t.same(await caughtBy(scriptOf(), seams), ["no answer is dropped or given twice"]);
+});
+
+void t.test("a lost shard's calls go on: a spare that is not there", async (t) => {
+  const faults = [{ kind: "shardDeath", node: 0, shard: 0, atMs: 3_000 } as const];
+  const script = scriptOf({ hasSpare: true, faults });
+  t.same(await caughtBy(script, {}), []);
+  t.same(await caughtBy(script, { hasSpares: false }), ["a lost shard's calls go on"]);
+});
+
+void t.test("everything is returned: a shard that hangs, and nobody sees it", async (t) => {
+  const hang = { kind: "hang", call: 0, atMs: 3_000, ms: 60_000 } as const;
+  for (const isSpinning of [true, false]) {
+    const script = scriptOf({ hasSpare: true, faults: [{ ...hang, isSpinning }] });
+    t.same(await caughtBy(script, {}), []);
+    t.ok((await caughtBy(script, { watches: false })).includes("everything is returned"));
+  }
 });
 
 void t.test("no word twice: a phone that is sent a piece again", async (t) => {

@@ -7,6 +7,7 @@ import type { Question } from "./caller.js";
 import type { Line } from "./line.js";
 import type { CallRow } from "./plane.js";
 import type { WorldFault } from "./script.js";
+import { WATCHDOG } from "./sim-node.js";
 import type { WorldRecord } from "./world.js";
 
 /** An answer is owed to who stays on the line this long after he asked. */
@@ -15,6 +16,11 @@ const ANSWER_WITHIN_MS = 6_000;
 const ANSWER_WITHIN_DEADLINES_MS = 14_000;
 /** From the decision to the last whole word at the caller's ear: threads that are late, and the network. */
 const CUT_WITHIN_MS = 100;
+/** A spare is ready, and the main thread is not held up. */
+const TAKE_OVER_MS = 50;
+/** The watchdog looks at intervals, and a shard may have beaten just before it hung. */
+const SEEN_LATE_MS = 2 * WATCHDOG.lookEveryMs + WATCHDOG.heartbeatMs;
+const TAKES_SHARDS: ReadonlySet<string> = new Set(["shardDeath", "shardDrain", "hang"]);
 const QUESTION = /q\d+/g;
 const ANSWER_WORD = /^r\d+[a-z]/;
 
@@ -125,7 +131,10 @@ function allReturned({ atRest, atEnd }: WorldRecord): readonly string[] {
   return wrong;
 }
 
-/** Every caller is off the line in the end, and every journal has one end, which is its last event. */
+/**
+ * Every caller is off the line in the end, and every journal has one end, which is its last event. The control plane's
+ * own end is for calls of nodes that were lost.
+ */
 function everyCallEnds(world: WorldRecord): readonly string[] {
   const wrong: string[] = [];
   for (const line of world.lines)
@@ -134,6 +143,12 @@ function everyCallEnds(world: WorldRecord): readonly string[] {
     const ends = events.filter(({ kind }) => kind === "callEnded").length;
     if (ends !== 1 || events.at(-1)?.kind !== "callEnded")
       wrong.push(`${callId} has ${ends} ends; its last event is ${events.at(-1)?.kind}, and it is ${state}`);
+  }
+  const losesNodes = world.script.faults.some(({ kind }) => kind === "nodeDeath" || kind === "partition");
+  for (const { callId, events } of world.plane.rows.values()) {
+    const end = events.at(-1);
+    if (end?.kind === "callEnded" && end.outcome.kind === "nodeLost" && !losesNodes)
+      wrong.push(`${callId} ended with its node, and no node was lost`);
   }
   for (const error of world.shardErrors)
     wrong.push(`a shard died of what nobody caught: ${error instanceof Error ? error.stack : String(error)}`);
@@ -184,6 +199,29 @@ function noWordTwice(world: WorldRecord): readonly string[] {
   return wrong;
 }
 
+/** Where a spare stands by, the calls of the one shard that dies go on at once; of one that hangs, when it is ended. */
+function takenOver(world: WorldRecord): readonly string[] {
+  const { hasSpare, limits, faults, vendors } = world.script;
+  const mayWait =
+    limits.slotsPerShard < world.script.calls.length ||
+    faults.filter(({ kind }) => TAKES_SHARDS.has(kind)).length > 1 ||
+    faults.some(({ kind }) => kind === "nodeHold" || kind === "shardHold") ||
+    vendors.some(({ vendor }) => vendor === "stt"); // the spare may wait for its own
+  if (!hasSpare || mayWait) return [];
+  const wrong: string[] = [];
+  for (const { row } of callsOf(world)) {
+    for (const event of row.events) {
+      if (event.kind !== "callResumed" || event.reason !== "shardLost") continue;
+      const hang = faults.find(({ kind }) => kind === "hang");
+      const seenWithinMs =
+        hang?.kind !== "hang" ? 0 : hang.isSpinning ? WATCHDOG.spinningAfterMs : WATCHDOG.hungAfterMs;
+      if (event.gapMs > seenWithinMs + (seenWithinMs > 0 ? SEEN_LATE_MS : 0) + TAKE_OVER_MS)
+        wrong.push(`${row.callId}: its shard died, and it went on ${event.gapMs} ms later`);
+    }
+  }
+  return wrong;
+}
+
 function isAnswerWord(word: string): boolean {
   return ANSWER_WORD.test(word);
 }
@@ -221,12 +259,15 @@ function isOwed(
 /** A burst, or a thread that stood still, over a ring made too small for it: words are lost, and counted as such. */
 function losesAudio({ script }: WorldRecord, line: Line): boolean {
   if (script.limits.inRecordCount >= 128) return false;
-  return line.hasStalled || script.faults.some(({ kind }) => kind === "shardHold" || kind === "nodeHold");
+  return line.hasStalled || script.faults.some(isHold);
+}
+
+function isHold({ kind }: WorldFault): boolean {
+  return kind === "shardHold" || kind === "nodeHold" || kind === "hang";
 }
 
 /** What threads that stood still may add to any delay. */
 function holdsMs({ script }: WorldRecord): number {
-  const isHold = ({ kind }: WorldFault): boolean => kind === "shardHold" || kind === "nodeHold";
   return script.faults.reduce((sum, fault) => ("ms" in fault && isHold(fault) ? sum + fault.ms : sum), 0);
 }
 
@@ -247,6 +288,7 @@ export const INVARIANTS = {
   "replay equals live": replayEqualsLive,
   "no answer is dropped or given twice": answeredOnce,
   "no word twice": noWordTwice,
+  "a lost shard's calls go on": takenOver,
 } as const satisfies Readonly<Record<string, Invariant>>;
 
 export interface Violation {

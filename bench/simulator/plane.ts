@@ -1,12 +1,12 @@
 /**
- * The control plane of a simulated world: the real directory (in memory) and placer, and the journals as the store keeps
- * them. Its RPCs are messages that take a few milliseconds each way, or do not come at all.
+ * The control plane of a simulated world: the real directory (in memory), placer and sweeper, and the journals as the
+ * store keeps them. Its RPCs are messages that take a few milliseconds each way, or do not come at all.
  *
  * P1 a journal is written under its call's epoch: what an older owner says late is refused.
  * P2 events are kept in order without gaps; repeats are known by (call, sequence).
  */
 import { MemoryDirectory } from "#control-plane/directory";
-import { type Placement, Placer } from "#control-plane/placement";
+import { type Placement, Placer, Sweeper, type SweeperOptions } from "#control-plane/placement";
 import type { JournalEvent } from "#actors/journal";
 import { LumentraError } from "#runtime/errors";
 import { silentLogger } from "#runtime/telemetry";
@@ -17,10 +17,12 @@ export const LEASE_TIME_MS = 5_000;
 const RESERVATION_MS = 8_000;
 /** How long a call without an owner waits for its carrier. */
 export const RESUME_GRACE_MS = 10_000;
-const SWEEP_MS = 1_000;
+/** Less than a cluster's half a minute; nodes tell what they hold each second. */
+export const RECONCILE_MS = 4_000;
 const RPC_MS = [2, 15] as const;
 
 export interface CallRow {
+  readonly id: string;
   readonly callId: string;
   epoch: number;
   nodeId: string;
@@ -44,19 +46,17 @@ export class Plane {
   /** What no store would take: a gap, something after the end. */
   readonly faults: string[] = [];
   readonly #time: SimTime;
-  readonly #thread: SimThread;
   readonly #placer: Placer;
+  readonly #sweeper: Sweeper;
   readonly #tenantCap: number;
   readonly #seams: Seams;
   #nextCall = 1;
-  #isClosed = false;
   /** Tells a node that a call of its is another's. */
   onLeaseLost: (nodeId: string, callId: string, epoch: number) => void = () => {};
 
   constructor(time: SimTime, thread: SimThread, tenantCap: number, seams: Seams) {
     this.#seams = seams;
     this.#time = time;
-    this.#thread = thread;
     this.#tenantCap = tenantCap;
     this.directory = new MemoryDirectory({ clock: thread });
     this.#placer = new Placer({
@@ -66,16 +66,25 @@ export class Plane {
       log: silentLogger,
       reservationMs: RESERVATION_MS,
     });
+    this.#sweeper = new Sweeper({
+      directory: this.directory,
+      store: this.#store(),
+      clock: thread,
+      log: silentLogger,
+      resumeGraceMs: RESUME_GRACE_MS,
+      reconcileMs: RECONCILE_MS,
+      onLost: () => {},
+    });
   }
 
   async start(): Promise<void> {
     await this.#placer.start();
-    this.#sweepLater();
+    this.#sweeper.start();
   }
 
-  close(): void {
-    this.#isClosed = true;
+  async close(): Promise<void> {
     this.#placer.close();
+    await this.#sweeper.close();
   }
 
   /** From a node's thread; `isUp` is asked when the request leaves and when the answer comes. */
@@ -119,6 +128,7 @@ export class Plane {
         return;
       }
       row = {
+        id: event.callId,
         callId: event.callId,
         epoch: event.epoch,
         nodeId,
@@ -217,29 +227,40 @@ export class Plane {
     };
   }
 
-  #sweepLater(): void {
-    if (this.#isClosed) return;
-    this.#thread.setTimer(SWEEP_MS, () => {
-      void this.#sweep().then(() => this.#sweepLater());
-    });
+  /** As much of the store as the sweeper asks for. */
+  #store(): SweeperOptions["store"] {
+    const calls = {
+      lose: (callId: string, epoch: number, final: boolean): Promise<unknown> =>
+        Promise.resolve(this.#lose(callId, epoch, final)),
+      suspendedBefore: (instant: Date): Promise<unknown> => {
+        const beforeMs = instant.getTime() - this.#time.unixMs() + this.#time.nowMs();
+        return Promise.resolve(this.#rowsThatAre("suspended").filter((row) => row.suspendedAtMs < beforeMs));
+      },
+      list: (): Promise<unknown> => Promise.resolve({ rows: this.#rowsThatAre("live"), next: null }),
+    };
+    const transaction = (_scope: unknown, _who: unknown, work: (tx: unknown) => unknown): unknown =>
+      work({ calls });
+    return { transaction } as unknown as SweeperOptions["store"];
   }
 
-  async #sweep(): Promise<void> {
+  #rowsThatAre(state: CallRow["state"]): readonly CallRow[] {
+    return [...this.rows.values()].filter((row) => row.state === state);
+  }
+
+  #lose(callId: string, epoch: number, final: boolean): CallRow | null {
     const nowMs = this.#time.nowMs();
-    for (const { callId, epoch } of await this.directory.takeExpired(100)) {
-      const row = this.rows.get(callId);
-      if (row === undefined || row.state !== "live" || row.epoch > epoch) continue;
+    const row = this.rows.get(callId);
+    if (row === undefined || row.epoch > epoch || row.state === "ended") return null;
+    if (row.state === "live") {
       row.state = "suspended";
       row.suspendedAtMs = nowMs;
-    }
-    for (const row of this.rows.values()) {
-      if (row.state !== "suspended" || nowMs - row.suspendedAtMs < RESUME_GRACE_MS) continue;
+    } else if (final) {
       row.state = "ended";
       row.events.push({
         kind: "callEnded",
         outcome: { kind: "nodeLost" },
         durationMs: this.#time.unixMs() - row.events[0]!.atUnixMs,
-        callId: row.callId,
+        callId,
         sequence: row.events.length,
         epoch: row.epoch,
         atMs: nowMs,
@@ -248,6 +269,7 @@ export class Plane {
       // Whoever had it may write nothing more.
       row.epoch += 1;
     }
+    return row;
   }
 }
 

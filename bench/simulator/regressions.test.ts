@@ -7,6 +7,7 @@ const CALM: Omit<Script, "calls"> = {
   seed: 3,
   nodes: 1,
   shardsPerNode: 1,
+  hasSpare: false,
   hasFallbacks: false,
   limits: {
     slotsPerShard: 4,
@@ -50,4 +51,32 @@ void t.test("a call that goes on on another node counts on the first no more", a
   const script = { ...CALM, nodes: 2, limits: { ...CALM.limits, slotsPerShard: 2 }, calls };
   for (let seed = 1; seed <= 5; seed += 1)
     t.same((await runScript({ ...script, seed })).violations, [], `seed ${seed}`);
+});
+
+/**
+ * A caller hung up while his call's shard hung: the leg's end was noted, the actor that was to write the call's end was
+ * gone with the shard, and nobody did. The control plane ended it half a minute later as lost with its node.
+ */
+void t.test("a call whose caller hangs up while its shard hangs ends as hung up", async (t) => {
+  for (const isSpinning of [true, false]) {
+    const hang = { kind: "hang", call: 0, atMs: 4_000, ms: 60_000, isSpinning } as const;
+    const calls = [{ ...CALL, carrier: [{ kind: "hangUp", atMs: 4_200 } as const] }];
+    const { violations, counts } = await runScript({ ...CALM, calls, faults: [hang] });
+    t.same(violations, []);
+    t.equal(counts["ended: callerHungUp"], 1);
+  }
+});
+
+/**
+ * The actor crashed as it asked whether anybody is there, and the marks of the greeting, the last to have come back, were
+ * of the same turn: the question was told as heard up to its second word (actors/call/carried-speech.test.ts).
+ */
+void t.test("what a crashed owner had only begun to say is not told as heard", async (t) => {
+  const silent = { ...CALL, steps: [{ kind: "wait", ms: 9_000 } as const] };
+  for (let atMs = 4_000; atMs < 8_000; atMs += 1_000) {
+    const crash = { kind: "crash", call: 0, atMs, stage: "journal" } as const;
+    const { violations, counts } = await runScript({ ...CALM, calls: [silent], faults: [crash] });
+    t.same(violations, [], `${atMs} ms`);
+    t.equal(counts["resumes"], 1);
+  }
 });

@@ -65,6 +65,15 @@ export type WorldFault =
       readonly atMs: number;
       readonly stage: "inbound" | "playout" | "journal";
     }
+  /** A stage of the call does not come back for so long: the watchdog may end its shard, calls of others with it. */
+  | {
+      readonly kind: "hang";
+      readonly call: number;
+      readonly atMs: number;
+      readonly ms: number;
+      /** In a loop, rather than waiting for something that does not come. */
+      readonly isSpinning: boolean;
+    }
   | { readonly kind: "shardDeath"; readonly node: number; readonly shard: number; readonly atMs: number }
   /** An operator has a shard drained: its calls move. */
   | { readonly kind: "shardDrain"; readonly node: number; readonly shard: number; readonly atMs: number }
@@ -106,6 +115,8 @@ export interface Script {
   readonly seed: number;
   readonly nodes: number;
   readonly shardsPerNode: number;
+  /** One more shard per node, for the calls of one that dies. */
+  readonly hasSpare: boolean;
   /** Behind each vendor stands a second one; faults strike whichever is asked. */
   readonly hasFallbacks: boolean;
   readonly limits: Limits;
@@ -169,12 +180,20 @@ export function drawScript(
   );
   const limits = drawLimits(draw, draw.chance(0.25));
   const hasFallbacks = draw.chance(0.5);
+  const hasSpare = draw.chance(0.4);
   const wanted = (fault: WorldFault): boolean =>
-    kinds.has(fault.kind === "crash" ? "actors" : fault.kind.startsWith("shard") ? "shards" : "nodes");
+    kinds.has(
+      fault.kind === "crash" || fault.kind === "hang"
+        ? "actors"
+        : fault.kind.startsWith("shard")
+          ? "shards"
+          : "nodes",
+    );
   return {
     seed,
     nodes,
     shardsPerNode,
+    hasSpare,
     hasFallbacks,
     limits: kinds.has("limits") ? limits : drawLimits(draw, false),
     calls: kinds.has("carrier")
@@ -262,7 +281,7 @@ function drawWorldFault(draw: Draw, nodes: number, shards: number, calls: number
   const atMs = draw.whole(500, LONGEST_CALL_MS);
   const node = draw.whole(0, nodes - 1);
   const shard = draw.whole(0, shards - 1);
-  switch (draw.whole(0, 7)) {
+  switch (draw.whole(0, 8)) {
     case 0:
     case 1:
       return {
@@ -270,6 +289,14 @@ function drawWorldFault(draw: Draw, nodes: number, shards: number, calls: number
         call: draw.whole(0, calls - 1),
         atMs,
         stage: draw.of(["inbound", "playout", "journal"] as const),
+      };
+    case 8:
+      return {
+        kind: "hang",
+        call: draw.whole(0, calls - 1),
+        atMs,
+        ms: draw.of([200, 600, 1_800, 60_000]),
+        isSpinning: draw.chance(0.5),
       };
     case 2:
       return { kind: "shardDeath", node, shard, atMs };

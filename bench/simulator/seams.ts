@@ -14,6 +14,10 @@ export interface Seams {
   readonly pauses?: boolean;
   /** Whether a node gives a slot back that was released. @default true */
   readonly releasesSlots?: boolean;
+  /** Whether a shard that hangs is ended. @default true */
+  readonly watches?: boolean;
+  /** Whether a spare shard is there when the script says so. @default true */
+  readonly hasSpares?: boolean;
   /** Text of the model's answer. */
   readonly answer?: (text: string) => string;
   /** What replay is compared with: the events written so far. */

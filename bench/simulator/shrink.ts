@@ -46,6 +46,7 @@ function* smallerOf(script: Script): Generator<Script, void> {
   }
   if (script.nodes > 1 && faults.every((fault) => fault.kind === "crash")) yield { ...script, nodes: 1 };
   if (script.hasFallbacks) yield { ...script, hasFallbacks: false };
+  if (script.hasSpare) yield { ...script, hasSpare: false };
   if (script.shardsPerNode > 1) yield { ...script, shardsPerNode: 1 };
 }
 

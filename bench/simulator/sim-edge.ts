@@ -32,6 +32,7 @@ export class SimEdge {
   readonly overflowAudio = { url: (): null => null, set: (): void => {} };
   readonly #thread: SimThread;
   readonly #delegate: EdgeDelegate;
+  readonly #wakeShards: () => void;
   readonly #pump: Pump;
   readonly #admissions: Admissions;
   readonly #carrier: Carrier = createTwilio({ authTokens: [] });
@@ -41,8 +42,10 @@ export class SimEdge {
   readonly #bySlot = new Map<EdgeSlot, Leg>();
   #isClosed = false;
 
-  constructor(thread: SimThread, delegate: EdgeDelegate, metrics: Metrics) {
+  /** `wakeShards`: packets were taken, and the rings of some shards may have been written. */
+  constructor(thread: SimThread, delegate: EdgeDelegate, metrics: Metrics, wakeShards: () => void) {
     this.#thread = thread;
+    this.#wakeShards = wakeShards;
     this.#delegate = delegate;
     this.#pump = new Pump(thread);
     this.#admissions = new Admissions(thread, ADMISSION_TTL_MS, (callId) => delegate.mediaExpired(callId));
@@ -144,6 +147,7 @@ export class SimEdge {
     } catch {
       leg.abandon();
     }
+    this.#wakeShards();
   }
 
   /** As uWS guards a socket's handlers. */
@@ -153,6 +157,7 @@ export class SimEdge {
     } catch {
       leg.abandon();
     }
+    this.#wakeShards();
   }
 
   get openCount(): number {

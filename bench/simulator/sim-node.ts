@@ -1,14 +1,13 @@
 /**
- * A node of a simulated world: the real switchboard, placement and legs over simulated shards. It can lose a shard, lose
- * sight of the control plane, and die.
+ * A node of a simulated world: the real switchboard, placement, legs and shard pool over simulated threads. It can lose a
+ * shard, have one that hangs, lose sight of the control plane, and die.
  */
 import type { CallShardParts } from "#actors/call";
 import type { JournalEvent } from "#actors/journal";
 import { type ProviderSettings, providerDefaults } from "#actors/providers";
 import type { TenantConfig } from "#actors/tenants";
 import { ApologyStore, JournalStore, LocalPlacement, RemotePlacement, Switchboard } from "#node";
-import type { CallStart, SlotLease } from "#runtime/cluster";
-import { SlotTable } from "#runtime/cluster";
+import { type ShardBoot, ShardPool } from "#runtime/cluster";
 import { silentLogger } from "#runtime/telemetry";
 import { LEASE_TIME_MS, type Plane, RESUME_GRACE_MS } from "./plane.js";
 import type { Limits } from "./script.js";
@@ -16,13 +15,22 @@ import type { Seams } from "./seams.js";
 import { SimEdge } from "./sim-edge.js";
 import { simMetrics } from "./sim-metrics.js";
 import { SimNetwork, type VendorWorld } from "./sim-network.js";
-import { SimShard, type SimShardEvents } from "./sim-shard.js";
+import { SimShard } from "./sim-shard.js";
 import { SimThread, type SimTime } from "./sim-time.js";
 
 const REPORT_MS = 1_000;
-/** Between a shard's death and what the main thread knows of it. */
-const NOTICE_MS = [0, 8] as const;
-const RESPAWN_MS = 300;
+/** Rarer than a node's, for each is a timer: a thread that hangs is ended after 2 s, or 500 ms when it spins. */
+export const WATCHDOG = {
+  heartbeatMs: 500,
+  lookEveryMs: 200,
+  spinningAfterMs: 500,
+  hungAfterMs: 2_000,
+} as const;
+/** Of a watchdog that is asleep. */
+const NEVER_HUNG = {
+  hungAfterMs: Number.POSITIVE_INFINITY,
+  spinningAfterMs: Number.POSITIVE_INFINITY,
+} as const;
 /** More than a world has. */
 const CALLS_KEPT_MAX = 64;
 /** The spool's stream: batches on their way. */
@@ -32,6 +40,7 @@ export interface SimNodeOptions {
   readonly time: SimTime;
   readonly index: number;
   readonly shards: number;
+  readonly hasSpare: boolean;
   readonly limits: Limits;
   readonly tenant: TenantConfig;
   readonly plane: Plane;
@@ -50,17 +59,16 @@ export class SimNode {
   readonly thread: SimThread;
   readonly switchboard: Switchboard;
   readonly edge: SimEdge;
-  readonly shards: SimShard[] = [];
+  readonly pool: ShardPool;
   readonly #options: SimNodeOptions;
   readonly #networks = new Set<SimNetwork>();
   readonly #local: LocalPlacement;
   readonly #spool: JournalEvent[] = [];
-  /** Where each call was opened last. */
-  readonly #placeOf = new Map<string, { readonly shard: SimShard; readonly slot: number }>();
-  readonly #drained = new Set<number>();
+  /** The thread of each shard, alive or the last one. */
+  readonly #threads = new Map<number, SimShard>();
   #isSending = false;
   #partitionedUntilMs = 0;
-  #nextGeneration = 0;
+  #nextThread = 1;
   #lastPostAtMs = 0;
   #isClosed = false;
 
@@ -110,9 +118,10 @@ export class SimNode {
       canServe: () => true,
       goneKeptMax: CALLS_KEPT_MAX,
     });
-    this.edge = new SimEdge(this.thread, this.switchboard, metrics);
+    this.pool = this.#createPool();
+    this.edge = new SimEdge(this.thread, this.switchboard, metrics, () => this.pool.wakeRung());
     const pressure = { mayTakeCalls: () => true, current: () => ({ rung: 0 }) };
-    this.switchboard.connect(this.#pool() as never, this.edge as never, pressure as never);
+    this.switchboard.connect(this.pool, this.edge as never, pressure as never);
   }
 
   get isUp(): boolean {
@@ -121,10 +130,8 @@ export class SimNode {
 
   /** Slots in use, legs, suspended calls, connections to vendors. */
   inUse(): Readonly<Record<string, number>> {
-    const sum = (count: (shard: SimShard) => number): number =>
-      this.shards.reduce((total, shard) => total + count(shard), 0);
     return {
-      slots: sum(({ slots }) => slots.liveCount),
+      slots: this.pool.stats().reduce((total, { live }) => total + live, 0),
       legs: this.edge.openCount,
       held: this.switchboard.heldCount,
       tenantCalls: this.#local.countOf(this.#options.tenant.id),
@@ -149,7 +156,9 @@ export class SimNode {
       },
       LEASE_TIME_MS,
     );
-    for (let shardId = 0; shardId < shards; shardId++) this.#spawn(shardId);
+    this.pool.configure({ tenants: [this.#options.tenant] });
+    // It is ready when its first shards are; a world waits that long before the first call.
+    void this.pool.start();
     this.#reportLater();
   }
 
@@ -160,7 +169,7 @@ export class SimNode {
   /** The whole process: sockets break, what was spooled is on its disk. */
   die(): void {
     this.thread.die();
-    for (const shard of this.shards) shard.kill(false);
+    for (const shard of this.#threads.values()) shard.vanish();
   }
 
   /** What a dead node's disk holds, told when it is back. */
@@ -173,29 +182,39 @@ export class SimNode {
     this.switchboard.drainShard(index);
   }
 
-  killShard(index: number): void {
-    const shard = this.shards[index];
-    if (shard === undefined || shard.clock.isDead) return;
-    shard.kill(this.#options.time.random.next() < 0.5);
-    this.#onShardDead(shard);
+  /** By itself: half of the time with what it had to say. */
+  killShard(shardId: number): void {
+    this.#threads.get(shardId)?.exit(this.#options.time.random.next() < 0.5);
+  }
+
+  holdShard(shardId: number, ms: number): void {
+    this.#threads.get(shardId)?.standStill(ms, null, false);
+  }
+
+  /** A call's code does not come back, for so long. False: the call is not here. */
+  hang(callId: string, ms: number, isSpinning: boolean): boolean {
+    const shard = this.#shardOf(callId);
+    if (shard === null) return false;
+    shard.standStill(ms, callId, isSpinning);
+    return true;
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     this.edge.close();
     this.switchboard.close();
-    await Promise.all(this.shards.map((shard) => (shard.clock.isDead ? Promise.resolve() : shard.stop())));
+    await this.pool.close();
   }
 
   /** A stage of this call throws the next time it does something. False: the call is not here. */
   crash(callId: string, stage: "inbound" | "playout" | "journal"): boolean {
-    const at = this.#placeOf.get(callId);
-    if (at === undefined || at.shard.clock.isDead) return false;
+    const shard = this.#shardOf(callId);
+    if (shard === null) return false;
     if (stage === "journal") {
-      at.shard.journalCrash = callId;
+      shard.journalCrash = callId;
       return true;
     }
-    const leg = at.shard.legOf(at.slot);
+    const leg = shard.legOf(callId)!;
     if (stage === "inbound") throwOnce(leg.in, "read");
     else throwOnce(leg.out, "tryWriteAudio");
     return true;
@@ -203,53 +222,62 @@ export class SimNode {
 
   // ---- shards
 
-  #spawn(shardId: number): void {
-    const { time, limits, tenant, vendors, parts, onWritten, onJournalLost, onTicked, onShardError } =
+  #createPool(): ShardPool {
+    const { time, limits, shards, hasSpare, seams } = this.#options;
+    const pool = new ShardPool(
+      {
+        shardCount: shards,
+        spare: hasSpare && seams.hasSpares !== false,
+        slotsPerShard: limits.slotsPerShard,
+        arena: { inRecordCount: limits.inRecordCount, outRecordCount: limits.outRecordCount },
+        entry: (boot) => this.#startThread(boot),
+        workerData: { providers: providerSettings(limits), dataDirectory: "" },
+        watchdog: { ...WATCHDOG, ...(seams.watches === false ? NEVER_HUNG : {}) },
+        threadCpu: (threadId) => this.#thread(threadId)?.cpu() ?? null,
+        clock: this.thread,
+        log: silentLogger,
+        random: time.random,
+      },
+      this.switchboard,
+    );
+    if (seams.releasesSlots === false) pool.release = () => {};
+    return pool;
+  }
+
+  #startThread(boot: ShardBoot): SimShard {
+    const { time, limits, vendors, parts, onWritten, onJournalLost, onTicked, onShardError, seams } =
       this.#options;
     const network = new SimNetwork(vendors);
     this.#networks.add(network);
-    const events: SimShardEvents = {
-      onReady: (ready) => this.switchboard.onShardReady(ready.shardId),
-      onWake: (from) => this.switchboard.onWake(from.shardId),
-      onEvent: (event) => this.switchboard.onEvent(shardId, event),
-      onClosed: (from, slot, generation, outcome) => {
-        const lease = from.slots.markClosed(slot, generation);
-        if (lease !== null) this.switchboard.onCallClosed(lease, outcome);
-      },
-      onHangUp: (from, slot, generation) => {
-        const lease = from.slots.find(slot, generation);
-        if (lease !== null) this.switchboard.onHangUp(lease);
-      },
-      onDead: (dead, error) => {
-        onShardError(error);
-        this.#onShardDead(dead);
-      },
-      onWritten,
-      onJournalLost,
-      onTicked,
-    };
-    const shard = new SimShard({
+    const shard = new SimShard(boot, {
       time,
-      shardId,
-      arena: {
-        slotCount: limits.slotsPerShard,
-        inRecordCount: limits.inRecordCount,
-        outRecordCount: limits.outRecordCount,
-      },
+      threadId: this.#nextThread++,
       outbox: { unreadBatches: limits.unreadBatches, heldItems: limits.heldItems },
-      workerData: {
-        providers: providerSettings(limits),
-        dataDirectory: "",
-      },
-      config: { tenants: [tenant] },
-      nextGeneration: () => ++this.#nextGeneration,
       network,
       parts,
       toMain: (delayMs, body) => this.#toMain(delayMs, body),
-      events,
+      events: {
+        onOpened: (leg) => {
+          if (seams.pauses === false) Object.assign(leg.out, { setPaused: () => {} });
+        },
+        onThrew: onShardError,
+        onWritten,
+        onJournalLost,
+        onTicked,
+      },
     });
-    this.shards[shardId] = shard;
-    void shard.start();
+    this.#threads.set(boot.shardId, shard);
+    return shard;
+  }
+
+  #thread(threadId: number): SimShard | undefined {
+    return [...this.#threads.values()].find((shard) => shard.threadId === threadId);
+  }
+
+  #shardOf(callId: string): SimShard | null {
+    for (const shard of this.#threads.values())
+      if (!shard.isOver && shard.legOf(callId) !== null) return shard;
+    return null;
   }
 
   /** In order. */
@@ -257,91 +285,6 @@ export class SimNode {
     const nowMs = this.thread.nowMs();
     this.#lastPostAtMs = Math.max(this.#lastPostAtMs + 1, nowMs + this.#options.time.between(0, delayMs));
     this.thread.after(this.#lastPostAtMs - nowMs, body);
-  }
-
-  #onShardDead(shard: SimShard): void {
-    this.#toMain(this.#options.time.between(...NOTICE_MS), () => {
-      this.switchboard.onShardLost(shard.shardId, shard.slots.loseAll(), "exited", {
-        culprit: null,
-        silentMs: 0,
-      });
-      this.thread.after(RESPAWN_MS, () => {
-        if (!this.#isClosed) this.#spawn(shard.shardId);
-      });
-    });
-  }
-
-  /** What the switchboard uses of a ShardPool. */
-  #pool() {
-    const shardOf = (lease: SlotLease): SimShard | undefined =>
-      this.shards.find(({ slots }) => slots === SlotTable.of(lease));
-    const reserveIn = (shard: SimShard | undefined): SlotLease | null => {
-      const lease = shard?.slots.reserve() ?? null;
-      if (lease === null || shard === undefined) return null;
-      const ring = lease.ringShard.bind(lease);
-      return Object.assign(lease, {
-        ringShard: () => {
-          ring();
-          shard.tickSoon();
-        },
-      });
-    };
-    const serves = ({ isReady, clock, slots }: SimShard): boolean =>
-      isReady && !clock.isDead && slots.freeCount > 0;
-    const leastLoaded = (may: (shard: SimShard) => boolean): SlotLease | null =>
-      reserveIn(
-        this.shards
-          .filter((shard) => serves(shard) && may(shard))
-          .sort((a, b) => a.slots.liveCount - b.slots.liveCount)[0],
-      );
-    const drained = this.#drained;
-    return {
-      reserve: (): SlotLease | null => leastLoaded(({ shardId }) => !drained.has(shardId)),
-      reserveAgain: (shardId: number): SlotLease | null => {
-        const home = this.shards[shardId];
-        const here = home !== undefined && serves(home) && !drained.has(shardId) ? reserveIn(home) : null;
-        return here ?? leastLoaded((shard) => !drained.has(shard.shardId)) ?? leastLoaded(() => true);
-      },
-      // The dead are replaced.
-      hasProspect: true,
-      drainShard: (shardId: number): boolean => {
-        const shard = this.shards[shardId];
-        if (shard === undefined || !serves(shard)) return false;
-        drained.add(shardId);
-        return true;
-      },
-      endShardDrain: (shardId: number): boolean => {
-        drained.delete(shardId);
-        return true;
-      },
-      ask: (shardId: number, topic: string, payload: unknown): Promise<unknown> =>
-        this.shards[shardId]?.ask(topic, payload) ?? Promise.reject(new Error("no such shard")),
-      open: (lease: SlotLease, start: CallStart): boolean => {
-        const shard = shardOf(lease);
-        if (shard === undefined || !shard.slots.markOpen(lease)) return false;
-        this.#placeOf.set(start.callId, { shard, slot: lease.slot });
-        if (this.#options.seams.pauses === false)
-          Object.assign(shard.legOf(lease.slot).out, { setPaused: () => {} });
-        shard.open(lease.slot, lease.generation, structuredClone(start));
-        return true;
-      },
-      endCall: (lease: SlotLease, outcome: Parameters<SimShard["endCall"]>[2]): boolean => {
-        const shard = shardOf(lease);
-        if (shard === undefined || lease.state !== "open") return false;
-        shard.endCall(lease.slot, lease.generation, outcome);
-        return true;
-      },
-      release: (lease: SlotLease): void => {
-        if (this.#options.seams.releasesSlots !== false) SlotTable.of(lease).release(lease);
-      },
-      drainOutBell: (shardId: number, visit: (lease: SlotLease) => void): void => {
-        this.shards[shardId]?.slots.drainOutBell(visit);
-      },
-      readiness: () => ({ ready: true, reason: "" }),
-      stats: () =>
-        this.shards.map(({ shardId }) => ({ shardId, role: drained.has(shardId) ? "draining" : "serving" })),
-      askAll: () => Promise.resolve([]),
-    };
   }
 
   // ---- the control plane
@@ -387,7 +330,7 @@ export class SimNode {
       slotUsage: 0,
       providerUsage: 0,
     } as const;
-    const ready = this.shards.some(({ isReady, clock }) => isReady && !clock.isDead);
+    const { ready } = this.pool.readiness();
     await directory.reportNode(this.nodeId, this.nodeId, { ready, stopping: false, pressure }, LEASE_TIME_MS);
     const claims = [...this.switchboard.held()].map((call) => ({ ...call, resellerId: "reseller" }));
     for (const verdict of await directory.claim(this.nodeId, claims, LEASE_TIME_MS)) {

@@ -70,6 +70,7 @@ export class SimThread implements Clock {
   readonly #time: SimTime;
   readonly #onUncaught: (error: unknown) => void;
   #heldUntilMs = 0;
+  #nextHeld = -1e9;
   isDead = false;
 
   /** `onUncaught`: what a callback threw; as in a thread of Node's, that is its end. */
@@ -120,7 +121,8 @@ export class SimThread implements Clock {
 
   /** One of its timers is due. */
   fire(timer: ThreadTimer): void {
-    if (this.isHeld) return this.#time.schedule(timer, this.#heldUntilMs - this.nowMs());
+    // As they would have fired: messages keep their order.
+    if (this.isHeld) return this.#time.schedule(timer, this.#heldUntilMs - this.nowMs(), this.#nextHeld++);
     try {
       timer.callback();
     } catch (error) {

@@ -10,7 +10,7 @@ import { MULAW_8K } from "#runtime/media";
 import { silentLogger } from "#runtime/telemetry";
 import { enterWorld, leaveWorld } from "./immediates.js";
 import { Line } from "./line.js";
-import { LEASE_TIME_MS, Plane, RESUME_GRACE_MS } from "./plane.js";
+import { LEASE_TIME_MS, Plane, RECONCILE_MS, RESUME_GRACE_MS } from "./plane.js";
 import { type LlmFault, type Script, type TtsFault, type WorldFault, drawScript } from "./script.js";
 import type { Seams } from "./seams.js";
 import type { VendorWorld } from "./sim-network.js";
@@ -25,7 +25,7 @@ const START_MS = 1_500;
 /** No script lasts longer; a call that is still there is a failure. */
 const LONGEST_MS = 150_000;
 /** After the last call: suspended calls and leases run out, journals arrive. */
-const AFTER_MS = RESUME_GRACE_MS + 2 * LEASE_TIME_MS + 6_000;
+const AFTER_MS = RESUME_GRACE_MS + 2 * LEASE_TIME_MS + 2 * RECONCILE_MS + 6_000;
 /** A dead node's disk is read again so long after. */
 const SPOOL_RETURNS_MS = 3_000;
 const LOOK_MS = 1_000;
@@ -132,6 +132,7 @@ class World {
         time: this.#time,
         index,
         shards: script.shardsPerNode,
+        hasSpare: script.hasSpare,
         limits: script.limits,
         tenant,
         plane: this.#plane,
@@ -180,8 +181,7 @@ class World {
       inUse: living.map((node) => node.inUse()),
       leases: counts.tenantCalls,
     };
-    const closing = Promise.all(living.map((node) => node.close()));
-    this.#plane.close();
+    const closing = Promise.all([...living.map((node) => node.close()), this.#plane.close()]);
     let isClosed = false;
     void closing.then(() => {
       isClosed = true;
@@ -271,6 +271,7 @@ class World {
 
   #strike(fault: WorldFault): void {
     if (fault.kind === "crash") return this.#crash(fault);
+    if (fault.kind === "hang") return this.#hang(fault);
     const node = this.#nodes[fault.node];
     if (node === undefined || node.thread.isDead) return;
     switch (fault.kind) {
@@ -282,7 +283,7 @@ class World {
         return node.drainShard(fault.shard);
       case "shardHold":
         this.#noteFault(fault.kind);
-        return node.shards[fault.shard]?.clock.hold(fault.ms);
+        return node.holdShard(fault.shard, fault.ms);
       case "nodeHold":
         this.#noteFault(fault.kind);
         return node.thread.hold(fault.ms);
@@ -307,6 +308,14 @@ class World {
     if (callId === null) return;
     for (const node of this.#nodes)
       if (!node.thread.isDead && node.crash(callId, stage)) this.#noteFault("crash");
+  }
+
+  /** A stage of the call does not come back, for so long. */
+  #hang({ call, ms, isSpinning }: Extract<WorldFault, { kind: "hang" }>): void {
+    const callId = this.#lines[call]?.callId ?? null;
+    if (callId === null) return;
+    for (const node of this.#nodes)
+      if (!node.thread.isDead && node.hang(callId, ms, isSpinning)) this.#noteFault("hang");
   }
 }
 
