@@ -10,7 +10,9 @@ void t.test(
   "an outage of each provider: a spoken apology, and a message that is kept",
   { buffered: true },
   async (t) => {
-    const server = await startTestNode(t);
+    const server = await startTestNode(t, {
+      tenants: { "bright-smile-dental": { greeting: "Hello there." } },
+    });
     const { deepgram, groq, cartesia } = server.emulators;
     // For every request until it is taken back: one that fails while it is only ahead of the turn ends nothing.
     const always = { count: Number.POSITIVE_INFINITY };

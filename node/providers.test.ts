@@ -36,7 +36,7 @@ const server = await startTestNode(t, {
   ),
 });
 
-t.jobs = 2;
+t.jobs = 4;
 
 for (const [number, { stt, llm, tts }] of Object.entries(SETS)) {
   const names = [stt, llm, tts].map(({ provider }) => provider);

@@ -85,11 +85,11 @@ void t.test("shards taken down count for themselves; time or another configurati
 void t.test("at the wire: the third crash ends a call with words, the third call its tenant's", async (t) => {
   const { call, journal, admin } = await startTestNode(t, {
     shardEntry: DYING_SHARD_ENTRY,
-    tenants: { "bright-smile-dental": { overflow: { kind: "busy" } } },
+    tenants: { "bright-smile-dental": { greeting: "Hello there.", overflow: { kind: "busy" } } },
   });
   for (let number = 0; number < CRASHING_CALLS_MAX; number += 1) {
     const phone = await call({ to: DENTIST });
-    await phone.waitForReply(0, undefined, 1_200);
+    await phone.waitForReply(0);
     // The first crashes to its end, the others go on.
     const crashes = number === 0 ? 3 : 1;
     for (let crash = 1; crash <= crashes; crash += 1) {

@@ -16,11 +16,12 @@ const KILL_AFTER_MS = (TIMEOUT_S + 30) * 1_000;
 
 /** Talk in real time and mostly wait, those that take longest first: the last to begin decides when all is over. */
 const REAL_TIME = [
-  "bench/chaos",
+  "bench/chaos/",
   "node/recovery",
+  "bench/load/",
+  "node/failures",
   "node/hundred-calls",
   "cli/up",
-  "bench/load",
   "bench/baseline/side-by-side",
   "node",
   "bench/cluster",
@@ -39,14 +40,15 @@ const COMPUTING = [
   "actors/call",
   "actors/speech",
   "bench/speech",
-  "runtime/media/resampler",
+  "runtime/media/",
   "runtime/actor",
   "scripts",
 ];
 const NICENESS = 15;
 
 const cores = availableParallelism();
-const REAL_TIME_JOBS = Math.max(2, cores);
+/** Of a processor each takes a fifth, on the whole. */
+const REAL_TIME_JOBS = cores + 1;
 const COMPUTING_JOBS = Math.max(1, Math.floor(cores / 2));
 
 // tap generates its test class once per install; without this the first test files would find no tests.
