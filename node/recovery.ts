@@ -12,6 +12,7 @@
  * V3 until another slot is there the leg goes on with the old rings: what we had to say plays on, what the caller says
  *    stays in them, as much as they hold.
  * V4 taking over many calls leaves the main thread free for the others' audio in between.
+ * V5 one that cannot be gone on with takes no other with it.
  */
 import { type Clock, RestartBudget, type RestartBudgetOptions, type TimerHandle } from "#runtime/actor";
 import type { CallOutcome, CallStart, ResumeReason, ShardPool, SlotLease } from "#runtime/cluster";
@@ -28,6 +29,8 @@ const CRASHES: RestartBudgetOptions = { maxRestarts: 2, withinMs: 60_000 };
 const WAIT_FOR_SHARD_MS = 5_000;
 /** V4. Less than a piece of audio may be late. */
 const SLICE_MS = 2;
+/** One call alone is no slice. */
+const NOW = Number.POSITIVE_INFINITY;
 /** What cut our reply was said before the cut was decided. */
 const CUT_BY_MS = 800;
 /** A shard that is drained is looked at so often, and given up after this: a handover waits ten seconds at most. */
@@ -82,24 +85,25 @@ export class Recovery {
     quarantine.noteCrash(call.tenantId, call.callId);
     const outcome = { kind: "actorCrashed", code } as const;
     if (!this.#mayGoOn(call, 1)) return this.#giveUp(call, outcome);
-    this.#add(call, "actorCrashed", clock.nowMs(), outcome);
+    this.#add(call, "actorCrashed", clock.nowMs(), outcome, NOW);
   }
 
   /** Its shard is gone. */
   shardLost(calls: readonly LiveCall[], silentMs: number, culprit: LiveCall | null): void {
     const { clock, quarantine } = this.#deps;
     const lostAtMs = clock.nowMs() - silentMs;
+    const untilMs = clock.nowMs() + SLICE_MS;
     for (const call of calls)
-      if (call !== culprit) this.#add(call, "shardLost", lostAtMs, { kind: "shardLost" });
+      if (call !== culprit) this.#add(call, "shardLost", lostAtMs, { kind: "shardLost" }, untilMs);
     if (culprit === null) return;
     quarantine.noteKill(culprit.tenantId, culprit.callId);
-    if (this.#mayGoOn(culprit, 2)) this.#add(culprit, "shardLost", lostAtMs, { kind: "shardLost" });
+    if (this.#mayGoOn(culprit, 2)) this.#add(culprit, "shardLost", lostAtMs, { kind: "shardLost" }, untilMs);
     else this.#giveUp(culprit, { kind: "shardLost" });
   }
 
   /** Its actor has let go of it for another one. */
   handedOver(call: LiveCall): void {
-    this.#add(call, "moved", this.#deps.clock.nowMs(), { kind: "shardLost" });
+    this.#add(call, "moved", this.#deps.clock.nowMs(), { kind: "shardLost" }, NOW);
   }
 
   /** A slot may be had now. */
@@ -166,12 +170,13 @@ export class Recovery {
     return granted;
   }
 
-  #add(call: LiveCall, reason: ResumeReason, lostAtMs: number, outcome: CallOutcome): void {
+  /** One that waits for nothing goes at once; of many those that come after `untilMs` in slices (V4). */
+  #add(call: LiveCall, reason: ResumeReason, lostAtMs: number, outcome: CallOutcome, untilMs: number): void {
     call.state = "recovering";
     const waiting: Waiting = { call, reason, lostAtMs, outcome, timer: null };
     this.#waiting.set(call, waiting);
-    // One that waits for nothing goes at once; the rest of many in slices.
-    if (this.#isScheduled || !this.#takeOver(waiting)) this.#schedule();
+    const mayGoNow = !this.#isScheduled && this.#deps.clock.nowMs() < untilMs;
+    if (!mayGoNow || !this.#tryTakeOver(waiting)) this.#schedule();
   }
 
   #schedule(): void {
@@ -185,20 +190,18 @@ export class Recovery {
 
   /** V4 */
   #runSlice(): void {
-    const { clock, log } = this.#deps;
+    const { clock } = this.#deps;
     const untilMs = clock.nowMs() + SLICE_MS;
+    let hasSlots = true;
     for (const waiting of this.#waiting.values()) {
       if (clock.nowMs() >= untilMs) return this.#schedule();
-      try {
-        if (!this.#takeOver(waiting)) return this.#waitForShard();
-      } catch (error) {
-        log.error({ err: error, callId: waiting.call.callId }, "taking over a call threw");
-        this.#giveUp(waiting.call, waiting.outcome);
-      }
+      // Where one finds no slot the next may have one of its own.
+      if (!this.#tryTakeOver(waiting)) hasSlots = false;
     }
+    if (!hasSlots) this.#waitForShard();
   }
 
-  /** There is no slot for the first in line, and so for none. */
+  /** There is no slot for any of those that are left. */
   #waitForShard(): void {
     const { clock } = this.#deps;
     const isHopeless = !this.#deps.pool().hasProspect;
@@ -208,6 +211,17 @@ export class Recovery {
         waiting.timer ??= clock.setTimer(WAIT_FOR_SHARD_MS, () =>
           this.#giveUp(waiting.call, waiting.outcome),
         );
+    }
+  }
+
+  /** V5. False: there is no slot now. */
+  #tryTakeOver(waiting: Waiting): boolean {
+    try {
+      return this.#takeOver(waiting);
+    } catch (error) {
+      this.#deps.log.error({ err: error, callId: waiting.call.callId }, "taking over a call threw");
+      this.#giveUp(waiting.call, waiting.outcome);
+      return true;
     }
   }
 
@@ -228,9 +242,10 @@ export class Recovery {
     const elsewhere = isShardGone ? pool.reserveAgain(call.lease.shardId) : null;
     if (isShardGone && elsewhere === null) return false;
     const rest = edge.takeRest(call.callId, readSinceMs(journal));
-    if (rest === null) {
+    // The leg is ending, and legEnded tells; or has ended just now, since its socket did not take the `clear`.
+    if (rest === null || !this.#waiting.has(call)) {
       if (elsewhere !== null) pool.release(elsewhere);
-      this.forget(call); // the leg is ending: legEnded tells
+      this.forget(call);
       return true;
     }
     const { shardId } = call.lease;

@@ -103,7 +103,7 @@ function rig(t: Test) {
     const event = { callId, atMs: clock.nowMs(), atUnixMs: clock.unixMs(), ...fields };
     switchboard.onEvent(0, { kind: "journal", tenure, event });
   };
-  return { switchboard, journals, apologies, apologised, spooled, slots, pool, open, writes };
+  return { clock, switchboard, journals, apologies, apologised, spooled, slots, pool, edge, open, writes };
 }
 
 const started = {
@@ -203,4 +203,83 @@ void t.test("a caller who hangs up while his call waits for a shard has hung up"
   await new Promise(setImmediate);
   switchboard.legEnded(callId, LegEnd.stopped, 0);
   t.match(journals.get(callId)!.at(-1), { kind: "callEnded", outcome: { kind: "callerHungUp" } });
+});
+
+/** Each goes on in a slot of its own. */
+function lostShard(world: ReturnType<typeof rig>, callCount: number) {
+  const { slots, switchboard, open, writes } = world;
+  const calls = Array.from({ length: callCount }, () => open());
+  for (const { callId } of calls) writes(callId, started);
+  slots.left = callCount;
+  const last = { culprit: null, silentMs: 0 };
+  return {
+    calls,
+    lose: () =>
+      switchboard.onShardLost(
+        0,
+        calls.map(({ lease }) => lease),
+        "threw",
+        last,
+      ),
+  };
+}
+
+void t.test(
+  "a hundred calls of one shard are taken over bit by bit: the others' audio goes between",
+  async (t) => {
+    const world = rig(t);
+    const { pool, clock } = world;
+    const { calls, lose } = lostShard(world, 100);
+    let takenOver = 0;
+    pool.open = () => {
+      takenOver += 1;
+      clock.advance(0.5); // a long journal
+      return true;
+    };
+    lose();
+    let most = takenOver;
+    while (takenOver < calls.length) {
+      const before = takenOver;
+      await new Promise(setImmediate);
+      most = Math.max(most, takenOver - before);
+      t.ok(takenOver > before, "it goes on");
+    }
+    t.ok(most <= 5, `at most ${most} at once`);
+  },
+);
+
+void t.test("a call that cannot be taken over takes no other of its shard with it", async (t) => {
+  const world = rig(t);
+  const { pool, apologies, apologised, switchboard } = world;
+  apologies.set("test", new Uint8Array(80));
+  const { calls, lose } = lostShard(world, 3);
+  const goneOn: string[] = [];
+  pool.open = (_lease, { callId }) => {
+    if (callId === calls[0]!.callId) throw new Error("cannot be cloned");
+    goneOn.push(callId);
+    return true;
+  };
+  lose();
+  await new Promise(setImmediate);
+  t.same(goneOn, [calls[1]!.callId, calls[2]!.callId]);
+  t.equal(apologised.length, 1, "and its caller hears so");
+  t.equal(switchboard.heldCount, 3);
+});
+
+void t.test("a leg that ends while its call is taken over has no actor afterwards", async (t) => {
+  const world = rig(t);
+  const { pool, edge, switchboard, journals } = world;
+  const { calls, lose } = lostShard(world, 1);
+  const { callId } = calls[0]!;
+  edge.takeRest = () => {
+    switchboard.legEnded(callId, LegEnd.evicted, 0); // its socket did not take the clear
+    return { held: [] } as unknown as ReturnType<Edge["takeRest"]>;
+  };
+  const released: SlotLease[] = [];
+  pool.release = (lease) => void released.push(lease);
+  pool.open = () => t.fail("nobody is on the line") && false;
+  lose();
+  t.equal(switchboard.heldCount, 0);
+  t.equal(released.length, 2, "both slots are given back");
+  t.match(journals.get(callId)!.at(-1), { kind: "callEnded", outcome: { kind: "legEvicted" } });
 });
