@@ -134,13 +134,19 @@ export const PROVIDER_ACCOUNTS = {
 type Row = (typeof PROVIDER_ACCOUNTS)[ProviderAccount];
 type Variable = Row["key"] | Row["url"];
 
+/** Whoever takes this key, in words: one of a vendor's may open several of its doors. */
+function holdersOf(key: string): string {
+  const rows = Object.values<AccountRow>(PROVIDER_ACCOUNTS).filter((row) => row.key === key);
+  return rows.map(({ title }) => title).join(" and ");
+}
+
 /** The fields these rows add to a node's settings. */
 export const providerFields = Object.fromEntries(
   Object.entries<AccountRow>(PROVIDER_ACCOUNTS).flatMap(([account, row]) => {
     const where = addressOf(account as ProviderAccount);
     const isOwn = row.needs === "url";
     const key = meta(text().optional(), {
-      help: isOwn ? `Key for ${row.title}, where it wants one.` : `Key for ${row.title}.`,
+      help: isOwn ? `Key for ${row.title}, where it wants one.` : `Key for ${holdersOf(row.key)}.`,
       secret: true,
     });
     const address = meta(url(...row.schemes).optional(), {

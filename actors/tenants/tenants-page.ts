@@ -30,7 +30,7 @@ export function renderTenantsPage(): string {
     "checked as a whole: a number or id that stands twice, an unknown field or a wrong value refuses it, and on a reload the",
     "last good version stays. Calls keep the configuration they began with.",
     "",
-    "This page is generated: `npm run build && node dist/actors/tenants/tenants-page.js > docs/TENANTS.md`.",
+    "This page is generated: `npm run docs`.",
     "",
     "| field | what | default | meaning |",
     "| --- | --- | --- | --- |",

@@ -13,7 +13,7 @@ export function renderErrorsPage(): string {
     "",
     "Branch on the code; messages are for people and may change. Codes are never reused.",
     "",
-    "This page is generated: `npm run build && node dist/runtime/errors/errors-page.js > docs/ERRORS.md`.",
+    "This page is generated: `npm run docs`.",
     "",
     "| code | worth retrying | gRPC status | meaning |",
     "| --- | --- | --- | --- |",

@@ -4,7 +4,7 @@ import { flag, meta, text } from "./fields.js";
 
 export const sharedSettings = {
   LUMENTRA_DATA_DIR: meta(text().default(".lumentra"), {
-    help: "Folder for what survives a restart: cached audio, cached tenants, spooled journals, the embedded Postgres.",
+    help: "Folder for what survives a restart: cached audio, cached tenants, spooled journals, messages that callers left, the embedded Postgres.",
   }),
   LUMENTRA_INSECURE: meta(flag().default(false), {
     help: "Allow gRPC in clear text on addresses other than loopback. For networks that encrypt by themselves.",
