@@ -5,7 +5,7 @@
  *   GET /healthz/ready           200 while any of them welcomes new calls, else 503; JSON says which
  *   GET /metrics                 Prometheus text format; each value with the label `process`
  *   GET /calls                   live calls of all
- *   GET /calls/<callId>/journal  of the one that has it
+ *   GET /calls/<callId>/journal  of the one that has it; its /message, too
  *   …   /processes/<index>/…     that one's own page: POST /processes/0/shards/1/drain
  *
  * No authentication: it listens where LUMENTRA_ADMIN_HOST says, loopback by default.
@@ -27,14 +27,15 @@ export interface AdminChild {
 interface Answer {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  /** A message that a caller left is sound. */
+  readonly body: string | Buffer;
 }
 
 interface Page {
   readonly child: AdminChild;
   readonly status: number;
   readonly contentType: string;
-  readonly text: string;
+  readonly body: Buffer;
 }
 
 /** A1. Longer than a process waits for its shards' figures. */
@@ -111,7 +112,7 @@ export class ProcessesAdmin {
       const child = this.#children.get(Number(own[1]));
       const page = child === undefined ? null : await this.#page(child, own[2]!, method);
       if (page === null) return failed(404, "EDGE_REQUEST_INVALID", "no such process runs");
-      return { status: page.status, contentType: page.contentType, body: page.text };
+      return page;
     }
     if (method !== "GET") return failed(405, "EDGE_REQUEST_INVALID", `${path} takes GET`);
     if (path === "/healthz/live") return json(200, { live: true });
@@ -119,22 +120,23 @@ export class ProcessesAdmin {
     if (path === "/metrics") return this.#metrics();
     if (path === "/calls") {
       const pages = (await this.#pages(path)).filter(({ status }) => status === 200);
-      const calls = pages.flatMap(({ text }) => (JSON.parse(text) as { calls: unknown[] }).calls);
+      const calls = pages.flatMap((page) => (read(page) as { calls: unknown[] }).calls);
       return json(200, { calls });
     }
-    if (/^\/calls\/[^/]+\/journal$/.test(path)) {
+    if (/^\/calls\/[^/]+\/(journal|message)$/.test(path)) {
       const found = (await this.#pages(path)).find(({ status }) => status === 200);
-      if (found !== undefined) return { status: 200, contentType: JSON_TYPE, body: found.text };
-      return failed(404, "EDGE_REQUEST_INVALID", "no such call");
+      return (
+        found ?? failed(404, "EDGE_REQUEST_INVALID", "no such call, or nothing of the kind was kept of it")
+      );
     }
     return failed(404, "EDGE_REQUEST_INVALID", "there is nothing at this path");
   }
 
   async #ready(): Promise<Answer> {
     const pages = await this.#pages("/healthz/ready");
-    const processes = pages.map(({ child, text }) => ({
-      process: child.index,
-      ...(JSON.parse(text) as { ready: boolean; draining: boolean; liveCalls?: number }),
+    const processes = pages.map((page) => ({
+      process: page.child.index,
+      ...(read(page) as { ready: boolean; draining: boolean; liveCalls?: number }),
     }));
     const ready = processes.some((each) => each.ready);
     const draining = processes.length > 0 && processes.every((each) => each.draining);
@@ -143,11 +145,12 @@ export class ProcessesAdmin {
   }
 
   async #metrics(): Promise<Answer> {
-    for (const { child, status, text } of await this.#pages("/metrics.json")) {
+    for (const page of await this.#pages("/metrics.json")) {
+      const { child, status } = page;
       // One that has died meanwhile was retired, and must not come back: A2.
       if (status !== 200 || this.#children.get(child.index) !== child) continue;
       const source = String(child.index);
-      this.#merge.update(source, labelled(JSON.parse(text) as MetricsSnapshot, "process", source));
+      this.#merge.update(source, labelled(read(page) as MetricsSnapshot, "process", source));
     }
     return { status: 200, contentType: METRICS_TYPE, body: await this.#merge.text() };
   }
@@ -164,12 +167,17 @@ export class ProcessesAdmin {
       const signal = AbortSignal.timeout(CHILD_TIMEOUT_MS);
       const response = await fetch(child.adminUrl + path, { method, signal });
       const contentType = response.headers.get("content-type") ?? JSON_TYPE;
-      return { child, status: response.status, contentType, text: await response.text() };
+      const body = Buffer.from(await response.arrayBuffer());
+      return { child, status: response.status, contentType, body };
     } catch (error) {
       this.#log.warn({ err: error, process: child.index, path }, "a process gave no page");
       return null;
     }
   }
+}
+
+function read({ body }: Page): unknown {
+  return JSON.parse(body.toString("utf8"));
 }
 
 function json(status: number, value: unknown): Answer {
