@@ -73,6 +73,7 @@ function rig(t: Test) {
     reserveAgain: () => (slots.left > 0 ? pool.reserve() : null),
     hasProspect: false,
     release: () => {},
+    askAll: () => Promise.resolve([]),
   } as unknown as ShardPool;
   const edge = {
     hangUp: () => {},
@@ -203,6 +204,21 @@ void t.test("a caller who hangs up while his call waits for a shard has hung up"
   await new Promise(setImmediate);
   switchboard.legEnded(callId, LegEnd.stopped, 0);
   t.match(journals.get(callId)!.at(-1), { kind: "callEnded", outcome: { kind: "callerHungUp" } });
+});
+
+void t.test("a call whose shard dies just as the caller has hung up has an end all the same", async (t) => {
+  const { switchboard, journals, spooled, open, writes } = rig(t);
+  const { callId, lease } = open();
+  writes(callId, started);
+  switchboard.legEnded(callId, LegEnd.stopped, 0);
+  switchboard.onShardLost(0, [lease], "hung", { culprit: null, silentMs: 300 });
+  const end = { kind: "callEnded", sequence: 1, outcome: { kind: "callerHungUp" } };
+  t.match(journals.get(callId)!.at(-1), end);
+  t.match(spooled.at(-1), end, "the control plane hears of it, too");
+  t.match(
+    await switchboard.metricsText(),
+    /lumentra_calls_ended_total\{[^}]*outcome="callerHungUp"[^}]*\} 1/,
+  );
 });
 
 /** Each goes on in a slot of its own. */

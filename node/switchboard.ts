@@ -437,7 +437,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const isSuspended = this.#suspended.get(callId)?.call === call;
     const isSucceeded = (this.#calls.get(callId) ?? call) !== call;
     if (outcome.kind === "leaseLost" || isSucceeded) return;
-    if (outcome.kind !== "legLost") this.#completeJournal(call, outcome);
+    if (outcome.kind !== "legLost") this.#complete(call, outcome);
     if (!isSuspended) return;
     if (!this.#deps.journals.isComplete(callId)) return this.#suspended.closed(callId);
     // The leg was lost just as the call had ended for another reason.
@@ -464,7 +464,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#apologise(call);
   }
 
-  /** No actor is there to write its end. */
+  /** No actor is there to write its end, or what it wrote was dropped: then it has not counted it either. */
   #complete(call: LiveCall, outcome: CallOutcome): void {
     if (this.#deps.journals.isComplete(call.callId)) return;
     this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
