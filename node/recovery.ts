@@ -141,9 +141,8 @@ export class Recovery {
     const again = (): void => {
       const left = look();
       const isOver = clock.nowMs() >= deadlineAtMs;
-      if ((left === 0 && pool.endShardDrain(shardId)) || isOver) {
+      if ((left === 0 || isOver) && pool.endShardDrain(shardId, isOver)) {
         this.#drains.delete(shardId);
-        if (isOver) pool.endShardDrain(shardId);
         return log.info({ shardId, left }, "shard drained");
       }
       this.#drains.set(shardId, clock.setTimer(DRAIN_LOOK_MS, again));

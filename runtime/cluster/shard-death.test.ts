@@ -168,13 +168,25 @@ void t.test("a drained shard gets nothing, starts afresh when it is empty, and w
   t.ok(leases.every(({ shardId }) => shardId === 1));
   t.equal(pool.reserve(), null);
   t.equal(pool.reserveAgain(0)?.shardId, 0, "rather there than nowhere");
-  t.notOk(pool.endShardDrain(0), "it has a call: it serves again as it is");
+  t.notOk(pool.endShardDrain(0), "it has a call");
+  t.equal(pool.reserve(), null, "and gets no other while it has");
+  t.ok(pool.endShardDrain(0, true), "or it serves again as it is");
   t.ok(pool.drainShard(1));
   for (const lease of leases) pool.release(lease);
   const ready = seen.next("ready");
   t.ok(pool.endShardDrain(1));
   t.match(await ready, { shardId: 1 });
   t.match(pool.stats()[1], { role: "serving", state: "ready", restarts: 0 });
+});
+
+void t.test("a pool that is closed while a drained shard starts afresh starts nothing", async (t) => {
+  const clock = new VirtualClock();
+  const { pool } = await started(t, {}, { clock });
+  t.ok(pool.drainShard(0));
+  t.ok(pool.endShardDrain(0));
+  await pool.close();
+  t.equal(clock.timerCount, 0);
+  t.match(pool.stats(), [{ state: "closed" }]);
 });
 
 void t.test("a bug in the tick ends the shard, not the process", async (t) => {

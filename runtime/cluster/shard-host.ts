@@ -230,8 +230,8 @@ export class ShardHost {
   /** A fresh thread in place of this one, whose calls are gone. False: it does not serve, or has calls. */
   recycle(): boolean {
     if (this.#state.kind !== "ready" || this.#state.incarnation.slots.liveCount > 0) return false;
-    this.#recycling = true;
     void this.close();
+    this.#recycling = true;
     return true;
   }
 
@@ -249,6 +249,7 @@ export class ShardHost {
 
   /** Idempotent; resolves when no thread of this shard is left. */
   async close(): Promise<void> {
+    this.#recycling = false; // nothing comes after this one any more
     const state = this.#state;
     if (state.kind === "starting" || state.kind === "backoff") state.timer.cancel();
     if (state.kind === "starting" || state.kind === "ready") {

@@ -154,11 +154,15 @@ export class ShardPool {
     return true;
   }
 
-  /** A shard that was drained starts afresh when it is empty, else it just serves again. */
-  endShardDrain(shardId: number): boolean {
+  /**
+   * A drained shard starts afresh when nobody holds a slot of it. False: somebody does, be it for another tick, and
+   * it stays drained; unless its drain `mustEnd`, when it serves again as it is.
+   */
+  endShardDrain(shardId: number, mustEnd = false): boolean {
     const host = this.#host(shardId);
+    if (!host.recycle() && host.readySlots !== null && !mustEnd) return false;
     this.#drained.delete(host);
-    return host.recycle();
+    return true;
   }
 
   /** P4 */
