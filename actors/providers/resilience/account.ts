@@ -112,35 +112,46 @@ export class ProviderAccount {
     this.#isTold = false;
   }
 
-  /** @internal by tickets */
-  reached(): boolean {
-    return this.#breaker.reached();
+  /** @internal for tickets */
+  get era(): number {
+    return this.#breaker.era;
   }
 
   /** @internal by tickets */
-  succeeded(hasProbed: boolean): void {
-    this.#breaker.succeeded(hasProbed);
+  reached(era: number): boolean {
+    return this.#isOf(era) && this.#breaker.reached();
+  }
+
+  /** @internal by tickets */
+  succeeded(era: number, hasProbed: boolean): void {
+    if (this.#isOf(era)) this.#breaker.succeeded(hasProbed);
     this.budget.succeeded();
   }
 
   /** @internal by tickets. `wasSilent`: it had let us in, and told nothing. */
-  failed(error: LumentraError, wasSilent: boolean): void {
-    switch (classOfFailure(error.code)) {
+  failed(era: number, error: LumentraError, wasSilent: boolean): void {
+    const kind = classOfFailure(error.code);
+    if (kind === "limited") this.budget.limited(toldWaitMs(error));
+    if (!this.#isOf(era)) return;
+    switch (kind) {
       case "fault":
         return this.#breaker.failed({ mute: wasSilent && error.code.endsWith("_TIMEOUT") });
       case "denied":
         return this.#breaker.failed({ denied: true });
       case "limited":
-        this.budget.limited(toldWaitMs(error));
-        return this.#breaker.abandoned();
       case "own":
         return this.#breaker.abandoned();
     }
   }
 
   /** @internal by tickets */
-  abandoned(): void {
-    this.#breaker.abandoned();
+  abandoned(era: number): void {
+    if (this.#isOf(era)) this.#breaker.abandoned();
+  }
+
+  /** B5. */
+  #isOf(era: number): boolean {
+    return era === this.#breaker.era;
   }
 
   #enter(holder: string, reason: Reason): Denial | null {
@@ -180,6 +191,7 @@ export interface Ticket {
 class OpenTicket implements Ticket {
   readonly #account: ProviderAccount;
   readonly #holder: string;
+  readonly #era: number;
   #told = false;
   #reached = false;
   /** Its probe is over by that. */
@@ -189,30 +201,31 @@ class OpenTicket implements Ticket {
   constructor(account: ProviderAccount, holder: string) {
     this.#account = account;
     this.#holder = holder;
+    this.#era = account.era;
   }
 
   reached(): void {
     if (this.#reached || this.#told || this.#over) return;
     this.#reached = true;
-    this.#hasProbed = this.#account.reached();
+    this.#hasProbed = this.#account.reached(this.#era);
   }
 
   succeeded(): void {
     if (this.#told || this.#over) return;
     this.#told = true;
-    this.#account.succeeded(this.#hasProbed);
+    this.#account.succeeded(this.#era, this.#hasProbed);
   }
 
   failed(error: LumentraError): void {
     if (this.#over) return;
     // Before it leaves: what runs at a 429 is what the account had.
-    this.#account.failed(error, this.#reached && !this.#told);
+    this.#account.failed(this.#era, error, this.#reached && !this.#told);
     this.#leave();
   }
 
   left(): void {
     if (this.#over) return;
-    if (!this.#told && !this.#hasProbed) this.#account.abandoned();
+    if (!this.#told && !this.#hasProbed) this.#account.abandoned(this.#era);
     this.#leave();
   }
 

@@ -2,7 +2,7 @@ import t from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
 import type { ProviderNotice, Ticket } from "./account.js";
 import { ProviderAccounts } from "./accounts.js";
-import { FAULTS_IN_ROW } from "./breaker.js";
+import { FAULTS_IN_ROW, PROBES_TO_CLOSE } from "./breaker.js";
 import { failure } from "./chain.fixture.js";
 
 function rig() {
@@ -16,7 +16,13 @@ function rig() {
     ceilingOf: (_kind, provider) => (provider === "nova-flux" ? 2 : Number.POSITIVE_INFINITY),
     vendorAccountOf: (_kind, provider) => provider.split("-")[0]!,
   });
-  return { clock, notices, nova: accounts.get("STT", "nova"), flux: accounts.get("STT", "nova-flux") };
+  return {
+    clock,
+    notices,
+    accounts,
+    nova: accounts.get("STT", "nova"),
+    flux: accounts.get("STT", "nova-flux"),
+  };
 }
 
 void t.test("two providers of one vendor's account share what it takes, and not how they are", async (t) => {
@@ -54,5 +60,29 @@ void t.test(
     t.equal(elsewhere.nova.state.breaker, "halfOpen");
     const more = elsewhere.nova.enter("b", "first");
     t.equal(more, "breakerOpen", "its probe is still running");
+  },
+);
+
+void t.test(
+  "what was asked before the breaker opened neither opens, closes nor probes it again",
+  async (t) => {
+    const { clock, notices, accounts } = rig();
+    const solo = accounts.get("STT", "solo");
+    const enter = () => solo.enter("a", "first") as Ticket;
+    const [calledOff, late, well, ...failing] = Array.from({ length: 3 + FAULTS_IN_ROW }, enter);
+    for (const ticket of failing) ticket.failed(failure("STT_CONNECT_FAILED"));
+    clock.advance(notices[0]!.forMs);
+    const probe = enter();
+    calledOff!.left();
+    t.equal(solo.enter("a", "first"), "breakerOpen", "there is a probe, which has told nothing yet");
+    late!.failed(failure("STT_TIMEOUT"));
+    well!.succeeded();
+    t.equal(solo.state.breaker, "halfOpen");
+    probe.succeeded();
+    for (let count = 1; count < PROBES_TO_CLOSE; count += 1) {
+      t.equal(solo.state.breaker, "halfOpen");
+      enter().succeeded();
+    }
+    t.equal(solo.state.breaker, "closed");
   },
 );

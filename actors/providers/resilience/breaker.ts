@@ -17,6 +17,7 @@
  * B3 no timer: time is looked at when somebody asks.
  * B4 a connection that opens is no success, but ends a probe well: it is what a network's hiccup takes away, and what
  *    five hundred streams wait for. Not where silence on open connections was the fault: then words alone end it.
+ * B5 what was asked before it last opened says nothing any more: `era` tells, and whoever enters remembers it.
  */
 import type { Clock, Random } from "#runtime/actor";
 import { BACKOFF_MAX_MS, backoffMs } from "../backoff.js";
@@ -53,6 +54,7 @@ export class Breaker {
   #bucket = 0;
   #state: BreakerState = "closed";
   #openUntilMs = 0;
+  #era = 0;
   /** Times it was opened since it was last closed. */
   #openings = 0;
   #faultsInRow = 0;
@@ -72,6 +74,11 @@ export class Breaker {
     return this.#state;
   }
 
+  /** B5. Another one each time it opens. */
+  get era(): number {
+    return this.#era;
+  }
+
   /** How long nobody will be let through; 0 when somebody may. */
   get closedForMs(): number {
     return this.#state === "open" ? Math.max(0, this.#openUntilMs - this.#clock.nowMs()) : 0;
@@ -85,7 +92,7 @@ export class Breaker {
     return this.#probeCount < PROBES_AT_ONCE || nowMs - this.#probedAtMs >= PROBE_PATIENCE_MS; // B1
   }
 
-  /** Lets one through, or not. What it did is told by `succeeded`, `failed` or `abandoned`, once. */
+  /** Lets one through, or not. What it did is told by `succeeded`, `failed` or `abandoned`, once, within its era. */
   tryEnter(): boolean {
     if (!this.mayTry()) return false;
     if (this.#state === "closed") return true;
@@ -156,6 +163,7 @@ export class Breaker {
   }
 
   #open(forMs: number): void {
+    this.#era += 1;
     this.#openUntilMs = this.#clock.nowMs() + forMs;
     this.#move("open");
   }
