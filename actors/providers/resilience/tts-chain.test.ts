@@ -101,6 +101,19 @@ void t.test(
   },
 );
 
+void t.test("text that keeps coming makes nobody wait longer for a voice that says nothing", async (t) => {
+  const { stream, one, two, told, clock } = setUp();
+  let all = "";
+  for (let waitedMs = 0; waitedMs <= FIRST_AUDIO_PATIENCE_MS; waitedMs += 500) {
+    all += "And one more thing. ";
+    stream.push("And one more thing. ");
+    clock.advance(500);
+  }
+  t.ok(one.last.cancelled);
+  t.same(told, ["one TTS_TIMEOUT two"]);
+  t.equal(two.last.text, all, "all of it");
+});
+
 void t.test(
   "before any audio everything is said by the next voice, and nothing after a cancel",
   async (t) => {

@@ -164,7 +164,9 @@ class ChainedSpeech implements TtsStream, Due {
     if (this.#over) return;
     this.#text += text;
     this.#attempt?.stream?.push(text);
-    if (this.#attempt?.cameBytes === 0) this.#waitFor(FIRST_AUDIO_PATIENCE_MS);
+    // From the first text: what follows it makes nobody more patient.
+    if (this.#attempt?.cameBytes === 0 && this.#patienceAtMs === NEVER)
+      this.#waitFor(FIRST_AUDIO_PATIENCE_MS);
   }
 
   finish(): void {
