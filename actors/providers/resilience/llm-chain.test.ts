@@ -201,6 +201,27 @@ void t.test("hedging: late by the tail's measure, a second is asked; the first w
   t.equal(bench.inFlight(), 0);
 });
 
+void t.test("a hedge that says nothing either is not waited for, as long as there is a third", async (t) => {
+  const { newChain, ask, one, two, three, clock, bench } = setUp({ hedge: true });
+  for (let index = 0; index < SAMPLES_MIN; index += 1) {
+    ask(newChain());
+    clock.advance(300);
+    one.last.events.onDone("stop", null);
+  }
+  const { reply } = ask(newChain());
+  clock.advance(300 + SWEEP_INTERVAL_MS);
+  t.equal(two.asked.length, 1);
+  clock.advance(FIRST_TOKEN_PATIENCE_MS - 300);
+  t.ok(one.last.cancelled);
+  t.equal(three.asked.length, 0, "the second was asked later");
+  clock.advance(300 + SWEEP_INTERVAL_MS);
+  t.ok(two.last.cancelled);
+  three.last.events.onText("Three");
+  three.last.events.onDone("stop", null);
+  t.same(reply.told.slice(-2), ["Three", "done stop"]);
+  t.equal(bench.inFlight(), 0);
+});
+
 void t.test("hedges are paid from the retry budget: a slow day does not double the load", async (t) => {
   const { newChain, ask, one, clock, counted } = setUp({ hedge: true, names: ["one"] });
   for (let index = 0; index < 200; index += 1) {

@@ -231,7 +231,12 @@ class ChainedReply implements LlmStream, Due {
     this.#noteFailure(attempt, error);
     if (this.#winner === attempt) return this.#fail(error);
     if (attempt.isHedge) this.#deps.metrics.hedge(attempt.candidate.route.name, "failed");
-    if (this.#running.length > 0) return; // the other one is still thinking
+    const other = this.#running[0];
+    if (other !== undefined) {
+      // It is still thinking, and has as long as anybody.
+      this.#patienceAtMs = this.#canMoveOn() ? other.startedAtMs + FIRST_TOKEN_PATIENCE_MS : NEVER;
+      return this.#arm();
+    }
     if (!this.#askNext("fallback") && !this.#askAgain(attempt, error)) this.#failAll();
   }
 
