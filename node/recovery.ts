@@ -127,16 +127,17 @@ export class Recovery {
     let callCount = 0;
     const asked = new WeakSet<SlotLease>();
     const look = (): number => {
-      let left = 0;
-      for (const call of this.#deps.calls) {
-        if (call.lease.shardId !== shardId) continue;
-        left += 1;
+      const left = Array.from(this.#deps.calls).filter(({ lease }) => lease.shardId === shardId);
+      // Without room elsewhere a call would only move to where it is, and again at the next look.
+      let room = roomBeside(pool, shardId) - left.filter(({ lease }) => asked.has(lease)).length;
+      for (const call of left) {
         // One that is still waiting for its media socket is asked when it has come.
-        if (call.state !== "open" || asked.has(call.lease)) continue;
+        if (call.state !== "open" || asked.has(call.lease) || room <= 0) continue;
+        room -= 1;
         asked.add(call.lease);
         pool.endCall(call.lease, { kind: "handedOver" });
       }
-      return left;
+      return left.length;
     };
     const again = (): void => {
       const left = look();
@@ -276,6 +277,14 @@ export class Recovery {
     this.forget(call);
     this.#deps.onGivenUp(call, outcome);
   }
+}
+
+/** Slots that calls of a shard that is drained may have. */
+function roomBeside(pool: ShardPool, shardId: number): number {
+  return pool
+    .stats()
+    .filter((shard) => shard.shardId !== shardId && shard.role !== "draining")
+    .reduce((free, shard) => free + shard.free, 0);
 }
 
 /**
