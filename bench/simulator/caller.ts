@@ -12,6 +12,10 @@ import { FRAME_BYTES } from "./word-audio.js";
 const PATIENCE_MS = 12_000;
 const FAREWELL_PATIENCE_MS = 15_000;
 const LAST_WAIT_MS = 1_200;
+/** Deadlines and retries come before it. */
+const OFFER_PATIENCE_MS = 30_000;
+/** With these ends what asks for a message. */
+const ASKS: ReadonlySet<string> = new Set(["number.", "now."]);
 const FRAME_MS = 20;
 
 export interface Question {
@@ -29,6 +33,8 @@ export interface HeardWord {
 export class Caller {
   readonly questions: Question[] = [];
   readonly heard: HeardWord[] = [];
+  /** What he left as a message. */
+  message: { readonly word: string; readonly beganAtMs: number; endedAtMs: number } | null = null;
   /** Keys he wants to press now; the line takes them. */
   readonly keys: string[] = [];
   /** His script is over, and he hangs up. */
@@ -113,6 +119,19 @@ export class Caller {
       case "wait":
         yield* this.#wait(step.ms);
         return;
+      case "message": {
+        const fromCount = this.heard.length;
+        const isAsked = (): boolean => this.heard.slice(fromCount).some(({ word }) => ASKS.has(word));
+        yield* this.#until(isAsked, OFFER_PATIENCE_MS);
+        if (!isAsked()) return;
+        yield* this.#wait(300);
+        const word = `m${step.number}.`;
+        this.message = { word, beganAtMs: this.#nowMs(), endedAtMs: Number.POSITIVE_INFINITY };
+        yield* this.#say(["Please", "call", "me", "back", word]);
+        this.message.endedAtMs = this.#nowMs();
+        yield* this.#wait(FAREWELL_PATIENCE_MS);
+        return;
+      }
       case "farewell":
         yield* this.#untilSilent(400);
         yield* this.#say(["Goodbye."]);

@@ -5,7 +5,7 @@ import { runScript } from "./run-seed.js";
 import type { Script } from "./script.js";
 import type { Seams } from "./seams.js";
 
-type Part = Partial<Pick<Script, "calls" | "faults" | "nodes" | "hasSpare">>;
+type Part = Partial<Pick<Script, "calls" | "faults" | "nodes" | "hasSpare" | "outage">>;
 
 /** One caller who asks twice and hangs up. */
 function scriptOf(part: Part = {}): Script {
@@ -38,6 +38,7 @@ function scriptOf(part: Part = {}): Script {
       },
     ],
     vendors: [],
+    outage: null,
     faults: [],
     ...part,
   };
@@ -147,4 +148,12 @@ void t.test("everything is returned: a shard that hangs, and nobody sees it", as
 void t.test("no word twice: a phone that is sent a piece again", async (t) => {
   const seams: Seams = { answer: (text) => text.replace(/(r\d+a)/, "$1 $1") };
   t.same(await caughtBy(scriptOf(), seams), ["no word twice"]);
+});
+
+void t.test("a message is kept: a disk that keeps nothing", async (t) => {
+  const { calls } = scriptOf();
+  const steps = [{ kind: "message", number: 0 } as const];
+  const script = scriptOf({ calls: [{ ...calls[0]!, steps }], outage: { vendor: "stt", atMs: 2_000 } });
+  t.same(await caughtBy(script, {}), []);
+  t.same(await caughtBy(script, { keepsMessages: false }), ["a message is kept"]);
 });

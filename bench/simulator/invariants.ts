@@ -20,6 +20,8 @@ const CUT_WITHIN_MS = 100;
 const TAKE_OVER_MS = 50;
 /** The watchdog looks at intervals, and a shard may have beaten just before it hung. */
 const SEEN_LATE_MS = 2 * WATCHDOG.lookEveryMs + WATCHDOG.heartbeatMs;
+/** Who stays on the line so long after he spoke has left his message. */
+const MESSAGE_WITHIN_MS = 2_000;
 const TAKES_SHARDS: ReadonlySet<string> = new Set(["shardDeath", "shardDrain", "hang"]);
 const QUESTION = /q\d+/g;
 const ANSWER_WORD = /^r\d+[a-z]/;
@@ -203,6 +205,21 @@ function noWordTwice(world: WorldRecord): readonly string[] {
 
 /** Where a spare stands by, the calls of the one shard that dies go on at once; of one that hangs, when it is ended. */
 function takenOver(world: WorldRecord): readonly string[] {
+  return [...movedOnce(world), ...takenOverSoon(world)];
+}
+
+/** Of a shard that is drained each call moves once, if there is room elsewhere. */
+function movedOnce(world: WorldRecord): readonly string[] {
+  const drains = world.script.faults.filter(({ kind }) => kind === "shardDrain").length;
+  return callsOf(world).flatMap(({ row }) => {
+    const moves = row.events.filter(
+      (event) => event.kind === "callResumed" && event.reason === "moved",
+    ).length;
+    return moves > drains ? [`${row.callId} was moved ${moves} times for ${drains} drains`] : [];
+  });
+}
+
+function takenOverSoon(world: WorldRecord): readonly string[] {
   const { hasSpare, limits, faults, vendors } = world.script;
   const mayWait =
     limits.slotsPerShard < world.script.calls.length ||
@@ -220,6 +237,31 @@ function takenOver(world: WorldRecord): readonly string[] {
       if (event.gapMs > seenWithinMs + (seenWithinMs > 0 ? SEEN_LATE_MS : 0) + TAKE_OVER_MS)
         wrong.push(`${row.callId}: its shard died, and it went on ${event.gapMs} ms later`);
     }
+  }
+  return wrong;
+}
+
+/**
+ * Who was asked for a message and left one, left it: it stands in the journal, or in a file that the journal names. Not
+ * where a disk would not take it, which he is told.
+ */
+function messageKept(world: WorldRecord): readonly string[] {
+  const { faults, limits } = world.script;
+  if (limits.requestsMax <= 4 || faults.some(({ kind }) => kind !== "crash")) return [];
+  const wrong: string[] = [];
+  for (const { row, line } of callsOf(world)) {
+    const { message } = line.caller;
+    const disks = world.nodes.map(({ disk }) => disk);
+    if (message === null || line.hasCarrierFaults || world.witness.lostCalls.has(row.callId)) continue;
+    if (line.endedAtMs < message.endedAtMs + MESSAGE_WITHIN_MS) continue;
+    const kept = row.events.flatMap((event) => {
+      if (event.kind !== "messageTaken") return [];
+      const { audioFile, pii } = event;
+      const heard = audioFile === null ? [] : disks.flatMap((disk) => disk.wordsIn(audioFile) ?? []);
+      return [...wordsOf(pii.transcript), ...heard];
+    });
+    if (kept.includes(message.word) || disks.some((disk) => disk.hasRefused(row.callId))) continue;
+    wrong.push(`${row.callId}: the message "${message.word}" was left, and is nowhere`);
   }
   return wrong;
 }
@@ -291,6 +333,7 @@ export const INVARIANTS = {
   "no answer is dropped or given twice": answeredOnce,
   "no word twice": noWordTwice,
   "a lost shard's calls go on": takenOver,
+  "a message is kept": messageKept,
 } as const satisfies Readonly<Record<string, Invariant>>;
 
 export interface Violation {

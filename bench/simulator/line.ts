@@ -87,6 +87,10 @@ export class Line {
     this.caller = new Caller(script.steps, () => world.time.nowMs());
   }
 
+  get hasCarrierFaults(): boolean {
+    return this.#faults.length > 0;
+  }
+
   get isOver(): boolean {
     return this.end !== null;
   }

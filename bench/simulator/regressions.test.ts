@@ -19,6 +19,7 @@ const CALM: Omit<Script, "calls"> = {
     tenantCap: 10,
   },
   vendors: [],
+  outage: null,
   faults: [],
 };
 const ASK = { kind: "ask", question: 1, pauseMs: 300, tool: false } as const;
@@ -79,4 +80,15 @@ void t.test("what a crashed owner had only begun to say is not told as heard", a
     t.same(violations, [], `${atMs} ms`);
     t.equal(counts["resumes"], 1);
   }
+});
+
+/**
+ * The only shard of a node was drained: its calls moved to where they were, ten times a second for a minute. No recogniser
+ * lived long enough to say that it was gone, and callers were never answered.
+ */
+void t.test("the only shard that is drained keeps its calls", async (t) => {
+  const drain = { kind: "shardDrain", node: 0, shard: 0, atMs: 3_000 } as const;
+  const { violations, counts } = await runScript({ ...CALM, calls: [CALL], faults: [drain] });
+  t.same(violations, []);
+  t.equal(counts["resumes"], 0);
 });

@@ -19,6 +19,8 @@ export type Step =
   /** Two halves of a question with a pause in which an answer may begin. */
   | { readonly kind: "hesitate"; readonly question: number; readonly pauseMs: number }
   | { readonly kind: "wait"; readonly ms: number }
+  /** Waits until he is asked for a message, leaves one and lets the agent hang up. */
+  | { readonly kind: "message"; readonly number: number }
   /** Says goodbye and lets the agent hang up. */
   | { readonly kind: "farewell" };
 
@@ -111,6 +113,12 @@ export interface Limits {
   readonly tenantCap: number;
 }
 
+/** All providers of a kind are gone from here on. */
+export interface Outage {
+  readonly vendor: VendorFault["vendor"];
+  readonly atMs: number;
+}
+
 export interface Script {
   readonly seed: number;
   readonly nodes: number;
@@ -122,6 +130,7 @@ export interface Script {
   readonly limits: Limits;
   readonly calls: readonly CallScript[];
   readonly vendors: readonly VendorFault[];
+  readonly outage: Outage | null;
   readonly faults: readonly WorldFault[];
 }
 
@@ -135,6 +144,7 @@ export const STEPS_MAX = 4;
 /** Calls begin within this long, so that most of them are live at once. */
 const ARRIVALS_MS = 6_000;
 const LONGEST_CALL_MS = 20_000;
+const OUTAGE_SHARE = 0.1;
 
 class Draw {
   readonly #random: Random;
@@ -181,6 +191,8 @@ export function drawScript(
   const limits = drawLimits(draw, draw.chance(0.25));
   const hasFallbacks = draw.chance(0.5);
   const hasSpare = draw.chance(0.4);
+  const gone = drawOutage(draw);
+  const outage = kinds.has("vendors") && draw.chance(OUTAGE_SHARE) ? gone : null;
   const wanted = (fault: WorldFault): boolean =>
     kinds.has(
       fault.kind === "crash" || fault.kind === "hang"
@@ -196,15 +208,24 @@ export function drawScript(
     hasSpare,
     hasFallbacks,
     limits: kinds.has("limits") ? limits : drawLimits(draw, false),
-    calls: kinds.has("carrier")
-      ? scripts
-      : scripts.map((call) => ({
-          ...call,
-          carrier: call.carrier.filter(({ kind }) => kind === "hangUp"),
-        })),
+    calls: scripts.map((call, index) => ({
+      ...call,
+      steps:
+        outage === null ? call.steps : [...withoutFarewell(call.steps), { kind: "message", number: index }],
+      carrier: kinds.has("carrier") ? call.carrier : call.carrier.filter(({ kind }) => kind === "hangUp"),
+    })),
     vendors: kinds.has("vendors") ? vendors : [],
+    outage,
     faults: faults.filter(wanted),
   };
+}
+
+function withoutFarewell(steps: readonly Step[]): readonly Step[] {
+  return steps.filter(({ kind }) => kind !== "farewell");
+}
+
+function drawOutage(draw: Draw): Outage {
+  return { vendor: draw.of(["stt", "llm", "tts"] as const), atMs: draw.whole(0, LONGEST_CALL_MS / 2) };
 }
 
 function drawCall(draw: Draw, nodes: number, question: { next: number }, stepsMax: number): CallScript {

@@ -18,6 +18,8 @@ export interface Seams {
   readonly watches?: boolean;
   /** Whether a spare shard is there when the script says so. @default true */
   readonly hasSpares?: boolean;
+  /** Whether a disk keeps what is written to a caller's message. @default true */
+  readonly keepsMessages?: boolean;
   /** Text of the model's answer. */
   readonly answer?: (text: string) => string;
   /** What replay is compared with: the events written so far. */

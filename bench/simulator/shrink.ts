@@ -45,6 +45,7 @@ function* smallerOf(script: Script): Generator<Script, void> {
       yield withCall(script, at, { ...call, steps: without(call.steps, index) });
   }
   if (script.nodes > 1 && faults.every((fault) => fault.kind === "crash")) yield { ...script, nodes: 1 };
+  if (script.outage !== null) yield { ...script, outage: null };
   if (script.hasFallbacks) yield { ...script, hasFallbacks: false };
   if (script.hasSpare) yield { ...script, hasSpare: false };
   if (script.shardsPerNode > 1) yield { ...script, shardsPerNode: 1 };

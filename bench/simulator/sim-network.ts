@@ -1,6 +1,6 @@
 /** One shard's way to the vendors: sockets and requests end with it. */
 import type { Network, NetworkPool, NetworkSocket } from "#actors/providers";
-import type { SttFault, TtsFault } from "./script.js";
+import type { SttFault, TtsFault, VendorFault } from "./script.js";
 import { SimSocket } from "./sim-socket.js";
 import type { SimThread, SimTime } from "./sim-time.js";
 import { LlmVendor, type LlmWorld } from "./vendor-llm.js";
@@ -15,13 +15,15 @@ export interface VendorWorld extends LlmWorld {
   /** Of the next recogniser's socket. */
   sttFault(): SttFault | null;
   ttsFault(callId: string): TtsFault | null;
+  /** All of the kind are gone. */
+  isOut(vendor: VendorFault["vendor"]): boolean;
 }
 
 export class SimNetwork implements Network {
   /** Set by the shard it belongs to. */
   thread!: SimThread;
   readonly #world: VendorWorld;
-  readonly #sockets = new Set<SimSocket>();
+  readonly #sockets = new Map<SimSocket, "stt" | "tts">();
   readonly #pools = new Set<LlmVendor>();
 
   constructor(world: VendorWorld) {
@@ -31,10 +33,15 @@ export class SimNetwork implements Network {
   openSocket(url: string): NetworkSocket {
     const { time } = this.#world;
     const socket = new SimSocket(time, this.thread, (gone) => this.#sockets.delete(gone));
-    this.#sockets.add(socket);
+    const vendor = url.includes("/v1/listen") ? "stt" : "tts";
+    this.#sockets.set(socket, vendor);
     const delayMs = time.between(...HANDSHAKE_MS);
+    if (this.#world.isOut(vendor)) {
+      socket.refuse(delayMs, 503);
+      return socket.asNetworkSocket();
+    }
     const onFault = (kind: string): void => this.#world.onFault(kind);
-    if (!url.includes("/v1/listen")) {
+    if (vendor === "tts") {
       const faultOf = (contextId: string): TtsFault | null => this.#world.ttsFault(callIdOf(contextId));
       socket.accept(delayMs, new TtsVendor(time, socket, faultOf, onFault));
       return socket.asNetworkSocket();
@@ -58,8 +65,14 @@ export class SimNetwork implements Network {
     return [...this.#pools].reduce((count, pool) => count + pool.openCount, this.#sockets.size);
   }
 
+  /** A kind of vendor is gone: what was open to it breaks. */
+  break(vendor: VendorFault["vendor"]): void {
+    if (vendor === "llm") for (const pool of this.#pools) pool.break();
+    else for (const [socket, of] of this.#sockets) if (of === vendor) socket.break(0);
+  }
+
   drop(): void {
-    for (const socket of this.#sockets) socket.drop();
+    for (const socket of this.#sockets.keys()) socket.drop();
     this.#sockets.clear();
     for (const pool of this.#pools) pool.drop();
   }

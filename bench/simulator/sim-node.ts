@@ -10,9 +10,10 @@ import { ApologyStore, JournalStore, LocalPlacement, RemotePlacement, Switchboar
 import { type ShardBoot, ShardPool } from "#runtime/cluster";
 import { silentLogger } from "#runtime/telemetry";
 import { LEASE_TIME_MS, type Plane, RESUME_GRACE_MS } from "./plane.js";
-import type { Limits } from "./script.js";
+import type { Limits, VendorFault } from "./script.js";
 import type { Seams } from "./seams.js";
 import { SimEdge } from "./sim-edge.js";
+import { SimDisk } from "./sim-disk.js";
 import { simMetrics } from "./sim-metrics.js";
 import { SimNetwork, type VendorWorld } from "./sim-network.js";
 import { SimShard } from "./sim-shard.js";
@@ -57,6 +58,7 @@ export class SimNode {
   readonly nodeId: string;
   readonly mediaUrl: string;
   readonly thread: SimThread;
+  readonly disk: SimDisk;
   readonly switchboard: Switchboard;
   readonly edge: SimEdge;
   readonly pool: ShardPool;
@@ -78,6 +80,7 @@ export class SimNode {
     this.nodeId = `node-${index}`;
     this.mediaUrl = `wss://node-${index}`;
     this.thread = new SimThread(time);
+    this.disk = new SimDisk(time, options.seams);
     let localCalls = 0;
     this.#local = new LocalPlacement(this.thread, () => `${this.nodeId}-call-${++localCalls}`);
     const metrics = simMetrics();
@@ -160,6 +163,11 @@ export class SimNode {
     // It is ready when its first shards are; a world waits that long before the first call.
     void this.pool.start();
     this.#reportLater();
+  }
+
+  /** A kind of vendor is gone. */
+  vendorGone(vendor: VendorFault["vendor"]): void {
+    for (const network of this.#networks) if (!network.thread.isDead) network.break(vendor);
   }
 
   partition(ms: number): void {
@@ -254,7 +262,7 @@ export class SimNode {
       threadId: this.#nextThread++,
       outbox: { unreadBatches: limits.unreadBatches, heldItems: limits.heldItems },
       network,
-      parts,
+      parts: { ...parts, messages: this.disk },
       toMain: (delayMs, body) => this.#toMain(delayMs, body),
       events: {
         onOpened: (leg) => {

@@ -25,6 +25,7 @@ export interface LlmWorld {
   /** The fault of this call's n-th request, if any. */
   fault(callId: string): LlmFault | null;
   onFault(kind: string): void;
+  isOut(vendor: "llm"): boolean;
   /** Length of the next answer, in words. */
   answerWords(): number;
   /** Told of each request as it arrives. */
@@ -57,6 +58,11 @@ export class LlmVendor implements NetworkPool {
     this.#streams.add(stream);
     stream.start(options.method === "GET" ? null : (JSON.parse(options.body as string) as Asked));
     return true;
+  }
+
+  /** What is under way breaks off. */
+  break(): void {
+    for (const stream of this.#streams) stream.break();
   }
 
   destroy(): Promise<void> {
@@ -112,6 +118,7 @@ class AnswerStream {
     this.#dueAtMs = time.nowMs() + time.between(4, 20);
     const controller = this.#controller;
     this.#later(0, () => this.#handler.onRequestStart?.(controller, null));
+    if (this.#world.isOut("llm")) return this.#whole(controller, 503, { error: { message: "down" } });
     if (asked === null) return this.#whole(controller, 200, { object: "list", data: [] });
     this.#world.onAsked(asked.user, asked.messages);
     const fault = this.#world.fault(asked.user);
@@ -119,6 +126,11 @@ class AnswerStream {
     if (fault?.kind === "tooMany")
       return this.#whole(controller, 429, { error: { message: "slow down", type: "rate_limit" } }, fault.ms);
     this.#answer(controller, asked, fault);
+  }
+
+  break(): void {
+    const error = Object.assign(new Error("reset"), { code: "ECONNRESET" });
+    this.#end(() => this.#handler.onResponseError?.(this.#controller, error));
   }
 
   #answer(controller: Controller, asked: Asked, fault: LlmFault | null): void {

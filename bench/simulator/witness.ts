@@ -49,6 +49,8 @@ export class Witness {
   /** Its journal threw, or dropped what it did: that is not in it. */
   onJournalLost(event: JournalEvent): void {
     this.lostCalls.add(event.callId);
+    const owner = this.#owners.get(keyOf(event.callId, event.epoch));
+    if (owner !== undefined) this.#stale.delete(owner);
     this.#owners.delete(keyOf(event.callId, event.epoch));
   }
 

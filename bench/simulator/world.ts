@@ -11,7 +11,14 @@ import { silentLogger } from "#runtime/telemetry";
 import { enterWorld, leaveWorld } from "./immediates.js";
 import { Line } from "./line.js";
 import { LEASE_TIME_MS, Plane, RECONCILE_MS, RESUME_GRACE_MS } from "./plane.js";
-import { type LlmFault, type Script, type TtsFault, type WorldFault, drawScript } from "./script.js";
+import {
+  type LlmFault,
+  type Script,
+  type TtsFault,
+  type VendorFault,
+  type WorldFault,
+  drawScript,
+} from "./script.js";
 import type { Seams } from "./seams.js";
 import type { VendorWorld } from "./sim-network.js";
 import { simMetrics } from "./sim-metrics.js";
@@ -53,13 +60,6 @@ const WITH_FALLBACKS: TenantConfig = tenantSchema.parse({
     fallbacks: [{ provider: "cartesia", model: "sonic-2", voice: TENANT.tts.voice }],
   },
 });
-
-/** A disk takes real time, which no world has: callers' messages find it full. */
-const NO_DISK = {
-  start: () => Promise.resolve(),
-  open: () => null,
-  settled: () => Promise.resolve(),
-} as const;
 
 /** What a run leaves behind. */
 export interface WorldRecord {
@@ -118,6 +118,7 @@ class World {
   readonly #asked: WorldRecord["asked"][number][] = [];
   readonly #faultCounts = new Map<string, number>();
   readonly #shardErrors: unknown[] = [];
+  #outAtMs = Number.POSITIVE_INFINITY;
 
   constructor(script: Script, seams: Seams, cache: VoiceCache, turnsLoop = false) {
     this.#script = script;
@@ -142,7 +143,6 @@ class World {
           cache,
           log: silentLogger,
           metrics: simMetrics(),
-          messages: NO_DISK,
           onCall: (start, call) => this.#witness.onCall(start, call),
         },
         onWritten: (event) => this.#witness.onWritten(event),
@@ -166,6 +166,15 @@ class World {
     for (const [index, { atMs }] of this.#script.calls.entries())
       if (atMs < LONGEST_MS) time.setTimer(atMs, () => this.#lines[index]!.dial());
     const faults = this.#script.faults.map((fault) => time.setTimer(fault.atMs, () => this.#strike(fault)));
+    const { outage } = this.#script;
+    if (outage !== null) {
+      this.#outAtMs = time.nowMs() + outage.atMs;
+      const out = time.setTimer(outage.atMs, () => {
+        this.#noteFault("outage");
+        for (const node of this.#nodes) node.vendorGone(outage.vendor);
+      });
+      faults.push(out);
+    }
     // A script that was shrunk leaves calls out by placing them after the end of the world.
     const placed = this.#lines.filter((_, index) => this.#script.calls[index]!.atMs < LONGEST_MS);
     const isOver = (): boolean => placed.every((line) => line.isOver);
@@ -251,11 +260,16 @@ class World {
         );
         return found?.vendor === "tts" ? found.fault : null;
       },
+      isOut: (vendor) => this.#isOut(vendor),
       onFault: (kind) => this.#noteFault(kind),
       answerWords: () => this.#time.between(2, 12),
       onAsked: (callId, messages) => this.#asked.push({ callId, atMs: this.#time.nowMs(), messages }),
       nextAnswer: () => ++answers,
     };
+  }
+
+  #isOut(vendor: VendorFault["vendor"]): boolean {
+    return this.#script.outage?.vendor === vendor && this.#time.nowMs() >= this.#outAtMs;
   }
 
   #noteFault(kind: string): void {
