@@ -30,6 +30,8 @@ const WORSE_MS = 400;
 
 const COLOURS = ["amber", "beige", "coral", "denim", "ebony", "fawn", "ginger", "hazel", "ivory", "jade"];
 const ANIMALS = ["badger", "camel", "dingo", "egret", "ferret"];
+/** On a starved machine the model may seem slow, and the agent bridges that with words of its own. */
+const FILLER = plainWords("One moment, please.");
 
 interface Answered {
   /** What went wrong, in words. */
@@ -82,8 +84,11 @@ async function converse(call: PhoneCall, index: number, until?: Promise<unknown>
   const own = `${COLOURS[index % COLOURS.length]} ${ANIMALS[Math.floor(index / COLOURS.length)]}`;
   await call.waitForReply(0);
   const said = await call.say(`Please say ${own}.`);
+  const heardOfAnswer = () =>
+    plainWords(call.heardText(said.endedAtMs)).filter((word) => !FILLER.includes(word));
+  await call.waitForHeard(() => heardOfAnswer().length + call.stats.underrunCount >= 2);
   await call.waitForReply(said.endedAtMs);
-  const heard = plainWords(call.heardText(said.endedAtMs));
+  const heard = heardOfAnswer();
   const answer = call.spurts.find((spurt) => spurt.startedAtMs >= said.endedAtMs);
   await until;
   call.hangUp();
