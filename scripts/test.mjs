@@ -59,7 +59,7 @@ if (changedAtMs(".tap/plugins") < changedAtMs("node_modules/.package-lock.json")
 const running = new Set();
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => {
-    for (const child of running) child.kill(signal);
+    for (const child of running) signalAll(child, signal);
     process.kill(process.pid, signal);
   });
 }
@@ -89,10 +89,14 @@ async function run(file) {
   const child = spawn(process.execPath, ["--enable-source-maps", file], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, TAP: "1", TAP_TIMEOUT: process.env.TAP_TIMEOUT ?? String(TIMEOUT_S) },
+    // A group of its own: a test that dies leaves its nodes behind, and they would take from all that follow.
+    detached: true,
   });
+  let hasLeft = false;
+  child.once("exit", () => (hasLeft = signalAll(child, "SIGKILL")));
   running.add(child);
   if (isComputing(file)) setPriority(child.pid, NICENESS);
-  const killer = setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS);
+  const killer = setTimeout(() => signalAll(child, "SIGKILL"), KILL_AFTER_MS);
   let totals;
   // Without the tests that passed.
   const output = [];
@@ -114,9 +118,19 @@ async function run(file) {
   const isOk = code === 0 && failures === 0 && totals !== undefined;
   passed += passes;
   failed += isOk ? 0 : Math.max(failures, 1);
-  const took = `${((performance.now() - startedAtMs) / 1_000).toFixed(1)} s`;
+  const left = hasLeft ? ", left processes behind" : "";
+  const took = `${((performance.now() - startedAtMs) / 1_000).toFixed(1)} s${left}`;
   const end = signal === null ? `exit code ${code}` : signal;
   console.log(isOk ? `ok - ${file} # ${took}` : [...output, `not ok - ${file} # ${took}, ${end}`].join("\n"));
+}
+
+/** To the file's process and those it started; whether there were any. */
+function signalAll(child, signal) {
+  try {
+    return process.kill(-child.pid, signal);
+  } catch {
+    return false;
+  }
 }
 
 function allTests() {

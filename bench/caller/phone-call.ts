@@ -96,7 +96,7 @@ export class PhoneCall {
     return this.#outcome;
   }
 
-  /** The current media stream, for tests that look closer. */
+  /** The current media stream, for tests that look closer; null between the loss of one and the next. */
   get leg(): MediaLeg | null {
     return this.#leg;
   }

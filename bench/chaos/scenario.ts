@@ -37,7 +37,7 @@ const workloadSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "Callers whose sentence nobody answers say it once more, as people do: what is said into the death of a machine cannot be heard.",
+      "Callers whose sentence nobody answers say it again, twice at most, as people do: what is said into the death of a machine cannot be heard.",
     ),
   leavesMessages: z
     .boolean()
