@@ -19,7 +19,7 @@ void t.test(
   { timeout: 120_000 },
   async (t) => {
     // Two blocks in four seconds, and many callers: somebody waits for a reply in one of them.
-    const calls = 8;
+    const calls = 16;
     const sides = await runSideBySide({
       mix: MIX,
       mixName: "talk",
@@ -39,7 +39,8 @@ void t.test(
       t.ok(value(agent, false, "node CPU per call and second") > 0, agent);
     }
     t.ok(
-      value("plain", true, "added p99") > value("plain", false, "added p50") + BLOCK_MS / 3,
+      // Of the same run: the one before is colder, and on a busy machine as slow all along as this one when it is held.
+      value("plain", true, "added p99") > value("plain", true, "added p50") + BLOCK_MS / 3,
       "the thread they share was held",
     );
     t.equal(spreadOf(sides, "plain", false, "pacing error p99, at most"), null, "it does not pace");
