@@ -196,9 +196,9 @@ async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
     nodeEnvironment: settings,
     environmentOf,
     nodeEntry: CHAOS_NODE,
+    prepare: (operator) => addTenant(operator, chaosTenant(stage.tenant)),
   });
   stops.push(() => cluster.stop());
-  await addTenant(cluster, chaosTenant(stage.tenant));
   await Promise.all(cluster.nodes.map(ready));
   return new Lab(emulators, taps, cluster.nodes.map(onStage), { ...cluster, redis }, stops);
 }
@@ -208,7 +208,7 @@ function chaosTenant(changes: Record<string, unknown>): Record<string, unknown> 
   return { ...plainTenant("Chaos Dental"), greeting: "Hello.", ...changes };
 }
 
-async function addTenant({ operator }: Cluster, config: Record<string, unknown>): Promise<void> {
+async function addTenant(operator: Cluster["operator"], config: Record<string, unknown>): Promise<void> {
   await operator.call("ResellerService", "CreateReseller", { reseller: { id: TENANT, name: "Chaos" } });
   await operator.call("TenantService", "CreateTenant", {
     tenant: { id: TENANT, resellerId: TENANT, config },

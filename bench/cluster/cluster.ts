@@ -40,6 +40,8 @@ export interface ClusterOptions {
   readonly nodeEntry?: URL;
   readonly controlPlaneEnvironment?: Readonly<Record<string, string>>;
   readonly showLog?: boolean;
+  /** Before the nodes start: what it creates they know from their first moment on. */
+  readonly prepare?: (operator: RpcClient) => Promise<void>;
 }
 
 export interface Cluster {
@@ -109,6 +111,14 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     stops.push(() => Promise.all(controlPlanes.map((one) => one.stop())));
     const target = controlPlanes.map(({ address }) => address).join(",");
 
+    const client = (key: string): RpcClient => {
+      const rpc = new RpcClient({ target, security: { insecure: false }, bearer: () => key });
+      stops.push(() => rpc.close());
+      return rpc;
+    };
+    const operator = client(operatorKey);
+    await options.prepare?.(operator);
+
     const balancer = await startBalancer();
     stops.push(() => balancer.close());
     const nodes = await Promise.all(
@@ -137,17 +147,12 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     stops.push(() => Promise.all(nodes.map((one) => one.stop())));
     balancer.setBackends(nodes.map(({ edgeUrl }) => new URL(edgeUrl).host));
 
-    const client = (key: string): RpcClient => {
-      const rpc = new RpcClient({ target, security: { insecure: false }, bearer: () => key });
-      stops.push(() => rpc.close());
-      return rpc;
-    };
     return {
       nodes,
       controlPlanes,
       postgres,
       store,
-      operator: client(operatorKey),
+      operator,
       balancer,
       client,
       stop,
