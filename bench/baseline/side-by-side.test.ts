@@ -19,7 +19,7 @@ void t.test(
   { timeout: 120_000 },
   async (t) => {
     // Two blocks in four seconds, and many callers: somebody waits for a reply in one of them.
-    const calls = 16;
+    const calls = 8;
     const sides = await runSideBySide({
       mix: MIX,
       mixName: "talk",
