@@ -56,7 +56,7 @@ export interface ResponseSink {
 export interface Exchange {
   /** Idempotent. The socket is closed, since the rest of the answer is on its way on it. */
   abort(): void;
-  /** Nothing more is read from the socket until `resume()`. For whoever has as much as it keeps. */
+  /** Nothing more is read from the socket until after `resume()`. For whoever has as much as it keeps. */
   pause(): void;
   resume(): void;
 }
@@ -134,7 +134,11 @@ class PoolExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 
   resume(): void {
-    this.#controller?.resume();
+    // Later: the pool parses for one socket at a time, and throws when asked from inside another's answer. What waited
+    // in the socket comes from inside it, too.
+    queueMicrotask(() => {
+      if (!this.#aborted) this.#controller?.resume();
+    });
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

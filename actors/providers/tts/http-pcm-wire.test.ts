@@ -90,6 +90,39 @@ void t.test("a clause is a request, and one is asked ahead, not two", async (t) 
   t.same(heard, ["Sure,", "we", "are", "open.", "From", "nine,", "every", "day.", "done"]);
 });
 
+void t.test("an answer of which more came ahead than is kept is heard in its order", async (t) => {
+  const { asked, tts } = await rig(t, "openai-tts");
+  const { lines, events } = listen();
+  const heard: Uint8Array[] = [];
+  const onAudio = (audio: Uint8Array) => void heard.push(new Uint8Array(audio));
+  const reply = tts.speak({ ...request, callId: "call-3" }, { ...events, onAudio });
+  reply.push("One, ");
+  reply.push("two.");
+  reply.finish();
+  await eventually(() => asked.length === 2);
+  // Silence, then loud: where the one ends and the other begins tells the order.
+  const silence = Buffer.alloc(1024 * 1024 + 200_000);
+  const loud = Buffer.alloc(200_000);
+  for (let at = 0; at < loud.length; at += 2) loud.writeInt16LE(8_000, at);
+  asked[1]!.response.end(Buffer.concat([silence, loud]));
+  // As much as is kept, and then what the kernel takes of the rest: its socket is not read any more.
+  let readBytes = -1;
+  const socket = asked[1]!.response.socket!;
+  while (readBytes !== socket.bytesWritten - socket.writableLength) {
+    readBytes = socket.bytesWritten - socket.writableLength;
+    await quietTurns();
+  }
+  asked[0]!.response.end(pcm(100));
+  await eventually(() => lines.at(-1) === "done");
+  const audio = Buffer.concat(heard);
+  const perByte = (24_000 / 8_000) * 2;
+  const all = 100 * 8 + (silence.length + loud.length) / perByte;
+  t.ok(Math.abs(audio.length - all) < 50, "all of it, but for what the resampler adds");
+  const firstLoud = audio.indexOf(audio.at(-100)!, 100 * 8 + 100);
+  const due = 100 * 8 + silence.length / perByte;
+  t.ok(Math.abs(firstLoud - due) < 50, `loud from ${firstLoud} on, due at ${due}`);
+});
+
 void t.test("what was whole before an answer broke off is told, and nothing of what was not", async (t) => {
   const { asked, tts } = await rig(t, "openai-tts");
   const second = listen();
