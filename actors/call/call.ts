@@ -427,7 +427,13 @@ export class Call {
     const { tenant, start, messages } = this.#deps;
     const phrases = phrasesFor(tenant.language);
     const outcome: CallOutcome = { kind: "providerFailed", code: error.code };
-    const file = messages.open(tenant.id, start.callId, start.epoch, start.format);
+    const file = messages.open(
+      tenant.id,
+      start.callId,
+      start.epoch,
+      this.#journal.nextSequence,
+      start.format,
+    );
     const canSpeak = !error.code.startsWith("TTS_") || this.#isCached(phrases.messageOffer);
     const canKeep = file !== null || !this.#isSttLost;
     if (!canSpeak || !canKeep) {
@@ -440,7 +446,13 @@ export class Call {
   /** Another owner had asked for it: nobody is asked anything else, whoever is back meanwhile. */
   #resumeMessage(code: string, phrases: readonly (string | CachedSpeech)[], hasPart: boolean): void {
     const { tenant, start, messages } = this.#deps;
-    const file = messages.open(tenant.id, start.callId, start.epoch, start.format);
+    const file = messages.open(
+      tenant.id,
+      start.callId,
+      start.epoch,
+      this.#journal.nextSequence,
+      start.format,
+    );
     this.#offerMessage(code, phrases, file, hasPart);
   }
 

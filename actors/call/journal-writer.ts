@@ -28,6 +28,11 @@ export class JournalWriter {
     this.#emit = emit;
   }
 
+  /** Of the event that is recorded next. */
+  get nextSequence(): number {
+    return this.#sequence;
+  }
+
   /** Nothing more is written, not even the end: the journal is another owner's. */
   close(): void {
     this.#ended = true;

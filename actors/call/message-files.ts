@@ -1,7 +1,7 @@
 /**
  * Messages that callers left as audio, on the node's disk: one WAV file each, below the data directory.
  *
- *   messages/<tenant>/<call>-<epoch>.wav
+ *   messages/<tenant>/<call>-<epoch>-<sequence>.wav      sequence of the journal's event that names it
  *
  * Written while the caller speaks, so that a hang-up, a crash of the call or of the node costs the last second at
  * most. The header is written last; until then players take the file's end for the audio's.
@@ -12,6 +12,8 @@
  * M2 a message holds at most MESSAGE_MAX_MS of audio.
  * M3 the bound is the node's: every shard counts what is on disk, whoever wrote it, before it lets one in, and takes
  *    those that may still be written for full ones.
+ * M4 an actor that goes on with a message writes a file of its own, since the one before may have crashed within the
+ *    same epoch; no file is opened twice.
  */
 import { type FileHandle, mkdir, open, readFile, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -65,14 +67,20 @@ export class MessageFiles {
     await this.#count();
   }
 
-  /** Null: the disk's share is used up. */
-  open(tenantId: string, callId: string, epoch: number, format: AudioFormat): MessageFile | null {
+  /** `sequence`: of the journal's event that will name it (M4). Null: the disk's share is used up. */
+  open(
+    tenantId: string,
+    callId: string,
+    epoch: number,
+    sequence: number,
+    format: AudioFormat,
+  ): MessageFile | null {
     const maxBytes = MESSAGE_MAX_MS * bytesPerMs(format);
     if (this.#bytes + maxBytes > this.#maxBytes) {
       this.#log.error({ bytes: this.#bytes }, "no room for messages: take them away");
       return null; // M1
     }
-    const name = join("messages", tenantId, `${callId}-${epoch}.wav`);
+    const name = join("messages", tenantId, `${callId}-${epoch}-${sequence}.wav`);
     return new OpenMessage(name, join(this.#dataDirectory, name), format, maxBytes, {
       hasRoom: async () => (await this.#count()) <= this.#maxBytes,
       wrote: (bytes) => {
@@ -131,19 +139,23 @@ export class MessageFiles {
 }
 
 /**
- * The audio that a call's last owner here kept, as a WAV file; null when there is none. Parts of owners before are named by
+ * The audio that a call's last actor here kept, as a WAV file; null when there is none. Parts of actors before are named by
  * the journal.
  */
 export async function readMessage(dataDirectory: string, callId: string): Promise<Uint8Array | null> {
   if (!/^[\w-]{1,128}$/.test(callId)) return null;
   const root = join(dataDirectory, "messages");
   const names = await readdir(root, { recursive: true }).catch(() => []);
-  let best: { readonly name: string; readonly epoch: number } | null = null;
+  let best: { readonly name: string; readonly epoch: number; readonly sequence: number } | null = null;
   for (const name of names) {
     const file = basename(name, ".wav");
-    const epoch = Number(file.slice(callId.length + 1));
-    if (!file.startsWith(`${callId}-`) || !Number.isInteger(epoch)) continue;
-    if (best === null || epoch > best.epoch) best = { name, epoch };
+    const [epoch = Number.NaN, sequence = Number.NaN, ...more] = file
+      .slice(callId.length + 1)
+      .split("-")
+      .map(Number);
+    if (!file.startsWith(`${callId}-`) || !Number.isInteger(epoch + sequence) || more.length > 0) continue;
+    const isLater = best === null || epoch > best.epoch || (epoch === best.epoch && sequence > best.sequence);
+    if (isLater) best = { name, epoch, sequence };
   }
   return best === null ? null : readFile(join(root, best.name)).catch(() => null);
 }
@@ -183,7 +195,7 @@ class OpenMessage implements MessageFile {
     this.#chunk = new Uint8Array(CHUNK_MS * bytesPerMs(format));
     this.#last = disk.run(async () => {
       await mkdir(dirname(path), { recursive: true });
-      const file = await open(path, "w", 0o600);
+      const file = await open(path, "wx", 0o600);
       await file.write(wavHeader(format, 0));
       if (await disk.hasRoom()) {
         this.#file = file;

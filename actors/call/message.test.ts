@@ -72,7 +72,7 @@ void t.test("the recogniser is gone: the message is audio on the node's disk", a
   fixture.callerSpeaks = false;
   fixture.run(MESSAGE_PAUSE_MS + 10_000);
   const [taken] = fixture.facts("messageTaken");
-  t.equal(taken!.audioFile, "messages/test/call-1-1.wav");
+  t.equal(taken!.audioFile, "messages/test/call-1-1-4.wav");
   t.equal(taken!.pii.transcript, "");
   t.equal(fixture.heardByJournal().at(-1), messageThanks);
   await fixture.messages.settled();
@@ -249,6 +249,29 @@ void t.test("an actor crashes in mid-message: the next listens on, in silence", 
   await Promise.all([before, after, quiet].map(({ messages }) => messages.settled()));
 });
 
+/** The second once began the same file anew: what the caller had said to the first was gone. */
+void t.test("an actor crashes in a message that is kept as audio: both parts stay on the disk", async (t) => {
+  const dataDirectory = mkdtempSync(join(tmpdir(), "lumentra-messages-"));
+  const before = start({ dataDirectory });
+  before.failStt();
+  before.run(OFFER_MS);
+  before.callerSpeaks = true;
+  before.run(4_000);
+  const after = successor(before, { dataDirectory });
+  after.failStt();
+  after.callerSpeaks = true;
+  after.run(2_000);
+  after.callerSpeaks = false;
+  after.run(MESSAGE_PAUSE_MS + 12_000);
+  await Promise.all([before, after].map(({ messages }) => messages.settled()));
+  const parts = [before, after].map((call) => call.facts("messageTaken")[0]!.audioFile!);
+  const bytes = parts.map((name) => readFileSync(join(dataDirectory, name)).length);
+  t.not(parts[0], parts[1]);
+  t.ok(bytes[0]! > 3_000 * 8, `${bytes[0]} bytes of the first`);
+  t.ok(bytes[1]! > 1_500 * 8, `${bytes[1]} bytes of the second`);
+  t.equal((await readMessage(dataDirectory, "call-1"))?.length, bytes[1], "the last is what is served");
+});
+
 void t.test("the journal says whether the disk has all of a message", async (t) => {
   const kept = start();
   kept.failStt();
@@ -277,10 +300,10 @@ void t.test("the room for messages is the node's: each shard counts what the oth
   const shards = [0, 1].map(() => new MessageFiles(dataDirectory, silentLogger, 2.5 * fullBytes));
   for (const shard of shards) await shard.start();
   const [one, two] = shards as [MessageFiles, MessageFiles];
-  const kept = [one.open("t", "a", 1, MULAW_8K)!, one.open("t", "b", 1, MULAW_8K)!];
+  const kept = [one.open("t", "a", 1, 5, MULAW_8K)!, one.open("t", "b", 1, 5, MULAW_8K)!];
   await one.settled();
   t.notOk(kept.some(({ hasFailed }) => hasFailed));
-  const third = two.open("t", "c", 1, MULAW_8K)!;
+  const third = two.open("t", "c", 1, 5, MULAW_8K)!;
   await two.settled();
   t.ok(third.hasFailed, "those two may grow to their full length");
   t.equal(await readMessage(dataDirectory, "c"), null, "nothing of it is left");
@@ -288,8 +311,8 @@ void t.test("the room for messages is the node's: each shard counts what the oth
   for (const file of kept) file.keep();
   await one.settled();
   t.equal((await readMessage(dataDirectory, "a"))?.length, fullBytes + WAV_HEADER_BYTES);
-  for (const name of ["a-1.wav", "b-1.wav"]) rmSync(join(dataDirectory, "messages/t", name));
-  const fourth = two.open("t", "d", 1, MULAW_8K)!;
+  for (const name of ["a-1-5.wav", "b-1-5.wav"]) rmSync(join(dataDirectory, "messages/t", name));
+  const fourth = two.open("t", "d", 1, 5, MULAW_8K)!;
   await two.settled();
   t.notOk(fourth.hasFailed, "somebody has taken them away");
   fourth.discard();

@@ -34,8 +34,8 @@ export class SimDisk implements Messages {
     return Promise.resolve();
   }
 
-  open(tenantId: string, callId: string, epoch: number): MessageFile {
-    const name = `messages/${tenantId}/${callId}-${epoch}.wav`;
+  open(tenantId: string, callId: string, epoch: number, sequence: number): MessageFile {
+    const name = `messages/${tenantId}/${callId}-${epoch}-${sequence}.wav`;
     const file = new SimFile(name, this.#time, this.#seams, () => {
       if (this.#files.get(name) === file) this.#files.delete(name);
     });
