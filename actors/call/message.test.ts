@@ -257,7 +257,7 @@ void t.test("an actor crashes in a message that is kept as audio: both parts sta
   before.run(OFFER_MS);
   before.callerSpeaks = true;
   before.run(4_000);
-  const after = successor(before, { dataDirectory });
+  const after = successor(before, { dataDirectory, epoch: 1 });
   after.failStt();
   after.callerSpeaks = true;
   after.run(2_000);
