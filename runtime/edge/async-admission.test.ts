@@ -228,6 +228,45 @@ void t.test("a redirect may bring the call back over a new socket, with a new to
   );
 });
 
+void t.test("a redirect that is repeated while its answer is on its way shares it: one resume", async (t) => {
+  for (const isFirstGone of [false, true]) {
+    const harness = await start(t);
+    const { delegate } = harness;
+    const { callId, carrierCallId, phone } = await harness.call();
+    const { opened, open } = gate();
+    delegate.after = opened.then((): AfterMedia => {
+      const admission = delegate.place(callId);
+      return admission.kind === "refused" ? "hangUp" : { kind: "reconnect", admission };
+    });
+    const abort = new AbortController();
+    const body = new URLSearchParams(voiceForm(carrierCallId)).toString();
+    const headers = { "content-type": "application/x-www-form-urlencoded" };
+    const post = (signal: AbortSignal | null = null) =>
+      harness.request("POST", `/twilio/after/${callId}`, { body, headers, signal });
+    const first = post(abort.signal).catch(() => null);
+    await phone.closed;
+    while (delegate.afterAsked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    const second = post();
+    // What was sent before these has arrived when they were answered.
+    for (let round = 0; round < 3; round += 1) await harness.request("GET", "/healthz/live");
+    if (isFirstGone) {
+      abort.abort();
+      await first;
+      await harness.request("GET", "/healthz/live");
+    }
+    open();
+    const { text } = await second;
+    t.match(text, `/twilio/after/${callId}`);
+    t.equal((await first)?.text, isFirstGone ? undefined : text);
+    t.same(delegate.afterAsked, [[callId, carrierCallId]]);
+    t.equal(slots(harness), 3);
+    t.equal((await harness.post(`/twilio/after/${callId}`, voiceForm(carrierCallId))).text, text);
+    delegate.after = "hangUp";
+    const other = await harness.post("/twilio/after/call-other", voiceForm(carrierCallId));
+    t.match(other.text, "<Hangup/>", "what was asked of another call is answered for itself");
+  }
+});
+
 void t.test("a redirect nobody has an answer to is answered in bounded time", async (t) => {
   const harness = await start(t, { edge: { afterMediaTimeoutMs: 1_000 } });
   const { opened, open } = gate();

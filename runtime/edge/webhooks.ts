@@ -11,6 +11,8 @@
  * W2  A webhook is answered in bounded time; a refusal is markup too, since the carrier plays an error otherwise.
  * W3  A slot that was admitted is told to somebody or given back: the carrier may have gone, or been answered
  *     otherwise, before the admission was there.
+ * W4  What is repeated while its answer is on its way waits for that answer. A second resume would take the call from
+ *     the first: a newer lease, for a call that is live already.
  */
 import type { TemplatedApp } from "uWebSockets.js";
 import type { Clock } from "#runtime/actor";
@@ -64,6 +66,8 @@ export class Webhooks {
   readonly #environment: WebhookEnvironment;
   /** By carrier and its call id. Bounded by connections: each entry holds one, or ends within the timeout. */
   readonly #pending = new Map<string, PendingCall>();
+  /** Requests that wait for what follows a call's media, by carrier, its call id and ours. Bounded likewise. */
+  readonly #redirects = new Map<string, HttpExchange[]>();
   #isDraining = false;
 
   constructor(environment: WebhookEnvironment) {
@@ -298,9 +302,16 @@ export class Webhooks {
     if (repeated !== null && repeated.admitted.callId === callId) {
       return this.#answerConnect(exchange, carrier, repeated);
     }
+    // W4
+    const key = `${keyOf(carrier, webhook.carrierCallId)}/${callId ?? ""}`;
+    const twins = this.#redirects.get(key);
+    if (twins !== undefined) return void twins.push(exchange);
+    const exchanges = [exchange];
     if (callId !== undefined) endLeg(callId, webhook.carrierCallId);
-    const answer = (next: AfterMedia): void =>
-      exchange.guard(log, () => this.#answerNext(exchange, carrier, call, next));
+    const answer = (next: AfterMedia): void => {
+      this.#redirects.delete(key);
+      this.#answerNext(exchanges, carrier, call, next);
+    };
     const failed = (error: unknown): void => {
       log.error(
         { error, callId, carrierCallId: call.carrierCallId },
@@ -311,6 +322,7 @@ export class Webhooks {
     const next = this.#afterMedia(callId, call, failed);
     if (next === null) return;
     if (!(next instanceof Promise)) return answer(next);
+    this.#redirects.set(key, exchanges);
     awaitBounded(clock, next, this.#environment.afterMediaTimeoutMs, this.#environment.turns, {
       onAnswer: answer,
       onError: failed,
@@ -335,19 +347,29 @@ export class Webhooks {
     }
   }
 
-  #answerNext(exchange: HttpExchange, carrier: Carrier, call: InboundCall, next: AfterMedia): void {
-    if (next !== "hangUp" && next.kind === "reconnect") {
-      const { admission } = next;
-      // W3
-      if (exchange.isOver) return this.#giveBack(admission);
-      const waiting =
-        admission.kind === "admitted"
-          ? this.#environment.admissions.add(carrier.name, call.carrierCallId, admission)
-          : admission;
-      return this.#answerConnect(exchange, carrier, waiting);
+  #answerNext(
+    exchanges: readonly HttpExchange[],
+    carrier: Carrier,
+    call: InboundCall,
+    next: AfterMedia,
+  ): void {
+    const { admissions, log } = this.#environment;
+    const listening = exchanges.filter((exchange) => !exchange.isOver);
+    if (next === "hangUp" || next.kind !== "reconnect") {
+      const markup = next === "hangUp" ? carrier.hangUpMarkup() : carrier.sayMarkup(next.text, next.language);
+      for (const exchange of listening) {
+        exchange.guard(log, () => exchange.respond(200, carrier.markupContentType, markup));
+      }
+      return;
     }
-    const markup = next === "hangUp" ? carrier.hangUpMarkup() : carrier.sayMarkup(next.text, next.language);
-    exchange.respond(200, carrier.markupContentType, markup);
+    const { admission } = next;
+    // W3
+    if (listening.length === 0) return this.#giveBack(admission);
+    const waiting =
+      admission.kind === "admitted" ? admissions.add(carrier.name, call.carrierCallId, admission) : admission;
+    for (const exchange of listening) {
+      exchange.guard(log, () => this.#answerConnect(exchange, carrier, waiting));
+    }
   }
 
   #callOf(carrier: Carrier, webhook: VoiceWebhook): InboundCall {
