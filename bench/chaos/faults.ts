@@ -100,6 +100,7 @@ function trouble(fault: Fault & { what: "network" }, lab: Lab): void {
 async function endProcess({ which, index, does }: Fault & { what: "process" }, lab: Lab): Promise<void> {
   const { cluster } = lab;
   if (which === "node") return lab.nodes[index]!.process.kill();
+  if (which === "busiestNode") return (await lab.busiestNode()).kill();
   if (cluster === null) throw new Error(`a stage of one node has no ${which}: stage.kind must be "cluster"`);
   switch (which) {
     case "controlPlane":

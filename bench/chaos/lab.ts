@@ -80,6 +80,17 @@ export class Lab {
     return this.cluster?.balancer.url ?? this.nodes[0]!.process.edgeUrl;
   }
 
+  /** With the most live calls: which of them has any is placement's to say. */
+  async busiestNode(): Promise<NodeProcess> {
+    const counts = await Promise.all(
+      this.nodes.map(async ({ process }) => {
+        const { calls } = (await (await fetch(`${process.adminUrl}/calls`)).json()) as { calls: unknown[] };
+        return { process, count: calls.length };
+      }),
+    );
+    return counts.toSorted((a, b) => b.count - a.count)[0]!.process;
+  }
+
   async close(): Promise<void> {
     await closeAll(this.#stops);
   }

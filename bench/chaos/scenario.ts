@@ -121,11 +121,13 @@ export const faultSchema = z.discriminatedUnion("what", [
     .strictObject({
       what: z.literal("process"),
       ...instant,
-      which: z.enum(["node", "controlPlane", "controlPlanes", "postgres", "redis"]),
+      which: z.enum(["node", "busiestNode", "controlPlane", "controlPlanes", "postgres", "redis"]),
       index: count.default(0),
       does: z.enum(["kill", "restart"]),
     })
-    .describe("SIGKILL, or a restart: Redis comes back without its memory."),
+    .describe(
+      "SIGKILL, or a restart: Redis comes back without its memory. The busiest node is the one with most live calls.",
+    ),
   z
     .strictObject({
       what: z.literal("disk"),
