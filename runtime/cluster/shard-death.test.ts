@@ -69,7 +69,7 @@ void t.test(
       { topic: "exhaustMemory", reason: "outOfMemory", what: /ran out of memory/ },
     ];
     // None of them hangs, but on a busy machine the collector stops a thread that is out of memory for longer than that.
-    const watchdog = { hungAfterMs: 10_000 };
+    const watchdog = { hungAfterMs: 10_000, spinningAfterMs: 10_000 };
     const world = await started(t, {}, { resourceLimits: { maxOldGenerationSizeMb: 32 }, watchdog });
     const { pool, seen } = world;
     for (const [index, { topic, reason, what }] of deaths.entries()) {
