@@ -68,7 +68,8 @@ export class Inbound {
     const ring = this.#ring;
     this.#playout.noteEcho(ring.timestampMs); // before the voice activity, which asks what is echo
     const event = this.#vad.push(ring.payload, 0, ring.length, ring.timestampMs);
-    this.#feed.push(ring.payload, ring.length, this.#vad.isFrameSpeech);
+    const { isFrameSpeech, isFrameFading } = this.#vad;
+    this.#feed.push(ring.payload, ring.length, isFrameSpeech, isFrameFading);
     if (event === VadEvent.speechStart) this.#events.onSpeechStart();
   }
 }

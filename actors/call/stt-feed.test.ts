@@ -51,3 +51,25 @@ void t.test("the provider is told to be brisk in speech and shortly after it", a
   feed.push(frame, 160, false);
   t.equal(written.at(-1)!.brisk, false);
 });
+
+void t.test(
+  "a frame that fades may be the last: the stream is told, and silence is still a flush",
+  async (t) => {
+    const told: string[] = [];
+    const feed = new SttFeed(
+      {
+        write: () => {},
+        flush: () => void told.push("flush"),
+        nudge: () => void told.push("nudge"),
+        finalize() {},
+        close() {},
+      },
+      MULAW_8K,
+    );
+    const frame = new Uint8Array(160);
+    feed.push(frame, 160, true, false);
+    feed.push(frame, 160, true, true);
+    feed.push(frame, 160, false, false);
+    t.same(told, ["nudge", "flush"]);
+  },
+);

@@ -4,7 +4,8 @@
  *
  * Invariants
  * F1 every byte is handed on, in order, once: silence too, as recognisers keep time by it.
- * F2 when the caller falls silent, what is batched leaves at once: the answer must not wait for a batch.
+ * F2 when the caller falls silent, what is batched leaves at once: the answer must not wait for a batch. Nor for the
+ *    first silent frame, a fiftieth of a second: a frame that fades may have been the last.
  */
 import type { SttStream } from "#actors/providers";
 import { type AudioFormat, bytesPerMs } from "#runtime/media";
@@ -16,7 +17,7 @@ import { type AudioFormat, bytesPerMs } from "#runtime/media";
 export const BRISK_AFTER_SPEECH_MS = 250;
 
 export class SttFeed {
-  #stream: Pick<SttStream, "write" | "flush">;
+  #stream: Pick<SttStream, "write" | "flush" | "nudge">;
   readonly #bytesPerMs: number;
   #quietMs = BRISK_AFTER_SPEECH_MS;
 
@@ -26,16 +27,18 @@ export class SttFeed {
   }
 
   /** From here on to another: a message is being left. */
-  redirect(stream: Pick<SttStream, "write" | "flush">): void {
+  redirect(stream: Pick<SttStream, "write" | "flush" | "nudge">): void {
     this.#stream = stream;
   }
 
-  /** One record's audio, at most 20 ms; `isSpeech` is the voice activity of it, without hangover. */
-  push(audio: Uint8Array, length: number, isSpeech: boolean): void {
+  /** One record's audio, at most 20 ms; `isSpeech` and `isFading` are the voice activity's of it, without hangover. */
+  push(audio: Uint8Array, length: number, isSpeech: boolean, isFading = false): void {
     const fellSilent = this.#quietMs === 0 && !isSpeech;
     this.#quietMs = isSpeech ? 0 : this.#quietMs + length / this.#bytesPerMs;
     const bytes = length === audio.length ? audio : audio.subarray(0, length);
     this.#stream.write(bytes, this.#quietMs < BRISK_AFTER_SPEECH_MS);
-    if (fellSilent) this.#stream.flush(); // F2
+    if (fellSilent)
+      this.#stream.flush(); // F2
+    else if (isFading) this.#stream.nudge?.();
   }
 }

@@ -203,3 +203,18 @@ void t.test("records of any length give the same answer as frames", async (t) =>
     t.equal(voice.noiseDb, frames.noiseDb, `seed ${seed}`);
   }
 });
+
+void t.test("the frame in which speech ends fades, those before it do not", async (t) => {
+  const tone = Int16Array.from({ length: 8 * 20 * 5 }, (_, at) => 8_000 * Math.sin(at * 0.6));
+  tone.fill(0, tone.length - 80);
+  const voice = new VoiceActivity(MULAW_8K);
+  const bytes = encodeForLeg(tone, MULAW_8K);
+  const fading: boolean[] = [];
+  for (let at = 0; at < bytes.length; at += 160) {
+    voice.push(bytes, at, 160, at / 8 + 20);
+    fading.push(voice.isFrameFading);
+  }
+  t.same(fading, [false, false, false, false, true]);
+  voice.push(new Uint8Array(160).fill(0xff), 0, 160, 120);
+  t.notOk(voice.isFrameFading, "silence is not speech that fades");
+});

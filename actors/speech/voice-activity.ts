@@ -49,6 +49,8 @@ const TAIL_MARGIN_DB = 4;
 /** The faintest speech: a caller at arm's length from the phone. Comfort noise is at −60 and below. */
 const FAINTEST_SPEECH_DB = -52;
 const DEFAULT_HANGOVER_MS = 80;
+/** A word's last frame holds silence, too; what this finds, and what of it is none, is in docs/BENCHMARKS.md. */
+const FADES_BY_DB = 1;
 /** Frames of which it is remembered what they were: 20 s, more than a recogniser's final is behind. */
 const KINDS_KEPT_FRAMES = 1_024;
 
@@ -57,6 +59,8 @@ export class VoiceActivity {
   isSpeech = false;
   /** The last full frame alone: false at the first silent frame. */
   isFrameSpeech = false;
+  /** The last full frame was speech, and fainter than the one before: a word may have ended in it. */
+  isFrameFading = false;
   /** The last full frame was loud enough for speech, and was our own echo. */
   isFrameEcho = false;
   /** When the present speech (or, in silence, the last) began; null before the first. */
@@ -131,6 +135,7 @@ export class VoiceActivity {
 
   #decideFrame(frameEndAtMs: number): VadEvent {
     const levelDb = this.#meter.levelDb;
+    const fades = levelDb < this.levelDb - FADES_BY_DB;
     this.levelDb = levelDb;
     const frame = this.positionMs / FRAME_MS;
     this.positionMs += FRAME_MS;
@@ -139,6 +144,7 @@ export class VoiceActivity {
     const isLoud = levelDb > Math.max(this.#noise.levelDb + margin, FAINTEST_SPEECH_DB);
     this.isFrameEcho = this.#echoGuard !== null && this.#isEcho(this.#echoGuard, isLoud, frameEndAtMs);
     this.isFrameSpeech = isLoud && !this.isFrameEcho;
+    this.isFrameFading = fades && this.isFrameSpeech;
     this.#kinds[frame % KINDS_KEPT_FRAMES] = this.isFrameEcho
       ? FrameKind.echo
       : this.isFrameSpeech

@@ -146,6 +146,10 @@ export class ReplayingStream implements SttStream, SttEvents {
     if (this.#ready) this.#inner!.flush();
   }
 
+  nudge(): void {
+    if (this.#ready) this.#inner!.nudge?.();
+  }
+
   finalize(): void {
     if (this.#ended) return;
     this.#finalizeWaits = true;

@@ -128,6 +128,11 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
     else this.#flushWaits = true; // the next frame or two make it a message
   }
 
+  /** Only where pieces are larger for the crowd's sake: others are as their vendor wants them. */
+  nudge(): void {
+    if (this.#speechBatchMs() > this.#dialect.speechBatchMs) this.flush();
+  }
+
   finalize(): void {
     if (this.#ended) return;
     this.flush();
