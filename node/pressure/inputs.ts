@@ -26,7 +26,7 @@ export class NodePressureSource implements PressureSource {
   }
 
   read(): PressureInputs {
-    let eventLoopDelayMs = this.#mainLoop.take().p99;
+    let eventLoopDelayMs = this.#mainLoop.take().p95;
     let providerUsage = 0;
     let takenCount = 0;
     let slotCount = 0;

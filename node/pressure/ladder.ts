@@ -19,7 +19,10 @@ export type Rung = 0 | 1 | 2 | 3 | 4;
 export interface PressureInputs {
   /** How late audio leaves for carriers, p99 of the last second. */
   readonly pacingLagMs: number;
-  /** Of the worst thread, p99 of the last second. */
+  /**
+   * Of the worst thread, p95 of the last second, which has some fifty looks: one callback that blocks, for whatever
+   * time, is one look, and the watchdog's; a thread that is short of time is late at many.
+   */
   readonly eventLoopDelayMs: number;
   /** Share of the node's slots taken, 0 to 1. */
   readonly slotUsage: number;

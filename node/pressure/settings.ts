@@ -32,7 +32,7 @@ export const pressureSettings = {
     // A thread stalled for longer than carriers hold audio is heard; a collection of 50 ms now and then is not.
     thresholds(10_000).default([50, 100, 200, 350]),
     {
-      help: "Event-loop delay of the worst thread, p99 of a second in ms, that reaches them.",
+      help: "Event-loop delay of the worst thread, p95 of a second in ms, that reaches them.",
       shownDefault: "`50,100,200,350`",
     },
   ),

@@ -315,7 +315,7 @@ class ShardRuntime implements ShardContext {
     this.#heartbeat.beat(nowMs);
     if (nowMs - this.#loadToldAtMs >= LOAD_INTERVAL_MS) {
       this.#loadToldAtMs = nowMs;
-      const eventLoopDelayMs = this.#eventLoop.take().p99;
+      const eventLoopDelayMs = this.#eventLoop.take().p95;
       this.#heartbeat.tellLoad({ eventLoopDelayMs, budgetUsage: this.#handler?.budgetUsage?.() ?? 0 });
     }
     // What was held back because the main thread was behind.

@@ -9,6 +9,7 @@ const RESOLUTION_MS = 20;
 /** Milliseconds beyond the sampling interval; a thread with nothing to do reads close to 0. */
 export interface EventLoopDelayMs {
   readonly p50: number;
+  readonly p95: number;
   readonly p99: number;
   readonly max: number;
 }
@@ -28,6 +29,7 @@ export class EventLoopDelayMonitor {
     const delay = (nanoseconds: number) => (empty ? 0 : Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS));
     const taken = {
       p50: delay(histogram.percentile(50)),
+      p95: delay(histogram.percentile(95)),
       p99: delay(histogram.percentile(99)),
       max: delay(histogram.max),
     };
