@@ -27,6 +27,8 @@ export interface LoggerOptions {
 
 /** L4. Some 20,000 lines; past it new lines are dropped while the reader of our output does not read. */
 const LOG_BUFFER_BYTES = 8 * 1024 * 1024;
+/** For the kernel to get a line that is on its way when a thread ends: usually microseconds. */
+const LAST_WRITE_MS = 20;
 /** L3. Deeper than any field of ours; what lies below is left out. */
 const DEPTH_MAX = 6;
 /** L3. Per object or array. */
@@ -127,6 +129,9 @@ function openDestination(
       } catch {
         // The descriptor was never ready or is gone: there is nowhere left to say so.
       }
+      // The line before it may still lie with the thread pool, and what that has not begun ends with this thread.
+      const until = performance.now() + LAST_WRITE_MS;
+      while (performance.now() < until);
     });
   }
   return stream;
