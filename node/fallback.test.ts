@@ -62,6 +62,7 @@ void t.test(
     groq.faults.arm({ kind: "cut", afterTokens: 9 }, { count: Number.POSITIVE_INFINITY });
     const said = await call.say("Please tell me a story.");
     await call.waitForHeard(() => /whitening/.test(call.heardText(said.endedAtMs)));
+    await call.waitForSilence(500); // the word's mark is on its way back
     call.hangUp();
     const journal = await server.journal(call);
     t.same(factsOf(journal, "agentTurn").at(-1)!.pii.heard, STORY);
