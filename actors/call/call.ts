@@ -424,16 +424,9 @@ export class Call {
 
   /** A kind of provider is gone: what is left is to apologise, and to keep what the caller wants to say. */
   #takeMessage(error: LumentraError): void {
-    const { tenant, start, messages } = this.#deps;
-    const phrases = phrasesFor(tenant.language);
+    const phrases = phrasesFor(this.#deps.tenant.language);
     const outcome: CallOutcome = { kind: "providerFailed", code: error.code };
-    const file = messages.open(
-      tenant.id,
-      start.callId,
-      start.epoch,
-      this.#journal.nextSequence,
-      start.format,
-    );
+    const file = this.#openMessage();
     const canSpeak = !error.code.startsWith("TTS_") || this.#isCached(phrases.messageOffer);
     const canKeep = file !== null || !this.#isSttLost;
     if (!canSpeak || !canKeep) {
@@ -445,15 +438,12 @@ export class Call {
 
   /** Another owner had asked for it: nobody is asked anything else, whoever is back meanwhile. */
   #resumeMessage(code: string, phrases: readonly (string | CachedSpeech)[], hasPart: boolean): void {
+    this.#offerMessage(code, phrases, this.#openMessage(), hasPart);
+  }
+
+  #openMessage(): MessageFile | null {
     const { tenant, start, messages } = this.#deps;
-    const file = messages.open(
-      tenant.id,
-      start.callId,
-      start.epoch,
-      this.#journal.nextSequence,
-      start.format,
-    );
-    this.#offerMessage(code, phrases, file, hasPart);
+    return messages.open(tenant.id, start.callId, start.epoch, this.#journal.nextSequence, start.format);
   }
 
   /** `words`: none when they were heard. */

@@ -1,9 +1,9 @@
 /** Every language model, through its real client, against a server that speaks its protocol. */
 import t from "tap";
 import { type ModelFault, type ModelVendor, exactly, lastUserText, startEmulators } from "#bench/emulators";
-import { tenantSchema } from "#actors/tenants";
 import { PLANTED_KEY } from "../compliance-kit.js";
 import { createProviders } from "../providers.js";
+import { tenantWith } from "../resilience/chain.fixture.js";
 import { providerDefaults } from "../settings.js";
 import { type LlmFault, type LlmFaultTable, type LlmReplyScript, llmCompliance } from "./llm.compliance.js";
 
@@ -132,7 +132,7 @@ function comply(name: ModelVendor, model: string, inChain: boolean): void {
       const settings = { ...providerDefaults[name], apiKey: PLANTED_KEY, url: urls[name], requestsMax };
       const providers = createProviders({ ...OTHER_KINDS, [name]: settings }, deps);
       const alone = providers.llm(name);
-      const llm = inChain ? providers.forCall(tenantAsking(name, model)).llm : alone;
+      const llm = inChain ? providers.forCall(tenantWith({ llm: { provider: name, model } })).llm : alone;
       return {
         name: llm.name,
         warm: () => alone.warm(),
@@ -144,18 +144,6 @@ function comply(name: ModelVendor, model: string, inChain: boolean): void {
         },
       };
     },
-  });
-}
-
-function tenantAsking(provider: ModelVendor, model: string) {
-  return tenantSchema.parse({
-    id: "test",
-    name: "Test",
-    industry: "dental practice",
-    numbers: ["+12025550101"],
-    timeZone: "Europe/Berlin",
-    agentName: "Ava",
-    llm: { provider, model },
   });
 }
 

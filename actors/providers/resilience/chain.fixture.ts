@@ -1,6 +1,7 @@
 /** Providers whose every event a test sends by hand, accounts for them, and what a chain over them told. */
 import { VirtualClock, seededRandom } from "#runtime/actor";
 import { type ErrorCode, LumentraError } from "#runtime/errors";
+import { type TenantConfig, tenantSchema } from "#actors/tenants";
 import { DueSweep } from "../due-sweep.js";
 import type { ProviderKind } from "../failures.js";
 import type { LlmEvents, LlmProvider, LlmRequest } from "../llm/provider.js";
@@ -117,4 +118,17 @@ export class ScriptedTts implements TtsProvider {
 
   warm = () => Promise.resolve();
   close = () => Promise.resolve();
+}
+
+/** A tenant of which only what is given matters. */
+export function tenantWith(fields: Readonly<Record<string, unknown>>): TenantConfig {
+  return tenantSchema.parse({
+    id: "test",
+    name: "Test",
+    industry: "dental practice",
+    numbers: ["+12025550101"],
+    timeZone: "Europe/Berlin",
+    agentName: "Ava",
+    ...fields,
+  });
 }

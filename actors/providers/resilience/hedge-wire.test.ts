@@ -2,12 +2,11 @@
 import t, { type Test } from "tap";
 import { SystemClock, seededRandom } from "#runtime/actor";
 import { silentLogger } from "#runtime/telemetry";
-import { tenantSchema } from "#actors/tenants";
 import { exactly, startEmulators } from "#bench/emulators";
 import { eventually } from "../compliance-kit.js";
 import { createProviders } from "../providers.js";
 import { providerDefaults } from "../settings.js";
-import { REQUEST } from "./chain.fixture.js";
+import { REQUEST, tenantWith } from "./chain.fixture.js";
 import { SAMPLES_MIN } from "./latency-tail.js";
 
 /** Longer than any test; nobody waits for it. */
@@ -42,15 +41,7 @@ async function rig(t: Test, hedge: boolean) {
     await emulators.close();
   });
   const { llm } = providers.forCall(
-    tenantSchema.parse({
-      id: "test",
-      name: "Test",
-      industry: "dental practice",
-      numbers: ["+12025550101"],
-      timeZone: "Europe/Berlin",
-      agentName: "Ava",
-      llm: { hedge, fallbacks: [{ provider: "openai", model: "gpt-5-mini" }] },
-    }),
+    tenantWith({ llm: { hedge, fallbacks: [{ provider: "openai", model: "gpt-5-mini" }] } }),
   );
   const { groq, openai } = emulators.models;
   groq.script(/./, { text: "Groq says hello." });
