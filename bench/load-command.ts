@@ -9,6 +9,7 @@ import { basename, join, resolve } from "node:path";
 import type { CarrierName } from "#bench/caller";
 import {
   type CallMix,
+  type FrontMix,
   type LoadResult,
   type Movement,
   type Subject,
@@ -17,6 +18,7 @@ import {
   compareRuns,
   incomparable,
   loadMix,
+  loadNameOf,
   mixNameOf,
   remoteSubject,
   renderReport,
@@ -56,11 +58,11 @@ export async function runLoadCommand(options: LoadCommandOptions, output: Comman
   const earlier = options.compare === undefined ? null : await readResult(options.compare);
   const head = resultHead("load");
   if (!options.json) output.write(`${describeMachine(head.machine)}\n`);
-  if (mix.front !== "calls") return runFront({ ...options, mix, output });
-  const result = await measure(options, mix, output);
+  const result =
+    mix.front === "calls" ? await measure(options, mix, output) : await measureFront(options, mix, output);
   const movements = earlier === null ? [] : compareRuns(earlier, result);
   const differs = earlier === null ? [] : incomparable(earlier, result);
-  const base = join(options.out, `load-${result.mix}-${result.calls}`);
+  const base = join(options.out, loadNameOf(result));
   const file = { ...head, ...result };
   await writeResult(options.out, basename(base), file);
   await writeFile(`${base}.html`, await renderReport(file, movements));
@@ -82,8 +84,7 @@ async function measure(
   const { calls, seconds, processes, settle: settleS } = options;
   const rampS = options.ramp ?? Math.max(1, calls / ARRIVALS_PER_SECOND);
   const subject = await subjectOf(options, mix);
-  const live = process.stdout.isTTY && !options.json;
-  const progress = new Progress((text) => output.write(text), live, rampS + (settleS ?? 0) + seconds);
+  const progress = progressOf(options, rampS + (settleS ?? 0) + seconds, output);
   try {
     return await runLoad({
       subject,
@@ -94,14 +95,36 @@ async function measure(
       seconds,
       processes,
       ...(settleS !== undefined && { settleS }),
-      onWindow: (window) => {
-        if (!options.json) progress.show(window);
-      },
+      onWindow: (window) => progress?.show(window),
     });
   } finally {
-    if (!options.json) progress.end();
+    progress?.end();
     await subject.stop();
   }
+}
+
+async function measureFront(
+  options: LoadCommandOptions,
+  mix: FrontMix,
+  output: CommandOutput,
+): Promise<LoadResult> {
+  const progress = progressOf(options, options.seconds, output);
+  try {
+    return await runFront({
+      ...options,
+      mix,
+      mixName: mixNameOf(options.mix),
+      onWindow: (window) => progress?.show(window),
+    });
+  } finally {
+    progress?.end();
+  }
+}
+
+/** Null where only JSON is wanted. */
+function progressOf(options: LoadCommandOptions, seconds: number, output: CommandOutput): Progress | null {
+  if (options.json) return null;
+  return new Progress((text) => output.write(text), process.stdout.isTTY, seconds);
 }
 
 function subjectOf(options: LoadCommandOptions, mix: CallMix): Promise<Subject> {

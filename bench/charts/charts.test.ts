@@ -174,6 +174,20 @@ void t.test(
   },
 );
 
+void t.test("a front door's answers are drawn over time, whatever else was loaded", async (t) => {
+  const windows = loadSource(0).windows.map((window) => ({
+    ...window,
+    answers: 200,
+    answerMs: { p50: 2, p95: 4, p99: 9 },
+  }));
+  const door = loadSource(0, { mix: "webhooks", ratePerSecond: 200, windows });
+  const elements = await drawn([door, loadSource(100)], "webhooks-200-answers-over-time");
+  const points = windows.length;
+  t.same(linesOf(elements, light.c2), [points, points], "p99 and the generator");
+  t.match(textOf(elements), "200 requests a second");
+  t.equal(chartsOf([door, loadSource(100)]).length, 2);
+});
+
 void t.test("over time, each window with turns is a point; the ramp is set apart", async (t) => {
   const source = loadSource(100);
   const elements = await drawn([source], "conversation-100-delay-over-time");

@@ -9,7 +9,7 @@ import { LumentraError } from "#runtime/errors";
 import { capacityCharts, loadCharts } from "./by-calls.js";
 import { type Chart, known } from "./chart.js";
 import { edgeChart } from "./edge.js";
-import { runChart, soakChart } from "./over-time.js";
+import { doorChart, runChart, soakChart } from "./over-time.js";
 import { agentCapacityChart, sideBySideChart } from "./side-by-side.js";
 import type { EdgeSource, LoadSource, Source } from "./source.js";
 
@@ -21,6 +21,10 @@ export function chartsOf(sources: readonly Source[]): readonly Chart[] {
   for (const source of sources) {
     switch (source.kind) {
       case "load":
+        if (source.ratePerSecond !== undefined) {
+          charts.push(doorChart({ ...source, ratePerSecond: source.ratePerSecond }));
+          break;
+        }
         loads.set(source.mix, [...(loads.get(source.mix) ?? []), source]);
         break;
       case "soak":

@@ -43,6 +43,34 @@ export function runChart(source: LoadSource): Chart {
   };
 }
 
+/** Of a front door: what answers took, and whose CPU that was. */
+export function doorChart(source: LoadSource & { readonly ratePerSecond: number }): Chart {
+  const { mix, ratePerSecond, windows, seconds, target } = source;
+  const time = timeOf(windows, "request");
+  return {
+    name: `${mix}-${ratePerSecond}-answers-over-time`,
+    title: `Answers over time: ${mix}, ${ratePerSecond.toLocaleString("en")} requests a second`,
+    subtitle: `percentiles of each window, from the instant a request was due, ${shown(seconds)} s; ${target}`,
+    columns: 1,
+    panels: [
+      percentilePanel("Request to answer", source, time, (window) => window.answerMs ?? null, []),
+      {
+        title: "CPU",
+        x: { label: time.label },
+        y: { label: "cores" },
+        goals: [],
+        series: [
+          series("what answers", "c0", windows, time, (window) => window.nodeCores),
+          series("of it the main thread", "c1", windows, time, (window) => window.edgeCores),
+          series("the generator", "c2", windows, time, (window) => window.generatorCores),
+        ],
+      },
+    ],
+    warnings: failuresOf(source),
+    caption: captionOf([source]),
+  };
+}
+
 function percentilePanel(
   title: string,
   { windows }: LoadSource,
@@ -154,8 +182,8 @@ function failuresOf({ failureCount }: LoadSource | SoakSource): readonly string[
   return [`${failureCount.toLocaleString("en")} failures, so the figures do not count`];
 }
 
-function timeOf(windows: readonly LoadWindow[]): Time {
+function timeOf(windows: readonly LoadWindow[], first: "call" | "request" = "call"): Time {
   const lastS = windows.at(-1)?.atS ?? 0;
   const { unit, seconds } = UNITS.find(({ upToS }) => lastS <= upToS)!;
-  return { label: `since the first call was due, ${unit}`, at: (atS) => atS / seconds };
+  return { label: `since the first ${first} was due, ${unit}`, at: (atS) => atS / seconds };
 }

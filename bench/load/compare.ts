@@ -35,7 +35,7 @@ export function compareRuns(old: LoadResult, now: LoadResult): readonly Movement
 /** Runs that are not of the same load say nothing of each other: in words what differs, or nothing. */
 export function incomparable(old: LoadResult, now: LoadResult): readonly string[] {
   const differences: string[] = [];
-  for (const key of ["format", "mix", "calls", "seconds", "processes"] as const) {
+  for (const key of ["format", "mix", "calls", "ratePerSecond", "seconds", "processes"] as const) {
     if (old[key] !== now[key]) differences.push(`${key} ${old[key]} and ${now[key]}`);
   }
   if (old.machine.cpu !== now.machine.cpu || old.machine.cores !== now.machine.cores) {

@@ -1,198 +1,178 @@
 /**
- * The front doors without media: webhooks of a node over HTTP (autocannon), the control plane's API over gRPC. Both
- * offer a rate by schedule and count latency from the instant a request was due.
- *
- * F1 webhooks are signed whenever there is a key: the node that is started for this has one. A target without
- *    --auth-token gets unsigned ones, which a node takes from its own machine alone.
- * F2 an answer counts when it is the right one: a stream for a number somebody has, a refusal for one nobody has.
+ * One load of a front door: warms it up, offers its rate by schedule, samples whoever answers once a second, and puts it
+ * together as a load of calls is, so that the same report, JSON and comparison serve both.
  */
-import autocannon from "autocannon";
-import { carrierDialects, phoneClock, signForm } from "#bench/caller";
-import { plainTenant, startCluster } from "#bench/cluster";
-import { renderRows } from "#bench/report";
-import type { RpcClient } from "#runtime/rpc";
-import { until } from "./callers.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { machineFacts } from "#bench/report";
 import { Distribution } from "./distribution.js";
-import type { FrontMix } from "./mix.js";
-import { remoteSubject, startSubject } from "./subject.js";
+import { type DoorOptions, type Door, openDoor } from "./doors.js";
+import { Averaged, type Figure, SLICE_COUNT, Sliced } from "./figures.js";
+import { type LoadResult, type LoadWindow, RESULT_FORMAT, percentilesOf, round, rounded } from "./results.js";
+import { type MachineWindow, Sampler } from "./sampler.js";
 
-export interface FrontOptions {
-  readonly mix: FrontMix;
+export interface FrontOptions extends DoorOptions {
+  readonly mixName: string;
   readonly seconds: number;
-  readonly json: boolean;
-  readonly target?: string;
-  readonly publicUrl?: string;
-  readonly to: string;
-  readonly carrier: "twilio" | "signalwire";
-  readonly authToken?: string;
-  readonly output: { write(text: string): void; readonly colors: boolean };
+  onWindow?(window: LoadWindow): void;
 }
 
-/** Signed with by phone and node when the node is ours. */
-const BENCH_TOKEN = "bench-auth-token";
-/** Nobody has it. */
-const UNKNOWN_NUMBER = "+12025559999";
-/** Each webhook takes a slot until its socket failed to come. */
-const SLOTS = 4_000;
-/** Requests of the gRPC client under way; what is due beyond waits, and that counts as latency. */
-const UNDER_WAY_MAX = 1_000;
+const WINDOW_MS = 1_000;
+/** Its code is compiled and its connections are made by then. */
+const WARM_UP_S = 2;
+const FAILURES_TOLD_MAX = 20;
 
-/** Resolves with the exit code. */
-export async function runFront(options: FrontOptions): Promise<number> {
-  const { rows, failures } = options.mix.front === "webhooks" ? await webhooks(options) : await grpc(options);
-  const { output, json } = options;
-  if (json) output.write(`${JSON.stringify({ mix: options.mix.front, rows, failures })}\n`);
-  else output.write(`${renderRows(rows, output.colors)}\n`);
-  for (const why of json ? [] : failures) output.write(`Wrong: ${why}\n`);
-  return failures.length === 0 ? 0 : 1;
-}
-
-interface Measured {
-  readonly rows: Record<string, number | string>[];
-  readonly failures: string[];
-}
-
-async function webhooks(options: FrontOptions): Promise<Measured> {
-  const { mix, seconds, carrier } = options;
-  const key = carrier === "twilio" ? "TWILIO_AUTH_TOKEN" : "SIGNALWIRE_SIGNING_KEY";
-  const subject =
-    options.target === undefined
-      ? await startSubject({ calls: SLOTS, environment: { [key]: BENCH_TOKEN } })
-      : remoteSubject({ url: options.target, to: options.to, carrier });
-  const authToken = options.target === undefined ? BENCH_TOKEN : (options.authToken ?? null);
-  const dialect = carrierDialects[carrier];
-  const url = new URL(dialect.webhookPath, subject.target.url);
-  const publicUrl = options.publicUrl ?? `http://localhost:${url.port}`;
-  const signedUrl = new URL(dialect.webhookPath, publicUrl).href;
-  const wrong = new Map<string, number>();
-  let sent = 0;
-  let answered = 0;
+/** @throws what kept the door from being opened. */
+export async function runFront(options: FrontOptions): Promise<LoadResult> {
+  const door = await openDoor(options);
   try {
-    const result = await autocannon({
-      url: url.href,
-      connections: mix.connections,
-      duration: seconds,
-      overallRate: mix.ratePerSecond,
-      requests: [
-        {
-          method: "POST",
-          path: url.pathname,
-          setupRequest: (request, context) => {
-            const known = sent++ % 2 === 0;
-            (context as { known?: boolean }).known = known;
-            const ids = { accountSid: dialect.newAccountSid(), callSid: dialect.newCallSid(), streamSid: "" };
-            const to = known ? subject.target.to : UNKNOWN_NUMBER;
-            const parameters = dialect.webhookParameters(ids, "+15550100001", to, "ringing");
-            const signature =
-              authToken === null
-                ? {}
-                : { [dialect.signatureHeader]: signForm(authToken, signedUrl, parameters) };
-            return {
-              ...request,
-              headers: {
-                "content-type": "application/x-www-form-urlencoded",
-                "user-agent": dialect.userAgent,
-                ...signature,
-              },
-              body: new URLSearchParams(parameters).toString(),
-            };
-          },
-          onResponse: (status, body, context) => {
-            answered += 1;
-            const why = whatIsWrong(status, body, (context as { known?: boolean }).known === true);
-            if (why !== null) wrong.set(why, (wrong.get(why) ?? 0) + 1);
-          },
-        },
-      ],
-    });
-    if (result.errors + result.timeouts > 0) wrong.set("no answer", result.errors + result.timeouts);
-    const { latency, requests } = result;
-    return {
-      rows: [
-        {
-          what: `webhooks, ${authToken === null ? "unsigned" : "signed"}, ms from the instant due`,
-          offeredPerSecond: mix.ratePerSecond,
-          perSecond: Math.round(requests.average),
-          p50: latency.p50,
-          p97_5: latency.p97_5,
-          p99: latency.p99,
-          max: latency.max,
-          count: answered,
-        },
-      ],
-      failures: [...wrong].map(([why, count]) => `${count} × ${why}`),
-    };
+    await door.offer(Math.min(WARM_UP_S, options.seconds), { answered: () => {}, keptWaiting: () => {} });
+    return await new FrontRun(options, door).run();
   } finally {
-    await subject.stop();
+    await door.close();
   }
 }
 
-/** F2 */
-function whatIsWrong(status: number, body: string, known: boolean): string | null {
-  if (status !== 200) return `status ${status}`;
-  if (known === body.includes("<Stream")) return null;
-  return known
-    ? `no stream for a number somebody has: ${body.slice(0, 120)}`
-    : "a stream for a number nobody has";
-}
+class FrontRun {
+  readonly #options: FrontOptions;
+  readonly #door: Door;
+  readonly #sampler: Sampler;
+  readonly #latency: Sliced;
+  readonly #nodeCpu = new Averaged("node CPU per answer", "ms");
+  readonly #edgeCpu = new Averaged("of it the main thread", "ms");
+  readonly #generatorCpu = new Averaged("generator CPU per answer", "ms");
+  readonly #windows: LoadWindow[] = [];
+  readonly #windowLatency = new Distribution("answers");
+  #answers = 0;
+  #answersBefore = 0;
+  #startAtMs = 0;
 
-async function grpc({ mix, seconds }: FrontOptions): Promise<Measured> {
-  const cluster = await startCluster({ nodes: 0, controlPlanes: 1, providers: {} });
-  const clients: RpcClient[] = [];
-  try {
-    const { operator } = cluster;
-    await operator.call("ResellerService", "CreateReseller", { reseller: { id: "bench", name: "Bench" } });
-    await operator.call("TenantService", "CreateTenant", {
-      tenant: { id: "bench", resellerId: "bench", config: plainTenant("Bench") },
-    });
-    const { secret } = await operator.call("ResellerService", "CreateApiKey", {
-      resellerId: "bench",
-      name: "load",
-      scopes: ["tenants.read"],
-    });
-    for (let i = 0; i < mix.connections; i += 1) clients.push(cluster.client(secret));
-    await offer(clients, mix.ratePerSecond, Math.min(2, seconds)); // code is compiled by then
-    const { latency, failures, perSecond } = await offer(clients, mix.ratePerSecond, seconds);
-    return {
-      rows: [
-        {
-          ...latency.row(2),
-          what: "GetTenant, ms from the instant due",
-          offeredPerSecond: mix.ratePerSecond,
-          perSecond,
-        },
-      ],
-      failures: failures.slice(0, 5),
+  constructor(options: FrontOptions, door: Door) {
+    this.#options = options;
+    this.#door = door;
+    this.#latency = new Sliced(door.what);
+    this.#sampler = new Sampler(door.subject, [process.pid]);
+  }
+
+  async run(): Promise<LoadResult> {
+    const { seconds } = this.#options;
+    await this.#sampler.take();
+    this.#startAtMs = performance.now();
+    const isOver = new AbortController();
+    const sampling = this.#sampleUntil(isOver.signal);
+    const keptWaiting = (latencyMs: number): void => {
+      this.#latency.record(latencyMs, this.#sliceAt(performance.now()));
+      this.#windowLatency.record(latencyMs);
     };
-  } finally {
-    await cluster.stop(); // and its clients
+    const answered = (latencyMs: number): void => {
+      this.#answers += 1;
+      keptWaiting(latencyMs);
+    };
+    const wrong = await this.#door.offer(seconds, { answered, keptWaiting });
+    const lastedMs = performance.now() - this.#startAtMs;
+    isOver.abort();
+    await sampling;
+    return this.#result(wrong, lastedMs / 1_000);
   }
-}
 
-async function offer(clients: readonly RpcClient[], ratePerSecond: number, seconds: number) {
-  const latency = new Distribution("GetTenant");
-  const failures: string[] = [];
-  const clock = phoneClock();
-  const startAtMs = clock.nowMs();
-  const count = Math.round(ratePerSecond * seconds);
-  const underWay = new Set<Promise<void>>();
-  for (let index = 0; index < count; index += 1) {
-    const dueAtMs = startAtMs + (index * 1_000) / ratePerSecond;
-    if (dueAtMs > clock.nowMs()) await until(dueAtMs);
-    if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
-    const one: Promise<void> = ask(clients[index % clients.length]!)
-      .then(
-        () => latency.record(clock.nowMs() - dueAtMs),
-        (error: unknown) => void failures.push(error instanceof Error ? error.message : String(error)),
-      )
-      .finally(() => underWay.delete(one));
-    underWay.add(one);
+  async #sampleUntil(isOver: AbortSignal): Promise<void> {
+    for (let window = 1; ; window += 1) {
+      const waitMs = this.#startAtMs + window * WINDOW_MS - performance.now();
+      await sleep(Math.max(0, waitMs), undefined, { signal: isOver }).catch(() => {});
+      if (isOver.aborted) return;
+      const machine = await this.#sampler.take();
+      if (machine !== null) this.#closeWindow(machine, window);
+    }
   }
-  await Promise.all(underWay);
-  return { latency, failures, perSecond: Math.round((latency.count * 1_000) / (clock.nowMs() - startAtMs)) };
-}
 
-async function ask(client: RpcClient): Promise<void> {
-  const { tenant } = await client.call("TenantService", "GetTenant", { tenantId: "bench" });
-  if (tenant?.id !== "bench") throw new Error("another tenant was answered");
+  #sliceAt(atMs: number): number {
+    return Math.floor(((atMs - this.#startAtMs) / (this.#options.seconds * 1_000)) * SLICE_COUNT);
+  }
+
+  #closeWindow({ node, seconds, generatorCores }: MachineWindow, index: number): void {
+    const count = this.#answers - this.#answersBefore;
+    this.#answersBefore = this.#answers;
+    const slice = this.#sliceAt(this.#startAtMs + (index - 0.5) * WINDOW_MS);
+    const perAnswer = (figure: Averaged, cores: number): void =>
+      figure.add(cores * seconds * 1_000, count, slice);
+    if (count > 0) {
+      perAnswer(this.#generatorCpu, generatorCores);
+      if (node !== null) perAnswer(this.#nodeCpu, node.cores);
+      if (node !== null && node.edgeCores !== null) perAnswer(this.#edgeCpu, node.edgeCores);
+    }
+    const window: LoadWindow = {
+      atS: round((index * WINDOW_MS) / 1_000, 2),
+      phase: "steady",
+      up: 0,
+      turns: 0,
+      wrong: 0,
+      refused: 0,
+      failed: 0,
+      underruns: 0,
+      voiceToVoiceMs: null,
+      addedMs: null,
+      answers: count,
+      answerMs: percentilesOf(this.#windowLatency),
+      pacingP99Ms: null,
+      edgeLoopP99Ms: rounded(node?.edgeLoopP99Ms),
+      worstLoopP99Ms: rounded(node?.eventLoopP99Ms),
+      nodeCores: rounded(node?.cores),
+      edgeCores: rounded(node?.edgeCores),
+      shardCores: Object.values(node?.shardCores ?? {}).map((cores) => round(cores, 3)),
+      nodeRssMiB: node === null ? null : round(node.rssBytes / 2 ** 20, 1),
+      nodeFds: node?.fds ?? null,
+      nodeTimers: node?.timers ?? null,
+      nodeCalls: node?.calls ?? null,
+      generatorCores: round(generatorCores, 3),
+      emulatorCores: null,
+      generatorLateP99Ms: 0,
+      drops: node?.drops ?? null,
+    };
+    this.#windows.push(window);
+    this.#windowLatency.reset();
+    this.#options.onWindow?.(window);
+  }
+
+  #result(wrong: ReadonlyMap<string, number>, lastedS: number): LoadResult {
+    const { mix, mixName, seconds } = this.#options;
+    const { subject } = this.#door;
+    const wrongCount = [...wrong.values()].reduce((sum, count) => sum + count, 0);
+    const count = this.#answers;
+    const plain = (name: string, value: number, better: Figure["better"]): Figure => ({
+      name,
+      unit: "",
+      value,
+      slices: [],
+      better,
+    });
+    const figures = [
+      plain("answers", count, "none"),
+      plain("answers that were wrong", wrongCount, "lower"),
+      plain("answers a second", Math.round(count / lastedS), "none"),
+      ...this.#latency.figures([50, 95, 99]),
+      ...this.#nodeCpu.figures(),
+      ...this.#edgeCpu.figures(),
+      ...this.#generatorCpu.figures("none"),
+    ];
+    return {
+      format: RESULT_FORMAT,
+      machine: machineFacts(),
+      startedAt: new Date(Date.now() - (performance.now() - this.#startAtMs)).toISOString(),
+      mix: mixName,
+      calls: 0,
+      ratePerSecond: mix.ratePerSecond,
+      rampS: 0,
+      seconds,
+      processes: 1,
+      target: subject.pid === null ? subject.target.url : "a process of this machine",
+      figures: figures.map((figure) => ({
+        ...figure,
+        value: round(figure.value, 3),
+        slices: figure.slices.map((slice) => round(slice, 3)),
+      })),
+      windows: this.#windows,
+      notes: ["every answer is read and must be the right one; latencies count from the instant it was due"],
+      failures: [...wrong].slice(0, FAILURES_TOLD_MAX).map(([why, times]) => `${times} × ${why}`),
+      failureCount: wrongCount,
+    };
+  }
 }

@@ -19,7 +19,7 @@ export { BUILT_IN_MIXES, type CallMix, type FrontMix, type Mix, loadMix, mixName
 export { VOICE_TO_VOICE_MS_MOST } from "./objective.js";
 export { Progress } from "./progress.js";
 export { renderReport, shown } from "./report.js";
-export { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT } from "./results.js";
+export { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT, loadNameOf } from "./results.js";
 export { type LoadOptions, runLoad } from "./run.js";
 export { type SoakFinding, callHoursOf, leaksOf } from "./soak.js";
 export { BENCH_NUMBER, type Subject, type Target, remoteSubject, startSubject } from "./subject.js";

@@ -8,7 +8,6 @@ import { compareRuns } from "./compare.js";
 import { DelayJoiner } from "./delays.js";
 import { Distribution } from "./distribution.js";
 import type { Figure } from "./figures.js";
-import { runFront } from "./front.js";
 import { parseMetrics, quantileBound } from "./metrics.js";
 import { BUILT_IN_MIXES, callersOf, loadMix, parseMix } from "./mix.js";
 import type { LoadResult } from "./results.js";
@@ -270,24 +269,28 @@ void t.test(
 );
 
 void t.test(
-  "webhooks by the hundred are signed, and each is answered as it should be",
+  "webhooks by the hundred are signed, each is answered as it should be, and the run leaves what a load of calls does",
   { timeout: 60_000 },
   async (t) => {
+    const out = t.testdir({ "door.toml": 'front = "webhooks"\nratePerSecond = 50\nconnections = 4\n' });
     const lines: string[] = [];
-    const code = await runFront({
-      mix: { front: "webhooks", description: "", ratePerSecond: 50, connections: 4 },
-      seconds: 2,
-      json: true,
-      to: "+12025550101",
-      carrier: "twilio",
-      output: { write: (text) => void lines.push(text), colors: false },
-    });
-    const { rows, failures } = JSON.parse(lines.join("")) as {
-      rows: { count: number }[];
-      failures: string[];
-    };
-    t.same(failures, []);
-    t.equal(code, 0);
-    t.ok(rows[0]!.count >= 50, `${rows[0]!.count} of about 100`);
+    const code = await runLoadCommand(
+      // biome-ignore format: what a command line says, on one
+      { calls: 1, seconds: 2, processes: 1, mix: `${out}/door.toml`, out, json: false, to: "+12025550101", carrier: "twilio" },
+      { write: (text) => void lines.push(text), colors: false, columns: 100 },
+    );
+    t.equal(code, 0, lines.join(""));
+    t.match(lines.join(""), /answers · p99 \d+ ms/, "it told how far it was");
+    const result = JSON.parse(await readFile(`${out}/load-door-50.json`, "utf8")) as LoadResult;
+    t.match(result, { kind: "load", calls: 0, ratePerSecond: 50, failures: [] });
+    const value = (name: string): number =>
+      result.figures.find((figure) => figure.name === name)?.value ?? -1;
+    t.ok(value("answers") >= 50, `${value("answers")} of about 100`);
+    t.equal(value("answers that were wrong"), 0);
+    for (const name of ["webhook to answer p50", "node CPU per answer", "generator CPU per answer"]) {
+      t.ok(value(name) > 0, name);
+    }
+    t.ok(result.windows.some(({ answers, edgeCores }) => answers! > 0 && edgeCores! > 0));
+    t.match(await readFile(`${out}/load-door-50.html`, "utf8"), /50 requests a second[^]*nothing failed/);
   },
 );

@@ -11,6 +11,7 @@ export class Progress {
   #turns = 0;
   #wrong = 0;
   #lost = 0;
+  #answers = 0;
   #lastPlainS = Number.NEGATIVE_INFINITY;
 
   constructor(write: (text: string) => void, live: boolean, totalS: number) {
@@ -23,6 +24,7 @@ export class Progress {
     this.#turns += window.turns;
     this.#wrong += window.wrong;
     this.#lost += window.refused + window.failed;
+    this.#answers += window.answers ?? 0;
     const line = this.#lineOf(window);
     if (this.#live) {
       this.#write(`\r\u001b[2K${line}`);
@@ -41,8 +43,13 @@ export class Progress {
     const cores = (value: number | null): string => (value === null ? "–" : value.toFixed(2));
     const ms = (value: number | null | undefined): string =>
       value == null ? "–" : `${Math.round(value)} ms`;
+    const at = `${Math.round(window.atS)}/${Math.round(this.#totalS)} s ${window.phase}`;
+    if (window.answerMs !== undefined) {
+      const used = `cores: what answers ${cores(window.nodeCores)}, the generator ${cores(window.generatorCores)}`;
+      return `${at} · ${this.#answers} answers · p99 ${ms(window.answerMs?.p99)} · ${used}`;
+    }
     const parts = [
-      `${Math.round(window.atS)}/${Math.round(this.#totalS)} s ${window.phase}`,
+      at,
       `${window.up} up`,
       `${this.#turns} turns${this.#wrong > 0 ? `, ${this.#wrong} WRONG` : ""}`,
       ...(this.#lost > 0 ? [`${this.#lost} refused or failed`] : []),

@@ -35,17 +35,20 @@ const pick = (f) => W.map((w) => { const v = f(w); return v === undefined ? null
 const perCall = (f) => pick((w) => w.up > 0 && f(w) !== null ? f(w) * 1000 / w.up : null);
 const p = (key, q) => pick((w) => w[key] && w[key][q]);
 const shards = Math.max(0, ...W.map((w) => w.shardCores.length));
+const isDoor = DATA.ratePerSecond !== undefined;
 const CHARTS = [
+  ["Answers, ms", "from the instant a request was due", [["p50", p("answerMs","p50")], ["p95", p("answerMs","p95")], ["p99", p("answerMs","p99")]]],
+  ["CPU, cores", "of what answers, and of what asks", isDoor ? [["what answers", pick((w) => w.nodeCores)], ["of it the main thread", pick((w) => w.edgeCores)], ["the generator", pick((w) => w.generatorCores)]] : []],
   ["Voice to voice, ms", "from the caller's last sample to the reply's first", [["p50", p("voiceToVoiceMs","p50")], ["p95", p("voiceToVoiceMs","p95")], ["p99", p("voiceToVoiceMs","p99")]]],
   ["Added by the node, ms", "voice to voice less what the providers took and the tools were late", [["p50", p("addedMs","p50")], ["p95", p("addedMs","p95")], ["p99", p("addedMs","p99")]]],
-  ["Calls up", "as the callers see it; the node's own count beside it", [["up", pick((w) => w.up)], ["node", pick((w) => w.nodeCalls)]]],
+  ["Calls up", "as the callers see it; the node's own count beside it", [["up", pick((w) => isDoor ? null : w.up)], ["node", pick((w) => w.nodeCalls)]]],
   ["CPU per call, ms a second", "of the node, and of what drives it", [["node", perCall((w) => w.nodeCores)], ["callers", perCall((w) => w.generatorCores)], ["emulators", perCall((w) => w.emulatorCores)]]],
-  ["CPU by thread, cores", "one is a whole core: what reaches it is the wall", [["edge", pick((w) => w.edgeCores)], ...Array.from({ length: shards }, (_, i) => ["shard " + i, pick((w) => w.shardCores[i])])]],
+  ["CPU by thread, cores", "one is a whole core: what reaches it is the wall", isDoor ? [] : [["edge", pick((w) => w.edgeCores)], ...Array.from({ length: shards }, (_, i) => ["shard " + i, pick((w) => w.shardCores[i])])]],
   ["Memory of the node, MiB", "resident", [["RSS", pick((w) => w.nodeRssMiB)]]],
   ["Event loops late, ms", "p99 of each window", [["edge", pick((w) => w.edgeLoopP99Ms)], ["worst thread", pick((w) => w.worstLoopP99Ms)]]],
   ["Pacing error, ms", "p99 of each window, bound of the node's bucket", [["p99", pick((w) => w.pacingP99Ms)]]],
-  ["The generator itself late, ms", "p99 of its frames: what it cannot keep up with is not the node's", [["p99", pick((w) => w.generatorLateP99Ms)]]],
-  ["What went wrong", "in each window", [["refused", pick((w) => w.refused)], ["failed", pick((w) => w.failed)], ["wrong turns", pick((w) => w.wrong)], ["drops", pick((w) => w.drops)], ["underruns", pick((w) => w.underruns)]]],
+  ["The generator itself late, ms", "p99 of its frames: what it cannot keep up with is not the node's", isDoor ? [] : [["p99", pick((w) => w.generatorLateP99Ms)]]],
+  ["What went wrong", "in each window", isDoor ? [] : [["refused", pick((w) => w.refused)], ["failed", pick((w) => w.failed)], ["wrong turns", pick((w) => w.wrong)], ["drops", pick((w) => w.drops)], ["underruns", pick((w) => w.underruns)]]],
 ];
 const root = document.getElementById("charts");
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

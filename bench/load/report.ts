@@ -20,19 +20,24 @@ export async function renderReport(
       readFile(require.resolve(path), "utf8"),
     ),
   );
-  const data = { windows: result.windows, calls: result.calls, rampS: result.rampS };
+  const { windows, calls, rampS, ratePerSecond } = result;
+  const data = { windows, calls, rampS, ratePerSecond };
+  const offered =
+    ratePerSecond === undefined
+      ? `${calls.toLocaleString("en")} calls`
+      : `${ratePerSecond.toLocaleString("en")} requests a second`;
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Load: ${text(result.mix)}, ${result.calls} calls</title>
+<title>Load: ${text(result.mix)}, ${offered}</title>
 <style>${style}${PAGE_STYLE}</style>
 </head>
 <body>
 <header>
-<h1>${text(result.mix)} <span>${result.calls.toLocaleString("en")} calls, ${result.seconds} s</span></h1>
+<h1>${text(result.mix)} <span>${offered}, ${result.seconds} s</span></h1>
 <p>${text(result.startedAt.slice(0, 16).replace("T", " "))} UTC · ${text(describeMachine(result.machine))} · ${text(result.target)} · ${result.processes} generator ${result.processes === 1 ? "process" : "processes"}</p>
 ${result.command === undefined ? "" : `<p><code>${text(result.command)}</code></p>\n`}${verdict(result)}
 </header>
@@ -54,12 +59,13 @@ ${PAGE_SCRIPT}</script>
 
 function verdict(result: LoadResult): string {
   const count = (name: string): number => result.figures.find((figure) => figure.name === name)?.value ?? 0;
-  const turns = count("turns");
-  const wrong = count("turns that were wrong");
+  const what = result.ratePerSecond === undefined ? "turns" : "answers";
+  const all = count(what);
+  const right = all - count(`${what} that were wrong`);
   if (result.failureCount === 0) {
-    return `<p class="verdict good">${(turns - wrong).toLocaleString("en")} of ${turns.toLocaleString("en")} turns right, nothing failed.</p>`;
+    return `<p class="verdict good">${right.toLocaleString("en")} of ${all.toLocaleString("en")} ${what} right, nothing failed.</p>`;
   }
-  return `<p class="verdict bad">${result.failureCount} failures: the figures do not count. ${turns - wrong} of ${turns} turns right.</p>`;
+  return `<p class="verdict bad">${result.failureCount} failures: the figures do not count. ${right} of ${all} ${what} right.</p>`;
 }
 
 /** What is looked at first. */
@@ -69,6 +75,11 @@ const TILES: readonly (readonly [figure: string, label: string])[] = [
   ["added p99", "added by the node, p99"],
   ["pacing error p99, at most", "pacing error, p99"],
   ["webhook to first greeting audio p95", "webhook to greeting, p95"],
+  ["webhook to answer p50", "webhook to answer, p50"],
+  ["webhook to answer p99", "webhook to answer, p99"],
+  ["GetTenant to answer p50", "GetTenant to answer, p50"],
+  ["GetTenant to answer p99", "GetTenant to answer, p99"],
+  ["node CPU per answer", "CPU per answer"],
   ["node CPU per call and second", "node CPU per call·s"],
   ["node memory per call", "node memory per call"],
 ];

@@ -1,5 +1,6 @@
 /** What a load run leaves behind: the JSON beside its report, and what `--compare` reads. */
 import type { MachineFacts } from "#bench/report";
+import type { Distribution } from "./distribution.js";
 import type { Figure } from "./figures.js";
 
 /** Of the JSON; another one is not compared. */
@@ -18,6 +19,9 @@ export interface LoadWindow {
   readonly failed: number;
   readonly voiceToVoiceMs: Percentiles | null;
   readonly addedMs: Percentiles | null;
+  /** Of a front door, which has no turns: right answers, and what they took. */
+  readonly answers?: number;
+  readonly answerMs?: Percentiles | null;
   readonly pacingP99Ms: number | null;
   readonly edgeLoopP99Ms: number | null;
   readonly worstLoopP99Ms: number | null;
@@ -46,7 +50,10 @@ export interface LoadResult {
   readonly machine: MachineFacts;
   readonly startedAt: string;
   readonly mix: string;
+  /** None of a front door. */
   readonly calls: number;
+  /** Requests a front door was to answer. */
+  readonly ratePerSecond?: number;
   readonly rampS: number;
   readonly seconds: number;
   readonly processes: number;
@@ -57,4 +64,23 @@ export interface LoadResult {
   /** What was wrong: the figures then do not count. */
   readonly failures: readonly string[];
   readonly failureCount: number;
+}
+
+export function percentilesOf(distribution: Distribution): Percentiles | null {
+  if (distribution.count === 0) return null;
+  const at = (percentile: number): number => round(distribution.percentileMs(percentile), 2);
+  return { p50: at(50), p95: at(95), p99: at(99) };
+}
+
+export function rounded(value: number | null | undefined): number | null {
+  return value === undefined || value === null ? null : round(value, 3);
+}
+
+export function round(value: number, decimals: number): number {
+  return Number(value.toFixed(decimals));
+}
+
+/** What a result is called, and its files: by calls, or by what a front door was offered. */
+export function loadNameOf({ mix, calls, ratePerSecond }: LoadResult): string {
+  return `load-${mix}-${ratePerSecond ?? calls}`;
 }

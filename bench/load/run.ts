@@ -18,7 +18,7 @@ import { Generators } from "./generators.js";
 import { ObjectiveCount } from "./objective.js";
 import { type CallMix, callersOf } from "./mix.js";
 import type { GeneratorPlan, GeneratorReport, TurnRecord } from "./records.js";
-import { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT } from "./results.js";
+import { type LoadResult, type LoadWindow, RESULT_FORMAT, percentilesOf, round, rounded } from "./results.js";
 import { type MachineWindow, Sampler } from "./sampler.js";
 import { arrivals } from "./schedule.js";
 import type { Subject } from "./subject.js";
@@ -440,24 +440,10 @@ function lateFigures(late: Distribution): Figure[] {
   }));
 }
 
-export function percentilesOf(distribution: Distribution): Percentiles | null {
-  if (distribution.count === 0) return null;
-  const at = (percentile: number): number => round(distribution.percentileMs(percentile), 2);
-  return { p50: at(50), p95: at(95), p99: at(99) };
-}
-
 function assertRoom(calls: number, slots: number | null): void {
   if (slots !== null && calls > slots) throw new RangeError(`${calls} calls do not fit into ${slots} slots`);
 }
 
 function sum(values: readonly number[]): number {
   return values.reduce((all, value) => all + value, 0);
-}
-
-function rounded(value: number | null | undefined): number | null {
-  return value === undefined || value === null ? null : round(value, 3);
-}
-
-export function round(value: number, decimals: number): number {
-  return Number(value.toFixed(decimals));
 }
