@@ -23,6 +23,7 @@ export const deepgramFlux: DeepgramDialect = {
   // Deepgram recommends 80 ms; smaller pieces were measured to delay its end of turn.
   idleBatchMs: 80,
   speechBatchMs: 80,
+  quietBatchMs: 80,
   crowdedBatchMs: 80,
   messageMinMs: 0,
   // What waited for its socket comes at once, and is worked through a little faster than it is spoken.

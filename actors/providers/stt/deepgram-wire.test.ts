@@ -177,6 +177,25 @@ void t.test(
 );
 
 void t.test(
+  "on a line that has been silent for 2 s pieces are of 200 ms, and speech does not wait for one",
+  async (t) => {
+    const { providers, session } = await rig(t);
+    const stream = providers.stt("deepgram").open(request(), listen().events);
+    const { messages } = await session(0);
+    await quietTurns(); // open
+    frames(stream, 100 + 10 + 7, false);
+    frames(stream, 1, true);
+    frames(stream, 6, false);
+    await eventually(() => messages.length === 23);
+    t.same(
+      messages.slice(0, 20),
+      Array.from({ length: 20 }, () => "<800>"),
+    );
+    t.same(messages.slice(20), ["<1600>", "<1280>", "<800>"]);
+  },
+);
+
+void t.test(
   "on a crowded shard speech goes in pieces of 40 ms, and the end of it at once all the same",
   async (t) => {
     const { providers, session } = await rig(t, { crowdedStreams: 2 });

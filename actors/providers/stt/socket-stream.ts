@@ -2,7 +2,7 @@
  * One call's recogniser stream on one session: batches audio, maps the vendor's time to the call's,
  * watches for a recogniser gone quiet, and ends once.
  *
- *   write() -> batch (100 ms, 20 ms in speech) -> session, or `waiting` until the session is open
+ *   write() -> batch (20 ms in speech, 100 ms in silence, 200 when it lasts) -> session, or `waiting` until the session is open
  *
  * Invariants:
  * D1  Audio leaves in the order it came and none is lost: what came before the socket was open follows
@@ -37,6 +37,8 @@ const BEHIND_MAX_MS = 32_000;
 const UNSENT_MAX_MS = 5_000;
 /** Speech sent without an answer before `speechTimeoutMs` counts: a door that slams is no speech. */
 const SPEECH_OWES_ANSWER_MS = 1_000;
+/** Silence after which the pieces become larger still: longer than a caller pauses who has more to say. */
+const QUIET_AFTER_MS = 2_000;
 /** Between looks at the deadlines; they are seconds long. */
 const WATCH_INTERVAL_MS = 500;
 
@@ -63,6 +65,8 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
   readonly #bytesPerMs: number;
   readonly #batch: Buffer;
   #batchBytes = 0;
+  /** Silence written since the last speech. */
+  #quietMs = 0;
   /** A flush found less than a message. */
   #flushWaits = false;
   #session: SttSession | null = null;
@@ -87,7 +91,7 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
     this.#reader = dialect.createReader();
     this.#swapsBytes = request.format.encoding === "l16be";
     this.#bytesPerMs = bytesPerMs(request.format);
-    this.#batch = Buffer.allocUnsafe(dialect.idleBatchMs * this.#bytesPerMs);
+    this.#batch = Buffer.allocUnsafe(dialect.quietBatchMs * this.#bytesPerMs);
     this.#lastSentAtMs = deps.clock.nowMs();
     this.dueAtMs = this.#lastSentAtMs + WATCH_INTERVAL_MS;
     deps.sweep.add(this);
@@ -107,9 +111,7 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
 
   write(audio: Uint8Array, speech?: boolean): void {
     if (this.#ended) return;
-    const { idleBatchMs, messageMinMs } = this.#dialect;
-    const pieceMs = this.#flushWaits ? messageMinMs : speech === false ? idleBatchMs : this.#speechBatchMs();
-    const pieceBytes = pieceMs * this.#bytesPerMs;
+    const pieceBytes = this.#pieceMs(speech) * this.#bytesPerMs;
     let offset = 0;
     while (offset < audio.length) {
       const room = Math.min(this.#batch.length - this.#batchBytes, audio.length - offset);
@@ -119,7 +121,9 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
       offset += room;
       if (this.#batchBytes >= pieceBytes) this.#sendBatch();
     }
-    if (speech === true) this.#unansweredSpeechMs += audio.length / this.#bytesPerMs;
+    const audioMs = audio.length / this.#bytesPerMs;
+    this.#quietMs = speech === false ? this.#quietMs + audioMs : 0;
+    if (speech === true) this.#unansweredSpeechMs += audioMs;
   }
 
   flush(): void {
@@ -234,6 +238,13 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
     } catch (thrown) {
       this.#logThrown(thrown);
     }
+  }
+
+  #pieceMs(speech: boolean | undefined): number {
+    const { idleBatchMs, quietBatchMs, messageMinMs } = this.#dialect;
+    if (this.#flushWaits) return messageMinMs;
+    if (speech !== false) return this.#speechBatchMs();
+    return this.#quietMs < QUIET_AFTER_MS ? idleBatchMs : quietBatchMs;
   }
 
   #speechBatchMs(): number {

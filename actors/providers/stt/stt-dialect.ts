@@ -45,6 +45,8 @@ export interface SttDialect {
   /** Milliseconds of audio in one binary message while nobody speaks, and while somebody does. */
   readonly idleBatchMs: number;
   readonly speechBatchMs: number;
+  /** The same on a line on which nobody has spoken for a while. */
+  readonly quietBatchMs: number;
   /** The same while somebody speaks and the shard has `crowdedStreams` of them. */
   readonly crowdedBatchMs: number;
   /** Less is refused: a flush waits for the frame that makes it so much. 0 takes any. */
