@@ -74,3 +74,20 @@ void t.test("a turn without end keeps its newest words", async (t) => {
   t.ok(listener.text.length <= 4_001);
   t.ok(listener.text.endsWith("word1999"));
 });
+
+void t.test(
+  "what is forgotten after a position leaves the words before it, and does not come back",
+  async (t) => {
+    const listener = new Listener();
+    listener.onFinal(transcript("tell me", 0), false, 1);
+    listener.onInterim(transcript("about uh-huh", 600), 2);
+    listener.forgetAfter(900);
+    t.equal(listener.text, "tell me about");
+    t.equal(listener.throughMs, 1_200, "what was heard is accounted for");
+    listener.onFinal(transcript("About. Uh-huh. Parking?", 610), true, 3);
+    t.equal(listener.take(), "tell me about Parking?");
+    listener.onInterim(transcript("uh-huh", 2_000), 4);
+    listener.forgetAfter(1_900);
+    t.ok(listener.isEmpty, "with nothing before it nothing is left");
+  },
+);

@@ -66,9 +66,9 @@ export class Listener {
     return (this.#text ??= join(this.#words()));
   }
 
-  /** End of the last word known. */
+  /** End of the last word known, taken or not. */
   get throughMs(): number {
-    return this.#words().at(-1)?.endMs ?? this.#takenThroughMs;
+    return Math.max(this.#words().at(-1)?.endMs ?? 0, this.#takenThroughMs);
   }
 
   /** Middle of the first word known; infinite when there is none. */
@@ -110,7 +110,20 @@ export class Listener {
     this.#changed();
   }
 
-  /** Drops everything known now: a backchannel, or our own echo. */
+  /**
+   * Drops what began after this position, a backchannel or our own echo: it never comes back (L1). What came before it is
+   * still to be answered, and no final may correct it any more.
+   */
+  forgetAfter(positionMs: number): void {
+    const kept = this.wordsUntil(positionMs);
+    if (kept.length === 0) return this.forget();
+    this.#takenThroughMs = this.throughMs;
+    this.#finals.splice(0, this.#finals.length, ...kept);
+    this.#interim = [];
+    this.#changed();
+  }
+
+  /** Drops everything known now. */
   forget(): void {
     this.#takenThroughMs = Math.max(this.#takenThroughMs, this.throughMs);
     this.#changed();

@@ -511,7 +511,7 @@ export class Turns {
     const speechMs = vad.isSpeech ? (vad.lastSpeechAtMs ?? 0) - (vad.speechStartedAtMs ?? 0) : 0;
     const words = listener.wordsAfter(state.bargeFromMs);
     const { caller, echoCount, isEcho } = whoseWords(words, playout.spokenWords, vad);
-    if (words.length > 0 && isEcho) listener.forget();
+    if (words.length > 0 && isEcho) listener.forgetAfter(state.bargeFromMs);
     const backchannel = isBackchannel(caller.join(" "), language);
     const decision = decideBargeIn({
       paused: playout.isPaused,
@@ -529,7 +529,8 @@ export class Turns {
     }
     if (decision !== "resume") return;
     const reason = backchannel && caller.length > 0 ? "backchannel" : "tooShort";
-    listener.forget();
+    // A late recogniser's words of before our reply may have come during it: they are the next turn.
+    listener.forgetAfter(state.bargeFromMs);
     state.bargeFromMs = vad.positionMs;
     playout.resume();
     this.#deps.counters.bargeInRejected(reason);
