@@ -177,6 +177,7 @@ export class Call {
       quickReplyText: (kind) => quickReplyText(tenant, kind),
       onIdle: () => this.#silence.arm(),
       onActivity: () => this.#silence.onActivity(),
+      onWordsMissing: () => this.#stt.finalize(),
       onAgentEnds: () => this.#hangUp({ kind: "agentHungUp" }),
       onProviderFailed: (error, provider) => this.#fail(error, provider),
     });

@@ -94,6 +94,8 @@ export interface TurnsDeps {
   readonly onIdle: () => void;
   /** The caller did something. */
   readonly onActivity: () => void;
+  /** A turn is over, and words for the last of what was heard never came. */
+  readonly onWordsMissing: () => void;
   /** The agent's last words were heard. */
   readonly onAgentEnds: () => void;
   onProviderFailed(error: LumentraError, provider: string): void;
@@ -304,7 +306,10 @@ export class Turns {
       language,
       expectedDigits: this.#expectedDigits(),
     });
-    if (decision.kind === "commit") return this.#commit(listener.take());
+    if (decision.kind === "commit") {
+      if (!decision.isCovered) this.#deps.onWordsMissing();
+      return this.#commit(listener.take());
+    }
     this.#decided.version = listener.version;
     this.#decided.isSpeech = vad.isFrameSpeech;
     this.#decided.untilMs = decision.recheckAtMs;

@@ -141,9 +141,10 @@ void t.test("word times tell better than arrival whether the words cover the spe
   const behind = input("I'd like a table.", 250, { ...late, transcriptEndMs: 4_000, speechEndMs: 5_000 });
   t.equal(endpointing.decide(behind).kind, "wait", "a second of speech has no words yet");
   const covering = input("I'd like a table.", 250, { ...late, transcriptEndMs: 4_900, speechEndMs: 5_000 });
-  t.equal(endpointing.decide(covering).kind, "commit");
+  t.same(endpointing.decide(covering), { kind: "commit", isCovered: true });
   const settled = { ...behind, silenceMs: 650, transcriptAtMs: NOW_MS - 900 };
-  t.equal(endpointing.decide(settled).kind, "commit", "600 ms later nothing more is expected");
+  const late600 = endpointing.decide(settled);
+  t.same(late600, { kind: "commit", isCovered: false }, "600 ms later nothing more is expected");
   t.equal(endpointing.decide({ ...settled, silenceMs: 550 }).kind, "wait");
 });
 

@@ -50,8 +50,8 @@ export type EndpointingDecision =
   | { readonly kind: "wait"; readonly recheckAtMs: number }
   /** Probably over: start the reply, send nothing. May be said many times for the same text. */
   | { readonly kind: "eager"; readonly recheckAtMs: number }
-  /** Over. With an empty text: there was sound but no words; drop it. */
-  | { readonly kind: "commit" };
+  /** Over. With an empty text: there was sound but no words; drop it. `isCovered`: by all we know no words are missing. */
+  | { readonly kind: "commit"; readonly isCovered: boolean };
 
 export interface EndpointingOptions {
   /** Silence before a reply is prepared: three frames, more than the closure inside a word. @default 60 */
@@ -130,7 +130,8 @@ export class Endpointing {
     const commitSilenceMs = this.#commitSilenceMs(text, shape, isCovered, input); // E2: none is above the maximum
     // E1: what the words still miss is waited for by the recogniser's time, not by the caller's silence.
     const silenceMs = isCovered && input.isFinal ? input.silenceMs : sttTimeMs(input);
-    if (silenceMs > 0 && silenceMs >= commitSilenceMs) return { kind: "commit" };
+    if (silenceMs > 0 && silenceMs >= commitSilenceMs)
+      return { kind: "commit", isCovered: coversSpeech(input) };
     const recheckAtMs = Math.min(
       laterThan(nowMs, nowMs - silenceMs + this.options.eagerSilenceMs),
       laterThan(nowMs, nowMs - silenceMs + commitSilenceMs),

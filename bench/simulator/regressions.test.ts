@@ -92,3 +92,40 @@ void t.test("the only shard that is drained keeps its calls", async (t) => {
   t.same(violations, []);
   t.equal(counts["resumes"], 0);
 });
+
+/**
+ * A recogniser was a second and a half late: the end of a question came while its first half was answered. Then the caller
+ * said "uh-huh", the answer was paused, no words came of it yet, and with the false alarm all that was known was dropped:
+ * the end of the question with it.
+ */
+void t.test("a pause for nothing drops no words of before the answer", async (t) => {
+  const steps = [
+    { kind: "interrupt", question: 1, afterMs: 2_024 } as const,
+    { kind: "backchannel", afterMs: 449 } as const,
+    { kind: "wait", ms: 16_000 } as const,
+  ];
+  const late = { vendor: "stt", nth: 0, fault: { kind: "late", afterFrames: 1, ms: 1_476 } } as const;
+  const { violations, faults } = await runScript({ ...CALM, calls: [{ ...CALL, steps }], vendors: [late] });
+  t.same(violations, []);
+  t.ok(faults["sttLate"]! > 0);
+});
+
+/**
+ * A recogniser went deaf in the last word of a question. The turn was committed without it, and answered; a second of
+ * speech must go unanswered before a recogniser counts as stalled, and one word lasts a quarter. What it had shown was
+ * never final, or its final was asked for and never came: both are owed now.
+ */
+void t.test("a recogniser that goes deaf in the last word of a question costs no word", async (t) => {
+  const words = { kind: "interrupt", question: 1, afterMs: 1_000 } as const;
+  // At 4 s and a little its report of every five seconds closes the words before the last one; else they are interim.
+  for (const ms of [0, 2_000, 4_000, 4_080, 4_160, 5_000]) {
+    for (const afterFrames of [46, 50]) {
+      const steps = [{ kind: "wait", ms } as const, words, { kind: "wait", ms: 15_000 } as const];
+      const deaf = { vendor: "stt", nth: 0, fault: { kind: "stall", afterFrames, ms: 0 } } as const;
+      const script = { ...CALM, calls: [{ ...CALL, steps }], vendors: [deaf] };
+      const { violations, faults } = await runScript(script);
+      t.same(violations, [], `deaf after ${afterFrames} frames, ${ms} ms`);
+      t.equal(faults["sttStall"], 1);
+    }
+  }
+});

@@ -325,6 +325,45 @@ void t.test("a call with other keyterms gets a socket of its own, not a warm one
   t.same((await session(1)).url.searchParams.getAll("keyterm"), ["Lucia"]);
 });
 
+/** How long after the vendor's last word, with the line's audio going on, a stream is given up. */
+async function givenUpAfterMs(t: Test, hears: (session: Session, stream: SttStream) => Promise<void>) {
+  const { providers, session, clock } = await rig(t);
+  const { lines, events } = listen();
+  const stream = providers.stt("deepgram").open(request(), events);
+  const first = await session(0);
+  await quietTurns();
+  frames(stream, 12, true);
+  await hears(first, stream);
+  const saidAtMs = clock.nowMs();
+  await advanceUntil(
+    clock,
+    () => {
+      frames(stream, 25, false);
+      return lines.at(-1) === "STT_TIMEOUT";
+    },
+    500,
+  );
+  return clock.nowMs() - saidAtMs;
+}
+
+void t.test("words that are shown and never final, and a final that is asked for, are owed", async (t) => {
+  const tells = async ({ ws, messages }: Session, stream: SttStream, isFinal: boolean): Promise<void> => {
+    ws.send(results("tell me", 0.1, 0.24, { is_final: isFinal }));
+    await quietTurns();
+    frames(stream, 12, true); // a quarter of a second: by itself it owes nothing
+    await eventually(() => messages.length === 24);
+  };
+  const shown = await givenUpAfterMs(t, (session, stream) => tells(session, stream, false));
+  t.ok(shown >= 4_000 && shown <= 5_500, `${shown} ms`);
+  const asked = await givenUpAfterMs(t, async (session, stream) => {
+    await tells(session, stream, true);
+    stream.finalize();
+  });
+  t.ok(asked >= 4_000 && asked <= 5_500, `${asked} ms`);
+  const nothing = await givenUpAfterMs(t, (session, stream) => tells(session, stream, true));
+  t.ok(nothing >= 30_000, `${nothing} ms`);
+});
+
 void t.test("a quiet stream is kept alive", async (t) => {
   const { providers, session, clock } = await rig(t);
   const stream = providers.stt("deepgram").open(request(), listen().events);

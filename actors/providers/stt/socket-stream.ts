@@ -39,6 +39,13 @@ const UNSENT_MAX_MS = 5_000;
 const SPEECH_OWES_ANSWER_MS = 1_000;
 /** Silence after which the pieces become larger still: longer than a caller pauses who has more to say. */
 const QUIET_AFTER_MS = 2_000;
+/**
+ * Without any message while a final is owed: words were shown and are not final yet, or the final of speech that nothing
+ * was said about was asked for. Vendors close words a second or two after the last of them, and say something each second
+ * before that. A false alarm costs a dial and a replay; a stream that went deaf in the caller's last words costs the
+ * words, which may be too short to owe an answer by themselves.
+ */
+const FINAL_OWED_MS = 4_000;
 /** Between looks at the deadlines; they are seconds long. */
 const WATCH_INTERVAL_MS = 500;
 
@@ -82,6 +89,8 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
   /** When the oldest audio since the vendor's last message was sent; NEVER when none was. */
   #unansweredSinceMs = NEVER;
   #unansweredSpeechMs = 0;
+  /** Since when a final is owed, or the last message before it; NEVER when none is. */
+  #owesFinalSinceMs = NEVER;
 
   constructor(dialect: SttDialect, request: SttRequest, events: SttEvents, deps: SocketStreamDeps) {
     this.#dialect = dialect;
@@ -140,6 +149,8 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
   finalize(): void {
     if (this.#ended) return;
     this.flush();
+    if (this.#unansweredSpeechMs > 0 && this.#owesFinalSinceMs === NEVER)
+      this.#owesFinalSinceMs = this.#deps.clock.nowMs();
     this.#finalizeWaits = true;
     this.#finalizeIfSent();
   }
@@ -182,11 +193,15 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
   // TranscriptSink
 
   interim(text: string, words: readonly SttWord[], startMs: number, endMs: number): void {
-    if (!this.#ended) this.#events.onInterim(this.#transcript(text, words, startMs, endMs));
+    if (this.#ended) return;
+    this.#owesFinalSinceMs = text === "" ? NEVER : this.#deps.clock.nowMs();
+    this.#events.onInterim(this.#transcript(text, words, startMs, endMs));
   }
 
   final(text: string, words: readonly SttWord[], startMs: number, endMs: number, endOfSpeech: boolean): void {
-    if (!this.#ended) this.#events.onFinal(this.#transcript(text, words, startMs, endMs), endOfSpeech);
+    if (this.#ended) return;
+    this.#owesFinalSinceMs = NEVER;
+    this.#events.onFinal(this.#transcript(text, words, startMs, endMs), endOfSpeech);
   }
 
   speechStarted(atMs: number): void {
@@ -211,10 +226,7 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
     this.dueAtMs = nowMs + WATCH_INTERVAL_MS;
     if (this.#session?.isReady !== true) return; // the socket's own connect deadline counts
     this.#sendWaiting(this.#session);
-    const quietMs = nowMs - this.#unansweredSinceMs;
-    const { speechTimeoutMs, silenceTimeoutMs } = this.#deps.settings;
-    const owesAnswer = this.#unansweredSpeechMs >= SPEECH_OWES_ANSWER_MS;
-    if (quietMs >= silenceTimeoutMs || (owesAnswer && quietMs >= speechTimeoutMs)) {
+    if (this.#isStalled(nowMs)) {
       const detail = { phase: "betweenEvents" } as const;
       this.failWith({ reason: "TIMEOUT", what: "hears audio but reports nothing", detail });
       return;
@@ -222,6 +234,14 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
     if (nowMs - this.#lastSentAtMs < KEEP_ALIVE_INTERVAL_MS) return;
     this.#lastSentAtMs = nowMs;
     this.#session.keepAlive();
+  }
+
+  #isStalled(nowMs: number): boolean {
+    const { speechTimeoutMs, silenceTimeoutMs } = this.#deps.settings;
+    const quietMs = nowMs - this.#unansweredSinceMs;
+    const owesAnswer = this.#unansweredSpeechMs >= SPEECH_OWES_ANSWER_MS;
+    if (quietMs >= silenceTimeoutMs || (owesAnswer && quietMs >= speechTimeoutMs)) return true;
+    return quietMs >= FINAL_OWED_MS && nowMs - this.#owesFinalSinceMs >= FINAL_OWED_MS;
   }
 
   #begin(session: SttSession): void {
