@@ -52,6 +52,7 @@ export type CallerSpec = z.infer<typeof callerSchema>;
 export const BUILT_IN_MIXES = [
   "idle",
   "conversation",
+  "calm",
   "barge-in",
   "short",
   "mixed",
