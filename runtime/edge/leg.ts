@@ -34,6 +34,7 @@ import {
   type InboundMessage,
   type StreamStart,
 } from "./carriers/inbound-message.js";
+import { MediaShape } from "./carriers/media-shape.js";
 import type { EdgeCounters } from "./counters.js";
 import type { EdgeDelegate } from "./delegate.js";
 import { InboundAudio } from "./inbound-audio.js";
@@ -122,6 +123,8 @@ export class Leg implements Pumped, PlayoutSink {
   readonly #call: WaitingCall;
   readonly #log: Logger;
   readonly #socket: LegSocket;
+  /** Of its media messages. */
+  readonly #shape = new MediaShape();
   #phase: Phase;
   #side: EdgeSlot;
   #ringShard: () => void;
@@ -190,7 +193,7 @@ export class Leg implements Pumped, PlayoutSink {
       return this.#evict("frameTooBig", CLOSE_TOO_BIG, "message too big");
     }
     const message = this.#environment.inbound;
-    this.#carrier.media.read(new Uint8Array(frame), message);
+    this.#carrier.media.read(frame, message, this.#shape);
     switch (message.kind) {
       case InboundKind.media:
         if (phase.name === "streaming") {

@@ -5,6 +5,7 @@
  */
 import type { OverflowPolicy } from "../delegate.js";
 import type { InboundMessage } from "./inbound-message.js";
+import type { MediaShape } from "./media-shape.js";
 
 /** An HTTP request as far as a signature covers it. */
 export interface SignedRequest {
@@ -79,10 +80,11 @@ export interface Carrier {
 
 /** The messages of the media socket. All are text frames with JSON. */
 export interface MediaProtocol {
-  /** Reads one frame into `into`. Never throws: what it cannot read has the kind `invalid`. */
-  read(frame: Uint8Array, into: InboundMessage): void;
-  /** The slow twin of `read`, by JSON.parse: the same result for everything `read` may be given. */
-  readSlowly(frame: Uint8Array, into: InboundMessage): void;
+  /**
+   * Reads one frame into `into`. Never throws: what it cannot read has the kind `invalid`. `shape` is of the leg that
+   * the frame came to.
+   */
+  read(frame: ArrayBuffer, into: InboundMessage, shape: MediaShape): void;
   mediaMessage(streamId: string, audio: Buffer, lengthBytes: number): string;
   markMessage(streamId: string, name: string): string;
   clearMessage(streamId: string): string;

@@ -69,6 +69,15 @@ export class InboundMessage {
     this.audio = new Uint8Array(base64DecodedMaxBytes(INBOUND_FRAME_MAX_BYTES));
   }
 
+  /** Its audio is in `audio` already. */
+  setMedia(audioLength: number, chunk: number, timestampMs: number): void {
+    this.kind = InboundKind.media;
+    this.problem = "none";
+    this.audioLength = audioLength;
+    this.chunk = chunk;
+    this.timestampMs = timestampMs;
+  }
+
   setInvalid(problem: InboundProblem): void {
     this.kind = InboundKind.invalid;
     this.problem = problem;

@@ -15,7 +15,7 @@ import {
   type WebhookRequest,
 } from "./carrier.js";
 import { connectMarkup, hangUpMarkup, overflowMarkup, sayMarkup } from "./cxml-markup.js";
-import { readCxmlFast, readCxmlSlowly } from "./cxml-media.js";
+import { readCxml } from "./cxml-media.js";
 import { isSignedBody, isSignedForm, isSignedUpgrade } from "./signature.js";
 
 export interface TwilioOptions {
@@ -92,11 +92,8 @@ export function readCxmlStreamStatus(form: URLSearchParams): StreamStatusWebhook
 /** `l16ByteOrder`: how linear PCM lies on the wire, where the carrier has it at all. */
 export function cxmlMediaProtocol(l16ByteOrder: "le" | "be"): MediaProtocol {
   return {
-    read(frame, into) {
-      if (!readCxmlFast(frame, into)) readCxmlSlowly(frame, into, l16ByteOrder);
-    },
-    readSlowly(frame, into) {
-      readCxmlSlowly(frame, into, l16ByteOrder);
+    read(frame, into, shape) {
+      readCxml(frame, into, shape, l16ByteOrder);
     },
     // Exactly these fields: a missing or an extra one costs the message (warning 31951). A stream id is
     // checked at `start` to need no escaping, and our mark names never do.
