@@ -34,6 +34,7 @@ function evidence(heard: string, journal: readonly Partial<JournalEvent>[] = who
     journals: new Map([[0, journal as readonly JournalEvent[]]]),
     streams: new Map([[0, 1]]),
     metrics: new Map([["gone_total", 3]]),
+    refusals: new Map([["slow", 2]]),
     leftovers: [],
   };
 }
@@ -61,7 +62,9 @@ void t.test("each check fails on what it is for, and on nothing else", (t) => {
     /1 calls ended with/,
     /0 calls/,
   ]);
-  t.match(failuresOf(checks("refused = 1"), evidence(right)), [/0 callers were refused/]);
+  t.match(failuresOf(checks("refused = 1"), evidence(right)), [
+    /^0 callers were refused, 1 should be; by the nodes: slow 2$/,
+  ]);
   t.match(failuresOf(checks('apology = { callers = 1, says = "sorry" }'), evidence(right)), [
     /0 callers heard/,
   ]);

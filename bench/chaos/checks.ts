@@ -11,6 +11,8 @@ export interface Evidence {
   readonly streams: ReadonlyMap<number, number>;
   /** Growth of each sample of the first node's /metrics. */
   readonly metrics: ReadonlyMap<string, number>;
+  /** Why callers were refused, by all nodes that still run: how many for each reason. */
+  readonly refusals: ReadonlyMap<string, number>;
   /** What placement and store have too much of, in words. */
   readonly leftovers: readonly string[];
 }
@@ -20,7 +22,7 @@ export function failuresOf(checks: Checks, evidence: Evidence): readonly string[
   return [
     ...evidence.workload.failures,
     ...evidence.leftovers,
-    ...refusedFailures(checks, evidence.workload),
+    ...refusedFailures(checks, evidence),
     ...heardFailures(checks, evidence.workload),
     ...outcomeFailures(checks, evidence),
     ...apologyFailures(checks, evidence.workload.callers),
@@ -32,8 +34,13 @@ export function failuresOf(checks: Checks, evidence: Evidence): readonly string[
   ];
 }
 
-function refusedFailures({ refused: wanted }: Checks, { refused }: Workload): string[] {
-  return refused === wanted ? [] : [`${refused} callers were refused, ${wanted} should be`];
+function refusedFailures(
+  { refused: wanted }: Checks,
+  { workload: { refused }, refusals }: Evidence,
+): string[] {
+  if (refused === wanted) return [];
+  const why = [...refusals].map(([reason, count]) => `${reason} ${count}`).join(", ");
+  return [`${refused} callers were refused, ${wanted} should be; by the nodes: ${why || "none"}`];
 }
 
 function heardFailures({ heard, heardShareMin }: Checks, { callers, turnsInAll }: Workload): string[] {

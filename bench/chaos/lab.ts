@@ -91,6 +91,15 @@ export class Lab {
     return counts.toSorted((a, b) => b.count - a.count)[0]!.process;
   }
 
+  /** What each process warned of last. */
+  logs(): readonly string[] {
+    const planes = this.cluster?.controlPlanes ?? [];
+    return [
+      ...this.nodes.map(({ process }, index) => `node ${index}: ${process.logTail}`),
+      ...planes.map(({ logTail }, index) => `control plane ${index}: ${logTail}`),
+    ];
+  }
+
   async close(): Promise<void> {
     await closeAll(this.#stops);
   }
@@ -164,7 +173,7 @@ async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
   }
   const settings = {
     LUMENTRA_SHARDS: String(stage.shards),
-    LUMENTRA_LOG_LEVEL: "silent",
+    LUMENTRA_LOG_LEVEL: "warn",
     // A thread less to start for scenarios that lose none.
     LUMENTRA_SPARE_SHARD: "false",
     // All of it shares one machine: its noise must not pass for a node under strain.

@@ -24,7 +24,8 @@ export function play(t: Test, kind: Kind): void {
     const scenario = loadScenario(name, "small");
     if (kindOf(scenario) !== kind) continue;
     void t.test(`${name}: ${scenario.title}`, { buffered: true, timeout: 150_000 }, async (t) => {
-      const { failures, calls, sentences, resumed, delayMs } = await runScenario(scenario);
+      const { failures, logs, calls, sentences, resumed, delayMs } = await runScenario(scenario);
+      if (failures.length > 0) for (const log of logs) t.comment(log);
       t.same(failures, [], `the caller hears: ${scenario.hears}`);
       t.comment(`${calls} calls, ${sentences} sentences, ${resumed} resumed, delay p50 ${delayMs.p50} ms`);
     });

@@ -4,11 +4,14 @@
  */
 import type { JournalEvent } from "#actors/journal";
 import { Distribution } from "#bench/load";
+import type { NodeProcess } from "#bench/processes";
 import { type Evidence, failuresOf, resumesOf } from "./checks.js";
 import { type StruckFault, isFromTheStart, strike } from "./faults.js";
 import { Lab } from "./lab.js";
 import type { Scenario } from "./scenario.js";
 import { Workload } from "./workload.js";
+
+const REFUSALS = /^lumentra_admission_refusals_total\{reason="(\w+)"/;
 
 export interface ChaosResult {
   readonly name: string;
@@ -23,6 +26,8 @@ export interface ChaosResult {
   readonly durationMs: number;
   /** What did not hold, in words. */
   readonly failures: readonly string[];
+  /** What each node and control plane warned of last, when something did not hold. */
+  readonly logs: readonly string[];
 }
 
 /** @throws Error when the stage cannot be set up or a fault cannot be brought about. */
@@ -41,7 +46,7 @@ async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise
   const workload = new Workload(scenario.workload);
   const struck: StruckFault[] = [];
   const ended = new AbortController();
-  const before = await samplesOf(lab);
+  const before = await samplesOf(lab.nodes[0]!.process);
   const fromTheStart = faults.filter(isFromTheStart);
   await strike(fromTheStart, lab, workload, struck, ended.signal);
   const striking = strike(
@@ -74,6 +79,7 @@ async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise
     delayMs: { p50: numberOr(p50), p95: numberOr(p95), max: numberOr(max) },
     durationMs: performance.now() - startedAtMs,
     failures,
+    logs: failures.length > 0 ? lab.logs() : [],
   };
 }
 
@@ -84,15 +90,23 @@ async function gather(lab: Lab, workload: Workload, before: ReadonlyMap<string, 
     journals.set(index, await lab.journal(call.callSid));
     streams.set(index, (await result).stats.streamCount);
   }
-  const after = await samplesOf(lab);
-  const metrics = new Map([...after].map(([sample, value]) => [sample, value - (before.get(sample) ?? 0)]));
+  const [after, ...others] = await Promise.all(lab.nodes.map(({ process }) => samplesOf(process)));
+  const metrics = new Map([...after!].map(([sample, value]) => [sample, value - (before.get(sample) ?? 0)]));
   const leftovers = await lab.leftovers(workload.callers.length);
-  return { workload, journals, streams, metrics, leftovers };
+  return { workload, journals, streams, metrics, refusals: refusalsOf([after!, ...others]), leftovers };
 }
 
-/** Each line of the first node's /metrics by its name and labels; none when that node is gone. */
-async function samplesOf(lab: Lab): Promise<ReadonlyMap<string, number>> {
-  const node = lab.nodes[0]!.process;
+function refusalsOf(nodes: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {
+  const refusals = new Map<string, number>();
+  for (const [sample, count] of nodes.flatMap((samples) => [...samples])) {
+    const reason = REFUSALS.exec(sample)?.[1];
+    if (reason !== undefined) refusals.set(reason, (refusals.get(reason) ?? 0) + count);
+  }
+  return refusals;
+}
+
+/** Each line of a node's /metrics by its name and labels; none when it is gone. */
+async function samplesOf(node: NodeProcess): Promise<ReadonlyMap<string, number>> {
   if (!node.running) return new Map();
   const text = await (await fetch(`${node.adminUrl}/metrics`)).text();
   const samples = text.split("\n").flatMap((line): [string, number][] => {
