@@ -34,6 +34,8 @@ const CUT_OFF = {
 export interface NodeTenants extends TenantDirectory {
   /** Suspended tenants' callers get the overflow. Absent: none are. */
   isSuspended?(tenantId: string): boolean;
+  /** False: nobody has said yet who they are, so that everybody's caller would be turned away. Absent: they are known. */
+  readonly isKnown?: boolean;
 }
 
 export interface AdmitterDeps {

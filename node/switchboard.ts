@@ -295,7 +295,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   }
 
   ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> } {
-    const { ready, reason } = this.#pool.readiness();
+    const { ready, reason } = this.#readiness();
     const liveCalls = this.#calls.size;
     const suspendedCalls = this.#suspended.size;
     const pressure = this.#pressure.current();
@@ -304,6 +304,17 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const quarantined = this.#quarantine.list();
     const shards = this.#pool.stats();
     return { ready, detail: { reason, liveCalls, suspendedCalls, pressure, providers, quarantined, shards } };
+  }
+
+  /** New calls are welcome. */
+  get isReady(): boolean {
+    return this.#readiness().ready;
+  }
+
+  #readiness(): { readonly ready: boolean; readonly reason: string } {
+    const readiness = this.#pool.readiness();
+    if (!readiness.ready || this.#deps.tenants.isKnown !== false) return readiness;
+    return { ready: false, reason: "no control plane has told the tenants yet" };
   }
 
   drainShard(shardId: number): { readonly callCount: number } | null {

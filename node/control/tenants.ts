@@ -59,6 +59,7 @@ export class ControlTenants implements TenantDirectory {
   readonly #whenSynced = new Promise<void>((resolve) => {
     this.#synced = resolve;
   });
+  #isKnown = false;
   #stream: TenantStream | null = null;
   #attempt = 0;
   #retry: TimerHandle | null = null;
@@ -72,6 +73,11 @@ export class ControlTenants implements TenantDirectory {
   }
 
   // ---- who is who
+
+  /** By the cache, or by a control plane since. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
 
   get tenants(): readonly TenantConfig[] {
     return this.#tenants;
@@ -102,6 +108,7 @@ export class ControlTenants implements TenantDirectory {
       const { token, tenants } = parseCache(await readFile(this.#deps.path, "utf8"));
       this.#byId = new Map(tenants.map((tenant) => [tenant.config.id, tenant]));
       this.#resumeToken = token;
+      this.#isKnown = true;
       this.#changed();
       this.#deps.log.info({ tenantCount: tenants.length }, "tenants as they were before this start");
       return true;
@@ -183,7 +190,10 @@ export class ControlTenants implements TenantDirectory {
     if (this.#told !== null) return;
     this.#changed();
     if (message.resumeToken !== "") this.#resumeToken = message.resumeToken; // N1
-    if (message.synced) this.#synced();
+    if (message.synced) {
+      this.#isKnown = true;
+      this.#synced();
+    }
     this.#saveSoon();
   }
 
