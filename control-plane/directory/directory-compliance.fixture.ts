@@ -153,6 +153,21 @@ export function complies(name: string, open: Open): void {
     t.match(await directory.nodes(), [{ ready: true, pressure: { pacingLagMs: 1.5 } }]);
   });
 
+  test("a node that registers with a report is ready at once, and reserved on", async (t, {
+    directory,
+    other,
+  }) => {
+    await directory.registerNode(registration("a"), LEASE_MS, READY);
+    t.match(await other.nodes(), [{ ...READY, reportedAtUnixMs: Number }]);
+    t.match(await other.reserve(request("c1", { nodeIds: ["a"] })), { kind: "reserved" });
+    await directory.registerNode(registration("a"), LEASE_MS, { ...READY, stopping: true });
+    t.match(
+      await directory.reserve(request("c2", { nodeIds: ["a"] })),
+      { kind: "full" },
+      "what it says last",
+    );
+  });
+
   test("an operator's drain outlives a node's restart", async (t, { directory, other }) => {
     t.equal(await directory.setDraining("a", true), false, "no such node");
     await addNode(directory, "a");

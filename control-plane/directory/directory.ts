@@ -130,8 +130,15 @@ export interface Directory {
 
   // ---- nodes
 
-  /** A node is there (again). Its operator's drain is kept. Leases it does not claim afterwards expire by D3. */
-  registerNode(registration: NodeRegistration, leaseTimeMs: number): Promise<{ readonly draining: boolean }>;
+  /**
+   * A node is there (again). Its operator's drain is kept. Leases it does not claim afterwards expire by D3.
+   * Without a report the same incarnation's last one stays, and another incarnation is not ready.
+   */
+  registerNode(
+    registration: NodeRegistration,
+    leaseTimeMs: number,
+    report?: NodeReport | null,
+  ): Promise<{ readonly draining: boolean }>;
   /** "replaced": a later incarnation has registered. "unknown": memory was lost; register again and tell leases. */
   reportNode(
     nodeId: string,

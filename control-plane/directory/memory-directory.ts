@@ -117,14 +117,18 @@ export class MemoryDirectory implements Directory {
 
   // ---- nodes
 
-  async registerNode(registration: NodeRegistration, leaseTimeMs: number): Promise<{ draining: boolean }> {
+  async registerNode(
+    registration: NodeRegistration,
+    leaseTimeMs: number,
+    report: NodeReport | null = null,
+  ): Promise<{ draining: boolean }> {
     const now = this.#begin();
     const known = this.#knownNode(registration.nodeId, now);
     const same = known !== undefined && known.registration.incarnation === registration.incarnation;
     const draining = known?.draining ?? false;
     this.#nodes.set(registration.nodeId, {
       registration: { ...registration },
-      report: same ? known.report : NO_REPORT,
+      report: report !== null ? { ...report } : same ? known.report : NO_REPORT,
       draining,
       gone: false,
       registeredAtMs: same ? known.registeredAtMs : now,

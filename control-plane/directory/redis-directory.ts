@@ -87,7 +87,11 @@ export class RedisDirectory implements Directory {
 
   // ---- nodes
 
-  async registerNode(registration: NodeRegistration, leaseTimeMs: number): Promise<{ draining: boolean }> {
+  async registerNode(
+    registration: NodeRegistration,
+    leaseTimeMs: number,
+    report: NodeReport | null = null,
+  ): Promise<{ draining: boolean }> {
     const { nodeId, incarnation, capacityCalls } = registration;
     const [draining] = await this.#run("register-node", [
       nodeId,
@@ -97,6 +101,8 @@ export class RedisDirectory implements Directory {
       String(leaseTimeMs),
       JSON.stringify(NO_REPORT),
       shardOf(nodeId),
+      report === null ? "" : JSON.stringify(report),
+      flag(report !== null && isOpen(report)),
     ]);
     return { draining: draining === "1" };
   }
@@ -107,12 +113,11 @@ export class RedisDirectory implements Directory {
     report: NodeReport,
     leaseTimeMs: number,
   ): Promise<"ok" | "replaced" | "unknown"> {
-    const open = report.ready && !report.stopping;
     const [answer] = await this.#run("report-node", [
       nodeId,
       incarnation,
       JSON.stringify(report),
-      flag(open),
+      flag(isOpen(report)),
       String(leaseTimeMs),
       shardOf(nodeId),
     ]);
@@ -342,6 +347,11 @@ function shardOf(nodeId: string): string {
   let hash = 0;
   for (let index = 0; index < nodeId.length; index++) hash = (hash * 31 + nodeId.charCodeAt(index)) >>> 0;
   return String(hash % NODE_SHARDS);
+}
+
+/** As report-node has it: takes calls. */
+function isOpen({ ready, stopping }: NodeReport): boolean {
+  return ready && !stopping;
 }
 
 function flag(value: boolean): string {

@@ -148,7 +148,8 @@ export class NodeStream {
   async #greet(hello: NodeHello__Output): Promise<void> {
     const { directory, commands, leaseTimeMs, controlPlaneId, clock } = this.#deps;
     const registration = registrationOf(this.#identity, hello);
-    const { draining } = await directory.registerNode(registration, leaseTimeMs);
+    this.#lastReport = hello.report === null ? null : reportOf(hello.report);
+    const { draining } = await directory.registerNode(registration, leaseTimeMs, this.#lastReport);
     this.#registration = registration;
     this.#isDraining = draining;
     this.#detach = await commands.attach(registration.nodeId, (command) => this.#command(command));
@@ -178,11 +179,8 @@ export class NodeStream {
 
   async #tellAll(registration: NodeRegistration): Promise<void> {
     const { directory, leaseTimeMs } = this.#deps;
-    const { nodeId, incarnation } = registration;
-    const { draining } = await directory.registerNode(registration, leaseTimeMs);
-    if (this.#isDraining && !draining) await directory.setDraining(nodeId, true);
-    if (this.#lastReport !== null)
-      await directory.reportNode(nodeId, incarnation, this.#lastReport, leaseTimeMs);
+    const { draining } = await directory.registerNode(registration, leaseTimeMs, this.#lastReport);
+    if (this.#isDraining && !draining) await directory.setDraining(registration.nodeId, true);
     this.#askForLeases();
   }
 

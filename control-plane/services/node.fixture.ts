@@ -35,6 +35,8 @@ export interface TestNodeOptions {
   readonly reportMs?: number;
   /** Goes on with the registration of a node that was connected elsewhere. */
   readonly credential?: string;
+  /** Says how it fares in its hello, and never again. */
+  readonly helloOnly?: boolean;
 }
 
 export class TestNode {
@@ -85,7 +87,7 @@ export class TestNode {
   }
 
   async #connect(): Promise<void> {
-    const { region = "east", capacityCalls = 100, reportMs = 100 } = this.#options;
+    const { region = "east", capacityCalls = 100, reportMs = 100, helloOnly = false } = this.#options;
     this.#stream = this.rpc.connect("NodeService", "ConnectNode");
     this.#stream.on("data", (message: ConnectNodeResponse__Output) => this.#hear(message));
     this.#stream.on("error", (error) => {
@@ -94,9 +96,11 @@ export class TestNode {
     });
     this.#stream.on("end", () => this.#close("ended"));
     const mediaUrl = `wss://${this.nodeId}.example`;
-    this.#stream.write({ hello: { region, version: "test", mediaUrl, capacityCalls } });
-    this.#stream.write({ report: this.report });
+    const hello = { region, version: "test", mediaUrl, capacityCalls };
+    this.#stream.write({ hello: { ...hello, ...(helloOnly && { report: this.report }) } });
+    if (!helloOnly) this.#stream.write({ report: this.report });
     await this.hears(({ welcome }) => Boolean(welcome));
+    if (helloOnly) return;
     // Asked with the first report: it has been heard.
     await this.hears(({ reportLeases }) => Boolean(reportLeases));
     this.#timer = setInterval(() => this.sendReport(), reportMs);

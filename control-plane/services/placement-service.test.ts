@@ -55,6 +55,19 @@ for (const kind of ["memory", "redis"] as const) {
   );
 }
 
+/**
+ * A node that was welcomed asked for its first call before its first report was stored, and its caller was refused:
+ * "no capacity", by a node that had all of it. Seen where the machine was busy, at a cluster's very first call.
+ */
+void t.test("a node gets its first call right after the welcome, before any report", async (t) => {
+  const { node } = await cluster(t);
+  const a = await node("node-a", { helloOnly: true });
+  t.match(await a.place({ carrierCallId: "CA1" }), {
+    refusal: "PLACEMENT_REFUSAL_UNSPECIFIED",
+    nodeId: "node-a",
+  });
+});
+
 void t.test("the reseller's cap holds over its tenants, and is nobody else's", async (t) => {
   const { node } = await cluster(t, { reseller: 3 });
   const a = await node("node-a");

@@ -161,7 +161,7 @@ export class ControlConnection {
   }
 
   #greet(): void {
-    const { clock, hello } = this.#deps;
+    const { clock, hello, report } = this.#deps;
     const stream = this.rpc.connect("NodeService", "ConnectNode");
     stream.on("data", (message: ConnectNodeResponse__Output) => this.#heard(stream, message));
     stream.on("error", (error) => this.#ended(stream, asLumentraError(error)));
@@ -172,7 +172,8 @@ export class ControlConnection {
     });
     this.#streamCredential = this.#credential;
     this.#enter({ name: "greeting", stream, deadline });
-    stream.write({ hello: hello() });
+    // With how it fares: a placement that is asked right after the welcome must not find this node unready.
+    stream.write({ hello: { ...hello(), report: report() } });
   }
 
   #heard(stream: NodeStream, message: ConnectNodeResponse__Output): void {

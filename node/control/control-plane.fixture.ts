@@ -50,6 +50,8 @@ export class FakeControlPlane {
       draining: boolean;
     }
   >();
+  /** Node ids of those that said in their hello that they are ready. */
+  readonly readyAtHello = new Set<string>();
   /** Acknowledged in an earlier batch and sent again. */
   repeatedEvents = 0;
   /** What appending answers next, instead of storing. */
@@ -179,6 +181,7 @@ export class FakeControlPlane {
       if (message.hello) {
         const { mediaUrl } = message.hello;
         nodeId = message.hello.region; // the credential names the node; here the region does
+        if (message.hello.report?.ready === true) this.readyAtHello.add(nodeId);
         const draining = this.nodes.get(nodeId)?.draining ?? false;
         this.nodes.set(nodeId, { mediaUrl, stream, draining });
         stream.write({

@@ -76,6 +76,7 @@ void t.test("a call by the book: placed, confirmed, journaled, released", { buff
   const plane = await startPlane(t);
   const member = await startMember(t, plane);
   await until(() => plane.nodes.has("node-a"));
+  t.ok(plane.readyAtHello.has("node-a"), "placement may give it calls from the welcome on");
   const call = await member.call();
   await call.waitForReply(0);
   const [lease] = plane.leases.values();
@@ -163,6 +164,11 @@ void t.test(
       { outcome: { kind: "rejected" } },
       "a damaged cache is as good as none",
     );
+    const { status, text } = await blind.admin("/healthz/ready");
+    t.equal(status, 503, "and who does not know whom to answer for asks for no calls");
+    t.match(JSON.parse(text), { ready: false, reason: /told the tenants/ });
+    await plane.start();
+    while ((await blind.admin("/healthz/ready")).status !== 200);
   },
 );
 
