@@ -273,6 +273,7 @@ export class Admitter {
       carrier: call.carrier,
       carrierCallId: call.carrierCallId,
       tenantId,
+      tenant: null,
       lease,
       tenure: 0,
       webhookAtMs: call.receivedAtMs,
@@ -281,6 +282,7 @@ export class Admitter {
       resumed,
       format: null,
       state: "reserved",
+      ending: null,
     };
     calls.add(live);
     return live;

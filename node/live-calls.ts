@@ -7,9 +7,10 @@
  *       │                  └── actor or shard lost ──> recovering ──> open (Recovery), with another slot
  *       └── token ran out ─────────────────────────────────────────────^
  */
-import type { SlotLease } from "#runtime/cluster";
+import type { CallOutcome, SlotLease } from "#runtime/cluster";
 import type { AudioFormat } from "#runtime/media";
 import type { JournalEvent } from "#actors/journal";
+import type { TenantConfig } from "#actors/tenants";
 
 export interface LiveCall {
   readonly callId: string;
@@ -18,6 +19,8 @@ export interface LiveCall {
   readonly carrier: string;
   readonly carrierCallId: string;
   readonly tenantId: string;
+  /** What its present actor began with, which a change does not touch; null before the first. */
+  tenant: TenantConfig | null;
   lease: SlotLease;
   /** Counts the actors it had on this node before; see CallStart.tenure. */
   tenure: number;
@@ -29,6 +32,8 @@ export interface LiveCall {
   /** What the leg carries; null until its media socket has opened. */
   format: AudioFormat | null;
   state: "reserved" | "open" | "recovering" | "leaving";
+  /** Somebody has asked for its end, to be recorded as this: whichever actor has it says goodbye. */
+  ending: CallOutcome | null;
 }
 
 export class LiveCalls {

@@ -35,16 +35,22 @@ function rig() {
     tenantOf: () => tenant,
     onCount: (count) => counts.push(count),
   });
-  return { clock, quarantine, counts, change: (greeting: string) => void (tenant = tenantOf(greeting)) };
+  /** A call that begins now. */
+  const begin = (callId: string) => ({ callId, tenantId: "test", tenant });
+  const change = (greeting: string): void => {
+    tenant = tenantOf(greeting);
+    quarantine.reconsider();
+  };
+  return { clock, quarantine, counts, begin, change };
 }
 
 void t.test(
   "one call alone never puts its tenant in quarantine; several do, and others are not touched",
   (t) => {
-    const { quarantine, counts } = rig();
-    for (let crash = 0; crash < 20; crash += 1) quarantine.noteCrash("test", "call-0");
+    const { quarantine, counts, begin } = rig();
+    for (let crash = 0; crash < 20; crash += 1) quarantine.noteCrash(begin("call-0"));
     t.notOk(quarantine.isQuarantined("test"));
-    for (let call = 1; call < CRASHING_CALLS_MAX; call += 1) quarantine.noteCrash("test", `call-${call}`);
+    for (let call = 1; call < CRASHING_CALLS_MAX; call += 1) quarantine.noteCrash(begin(`call-${call}`));
     t.ok(quarantine.isQuarantined("test"));
     t.notOk(quarantine.isQuarantined("other"));
     t.match(quarantine.list(), [{ tenantId: "test", reason: "crashes" }]);
@@ -54,9 +60,9 @@ void t.test(
 );
 
 void t.test("crashes far apart are no pattern", (t) => {
-  const { clock, quarantine } = rig();
+  const { clock, quarantine, begin } = rig();
   for (let call = 0; call < 20; call += 1) {
-    quarantine.noteCrash("test", `call-${call}`);
+    quarantine.noteCrash(begin(`call-${call}`));
     clock.advance(QUARANTINE_WINDOW_MS / 2 + 1);
   }
   t.notOk(quarantine.isQuarantined("test"));
@@ -64,9 +70,9 @@ void t.test("crashes far apart are no pattern", (t) => {
 });
 
 void t.test("shards taken down count for themselves; time or another configuration sets free", (t) => {
-  const { clock, quarantine, counts, change } = rig();
+  const { clock, quarantine, counts, begin, change } = rig();
   const kill = (): void => {
-    for (let kills = 0; kills < KILLS_MAX; kills += 1) quarantine.noteKill("test", "call-1");
+    for (let kills = 0; kills < KILLS_MAX; kills += 1) quarantine.noteKill(begin("call-1"));
   };
   kill();
   t.match(quarantine.list(), [{ reason: "kills" }]);
@@ -76,9 +82,26 @@ void t.test("shards taken down count for themselves; time or another configurati
   t.notOk(quarantine.isQuarantined("test"));
   kill();
   change("Good morning.");
-  quarantine.reconsider();
   t.notOk(quarantine.isQuarantined("test"));
   t.same(counts, [1, 0, 1, 0]);
+  t.end();
+});
+
+/** Calls keep the configuration they began with: those of before a repair put the tenant back, as often as it was repaired. */
+void t.test("what began before a repair is not held against what repaired it", (t) => {
+  const { quarantine, begin, change } = rig();
+  const before = Array.from({ length: 6 }, (_, index) => begin(`call-${index}`));
+  for (const call of before.slice(0, 3)) quarantine.noteCrash(call);
+  t.ok(quarantine.isQuarantined("test"));
+  change("Good morning.");
+  for (const call of before) quarantine.noteCrash(call);
+  for (const call of before) quarantine.noteKill(call);
+  t.notOk(quarantine.isQuarantined("test"));
+  quarantine.noteCrash(begin("call-6"));
+  quarantine.noteCrash(begin("call-7"));
+  t.notOk(quarantine.isQuarantined("test"), "two of its own, and none of before");
+  quarantine.noteCrash(begin("call-8"));
+  t.ok(quarantine.isQuarantined("test"));
   t.end();
 });
 

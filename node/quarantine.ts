@@ -6,6 +6,8 @@
  *     ▲──────────── its configuration changes, or RELEASE_AFTER_MS have passed ───────────────┘
  *
  * Q1 one call alone puts nobody in quarantine by crashing, however often: its own restarts are bounded (Recovery).
+ * Q2 a configuration answers for what ran with it: a call goes on with the one it began with, and when that has been
+ *    replaced its crashes say nothing of the one that is there now.
  */
 import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
@@ -19,6 +21,14 @@ export const KILLS_MAX = 2;
 export const QUARANTINE_WINDOW_MS = 5 * 60_000;
 /** What was wrong may have been somebody else's and be mended; if not, it costs as many crashes again. */
 export const RELEASE_AFTER_MS = 10 * 60_000;
+
+/** A call, as far as it matters here. */
+export interface QuarantinedCall {
+  readonly callId: string;
+  readonly tenantId: string;
+  /** What the actor that crashed had begun with. */
+  readonly tenant: TenantConfig | null;
+}
 
 interface Entry {
   /** By call: when it crashed last. At most CRASHING_CALLS_MAX. */
@@ -48,17 +58,22 @@ export class Quarantine {
   }
 
   /** A call's actor crashed. */
-  noteCrash(tenantId: string, callId: string): void {
+  noteCrash(call: QuarantinedCall): void {
+    const { tenantId, callId } = call;
+    if (!this.#isPresent(call)) return; // Q2
     const { crashedAtMs } = this.#recent(tenantId);
     crashedAtMs.set(callId, this.#deps.clock.nowMs());
     if (crashedAtMs.size >= CRASHING_CALLS_MAX) this.#begin(tenantId, "crashes");
   }
 
   /** A call's code took its shard down. */
-  noteKill(tenantId: string, callId: string): void {
+  noteKill(call: QuarantinedCall): void {
+    const { tenantId, callId } = call;
+    const isPresent = this.#isPresent(call);
+    this.#deps.log.error({ tenantId, callId, isPresent }, "a call took its shard down");
+    if (!isPresent) return; // Q2
     const { killedAtMs } = this.#recent(tenantId);
     killedAtMs.push(this.#deps.clock.nowMs());
-    this.#deps.log.error({ tenantId, callId }, "a call took its shard down");
     if (killedAtMs.length >= KILLS_MAX) this.#begin(tenantId, "kills");
   }
 
@@ -115,6 +130,12 @@ export class Quarantine {
     this.#entries.delete(tenantId);
     if (wasQuarantined) this.#deps.log.warn({ tenantId, why }, "tenant out of quarantine");
     this.#deps.onCount(this.list().length);
+  }
+
+  #isPresent({ tenantId, tenant }: QuarantinedCall): boolean {
+    const present = this.#deps.tenantOf(tenantId) ?? null;
+    // Read again it is another object that says the same.
+    return tenant === present || JSON.stringify(tenant) === JSON.stringify(present);
   }
 
   #configOf(tenantId: string): string {

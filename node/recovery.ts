@@ -13,12 +13,14 @@
  *    stays in them, as much as they hold.
  * V4 taking over many calls leaves the main thread free for the others' audio in between.
  * V5 one that cannot be gone on with takes no other with it.
+ * V6 what was asked of a lost actor, to end the call, is asked of the next.
  */
 import { type Clock, RestartBudget, type RestartBudgetOptions, type TimerHandle } from "#runtime/actor";
 import type { CallOutcome, CallStart, ResumeReason, ShardPool, SlotLease } from "#runtime/cluster";
 import type { Edge } from "#runtime/edge";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import type { JournalEvent } from "#actors/journal";
+import type { TenantConfig } from "#actors/tenants";
 import type { JournalStore } from "./journal-store.js";
 import type { LiveCall, LiveCalls } from "./live-calls.js";
 import type { Quarantine } from "./quarantine.js";
@@ -47,6 +49,7 @@ export interface RecoveryDeps {
   readonly quarantine: Quarantine;
   readonly pool: () => ShardPool;
   readonly edge: () => Edge;
+  readonly tenantOf: (tenantId: string) => TenantConfig | undefined;
   /** V1: what earlier tenures write from here on is refused. */
   readonly onTakenOver: (call: LiveCall) => void;
   /** Nobody goes on with it, and its leg is open. */
@@ -82,7 +85,7 @@ export class Recovery {
   /** A stage of it threw. */
   crashed(call: LiveCall, code: string): void {
     const { clock, quarantine } = this.#deps;
-    quarantine.noteCrash(call.tenantId, call.callId);
+    quarantine.noteCrash(call);
     const outcome = { kind: "actorCrashed", code } as const;
     if (!this.#mayGoOn(call, 1)) return this.#giveUp(call, outcome);
     this.#add(call, "actorCrashed", clock.nowMs(), outcome, NOW);
@@ -96,7 +99,7 @@ export class Recovery {
     for (const call of calls)
       if (call !== culprit) this.#add(call, "shardLost", lostAtMs, { kind: "shardLost" }, untilMs);
     if (culprit === null) return;
-    quarantine.noteKill(culprit.tenantId, culprit.callId);
+    quarantine.noteKill(culprit);
     if (this.#mayGoOn(culprit, 2)) this.#add(culprit, "shardLost", lostAtMs, { kind: "shardLost" }, untilMs);
     else this.#giveUp(culprit, { kind: "shardLost" });
   }
@@ -267,7 +270,9 @@ export class Recovery {
     const resumed: CallStart["resumed"] = { gapMs, journal: [...journal], playing, reason };
     const about = { callId, carrier, carrierCallId, tenantId, epoch, tenure, nodeId, pii };
     call.state = "open";
+    call.tenant = this.#deps.tenantOf(tenantId) ?? null;
     pool.open(lease, { ...about, format, webhookAtMs, openedAtMs: nowMs, resumed });
+    if (call.ending !== null) pool.endCall(lease, call.ending); // V6
     metrics.callTakeovers.inc({ reason });
     log.info({ callId, tenure, reason, shardId: lease.shardId, gapMs }, "call goes on with another actor");
     return true;

@@ -4,7 +4,7 @@
  */
 import t, { type Test } from "tap";
 import { VirtualClock } from "#runtime/actor";
-import type { ShardPool, SlotLease } from "#runtime/cluster";
+import type { CallOutcome, ShardPool, SlotLease } from "#runtime/cluster";
 import type { Edge, InboundCall } from "#runtime/edge";
 import { type AudioFormat, LegEnd, MULAW_8K } from "#runtime/media";
 import { createMetrics, silentLogger } from "#runtime/telemetry";
@@ -34,13 +34,14 @@ function rig(t: Test) {
   const journals = new JournalStore();
   const apologies = new ApologyStore();
   const spooled: JournalEvent[] = [];
+  const config = { tenant };
   const switchboard = new Switchboard({
     clock,
     log: silentLogger,
     metrics,
     tenants: {
-      byNumber: () => tenant,
-      byId: () => tenant,
+      byNumber: () => config.tenant,
+      byId: () => config.tenant,
       onChange: () => () => {},
     } as unknown as TenantDirectory,
     journals,
@@ -55,6 +56,8 @@ function rig(t: Test) {
   });
   const leases: SlotLease[] = [];
   const apologised: Uint8Array[] = [];
+  /** What the shards were told of calls that are to end. */
+  const told: { readonly lease: SlotLease; readonly kind: CallOutcome["kind"] }[] = [];
   /** For calls that lose their actor: none, as when a shard takes all slots with it and no other is to come. */
   const slots = { left: 0 };
   const pool: ShardPool = {
@@ -70,6 +73,10 @@ function rig(t: Test) {
       return lease;
     },
     open: () => true,
+    endCall: (lease: SlotLease, { kind }: CallOutcome) => {
+      told.push({ lease, kind });
+      return true;
+    },
     reserveAgain: () => (slots.left > 0 ? pool.reserve() : null),
     hasProspect: false,
     release: () => {},
@@ -104,7 +111,8 @@ function rig(t: Test) {
     const event = { callId, atMs: clock.nowMs(), atUnixMs: clock.unixMs(), ...fields };
     switchboard.onEvent(0, { kind: "journal", tenure, event });
   };
-  return { clock, switchboard, journals, apologies, apologised, spooled, slots, pool, edge, open, writes };
+  const parts = { clock, switchboard, journals, apologies, apologised, spooled, slots, pool, edge, leases };
+  return { ...parts, told, config, open, writes };
 }
 
 const started = {
@@ -298,4 +306,69 @@ void t.test("a leg that ends while its call is taken over has no actor afterward
   t.equal(switchboard.heldCount, 0);
   t.equal(released.length, 2, "both slots are given back");
   t.match(journals.get(callId)!.at(-1), { kind: "callEnded", outcome: { kind: "legEvicted" } });
+});
+
+/** An operator's request reached a shard whose actor had just crashed, and the next actor talked on. */
+void t.test("a call whose end was asked for ends, whoever goes on with it", async (t) => {
+  const world = rig(t);
+  const { switchboard, slots, leases, told, open, writes } = world;
+  const { callId, lease } = open();
+  writes(callId, started);
+  slots.left = 3;
+  t.ok(switchboard.endCall(callId, { kind: "operatorHungUp" }));
+  switchboard.onCallClosed(lease, { kind: "actorCrashed", code: "INTERNAL" });
+  const second = leases.at(-1)!;
+  t.same(
+    told.map((entry) => [entry.lease === second, entry.kind]),
+    [
+      [false, "operatorHungUp"],
+      [true, "operatorHungUp"],
+    ],
+  );
+  switchboard.onShardLost(0, [second], "hung", { culprit: null, silentMs: 300 });
+  await new Promise(setImmediate);
+  t.equal(told.at(-1)!.lease, leases.at(-1)!);
+  t.equal(told.length, 3);
+});
+
+void t.test("one that waits for a slot is told so by its next actor", async (t) => {
+  const { switchboard, slots, pool, edge, leases, told, open, writes } = rig(t);
+  (pool as { hasProspect: boolean }).hasProspect = true;
+  edge.hangUp = () => t.fail("nobody has said goodbye");
+  const { callId, lease } = open();
+  writes(callId, started);
+  switchboard.onShardLost(0, [lease], "hung", { culprit: null, silentMs: 0 });
+  t.ok(switchboard.endCall(callId, { kind: "operatorHungUp" }));
+  t.same(told, []);
+  slots.left = 1;
+  switchboard.onShardReady(1);
+  await new Promise(setImmediate);
+  t.same(told, [{ lease: leases.at(-1)!, kind: "operatorHungUp" }]);
+});
+
+void t.test("one whose leg is lost before the goodbye was heard is over, and waits for nobody", async (t) => {
+  const { switchboard, journals, open, writes } = rig(t);
+  const { callId, lease } = open();
+  writes(callId, started);
+  switchboard.endCall(callId, { kind: "operatorHungUp" });
+  switchboard.legEnded(callId, LegEnd.socketLost, 0);
+  t.equal(switchboard.heldCount, 0, "also where its shard says nothing more");
+  switchboard.onCallClosed(lease, { kind: "legLost" });
+  t.match(journals.get(callId)!.at(-1), { kind: "callEnded", outcome: { kind: "operatorHungUp" } });
+});
+
+void t.test("crashes count against the configuration that the crashed actor had", async (t) => {
+  const { switchboard, config, slots, open, writes } = rig(t);
+  const calls = Array.from({ length: 4 }, () => open());
+  for (const { callId } of calls) writes(callId, started);
+  slots.left = 100;
+  config.tenant = { ...config.tenant, greeting: "Good morning." };
+  const crash = { kind: "actorCrashed", code: "INTERNAL" } as const;
+  for (const { lease } of calls) switchboard.onCallClosed(lease, crash);
+  for (let count = 0; count < 3; count += 1) {
+    const { callId, lease } = open(); // let in: they had begun before the repair
+    writes(callId, started);
+    switchboard.onCallClosed(lease, crash);
+  }
+  t.throws(() => open(), /refused/, "three of the new one's own");
 });

@@ -104,9 +104,10 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#tenures = new LRUCache({ max: goneKeptMax });
     this.#providers = new ProviderBoard(deps.clock, deps.log);
     this.#suspended = new SuspendedCalls(deps.clock, deps.resumeGraceMs, ({ call }) => this.#lost(call));
+    const tenantOf = (tenantId: string) => deps.tenants.byId(tenantId);
     this.#quarantine = new Quarantine({
       ...deps,
-      tenantOf: (tenantId) => deps.tenants.byId(tenantId),
+      tenantOf,
       onCount: (count) => deps.metrics.tenantsQuarantined.set(count),
     });
     deps.tenants.onChange(() => this.#quarantine.reconsider());
@@ -116,6 +117,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       quarantine: this.#quarantine,
       pool: () => this.#pool,
       edge: () => this.#edge,
+      tenantOf,
       onTakenOver: ({ callId, tenure }) => this.#tenures.set(callId, tenure),
       onGivenUp: (call, outcome) => this.#giveUp(call, outcome),
     });
@@ -187,8 +189,9 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     }
     const call = this.#calls.get(callId);
     if (call === undefined) return false;
+    call.ending ??= outcome; // its actor may be gone before it hears of it: then the next is told (V6 of Recovery)
     if (call.state === "open") this.#pool.endCall(call.lease, outcome);
-    else this.#edge.hangUp(callId); // nobody listens yet, or it is leaving anyhow
+    else if (call.state !== "recovering") this.#edge.hangUp(callId); // nobody listens yet, or it is leaving anyhow
     return true;
   }
 
@@ -230,6 +233,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     if (call === undefined) return this.#edge.hangUp(callId);
     call.state = "open";
     call.format = format;
+    call.tenant = this.#deps.tenants.byId(call.tenantId) ?? null;
     const { carrier, carrierCallId, tenantId, epoch, tenure, webhookAtMs, pii } = call;
     const resumed = call.resumed && { ...call.resumed, playing: null, reason: "legLost" as const };
     this.#deps.placement.confirm(callId, epoch);
@@ -268,7 +272,8 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const hadNobody = this.#recovery.forget(call);
     this.#closing.set(call.lease, call);
     this.#forget(call);
-    if (end === LegEnd.socketLost && (call.state === "open" || hadNobody)) {
+    // One whose end was asked for is not gone on with.
+    if (end === LegEnd.socketLost && call.ending === null && (call.state === "open" || hadNobody)) {
       const { clock, log } = this.#deps;
       const silentMs = clock.nowMs() - lastHeardAtMs;
       log.info({ callId, silentMs }, "leg lost: the call waits to be resumed");
@@ -276,7 +281,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       if (hadNobody) this.#suspended.closed(callId);
       return;
     }
-    if (hadNobody) this.#complete(call, OUTCOME_OF_LEG_END[end]);
+    if (hadNobody) this.#complete(call, endedBy(call, OUTCOME_OF_LEG_END[end]));
     this.#deps.journals.release(callId);
     this.#release(call);
   }
@@ -444,7 +449,8 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const { callId } = call;
     // It let go for another actor just as the leg ended: as that says.
     const end = this.#legEnds.get(callId);
-    const outcome = told.kind === "handedOver" && end !== undefined ? OUTCOME_OF_LEG_END[end] : told;
+    const ofLeg = told.kind === "handedOver" && end !== undefined ? OUTCOME_OF_LEG_END[end] : told;
+    const outcome = endedBy(call, ofLeg);
     const isSuspended = this.#suspended.get(callId)?.call === call;
     const isSucceeded = (this.#calls.get(callId) ?? call) !== call;
     if (outcome.kind === "leaseLost" || isSucceeded) return;
@@ -548,6 +554,11 @@ const OUTCOME_OF_LEG_END = {
   [LegEnd.evicted]: { kind: "legEvicted" },
   [LegEnd.hungUp]: { kind: "agentHungUp" },
 } as const satisfies Record<LegEnd, CallOutcome>;
+
+/** A leg that is lost ends no call, but one that was to end anyhow. */
+function endedBy({ ending }: LiveCall, outcome: CallOutcome): CallOutcome {
+  return outcome.kind === "legLost" && ending !== null ? ending : outcome;
+}
 
 function heldCall({ callId, epoch, tenantId, carrier, carrierCallId }: LiveCall, live: boolean): HeldCall {
   return { callId, epoch, tenantId, carrier, carrierCallId, live };
