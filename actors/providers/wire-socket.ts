@@ -98,7 +98,9 @@ export class WireSocket implements Due {
 
   /** Text when given a string, binary otherwise; the buffer may be reused at once. Ignored unless open. */
   send(data: string | Uint8Array): void {
-    if (this.#stage === "open") this.#socket.send(data);
+    if (this.#stage !== "open") return;
+    if (typeof data === "string") this.#socket.send(data);
+    else this.#socket.sendBinary(data);
   }
 
   /** Says goodbye and leaves. Idempotent. */

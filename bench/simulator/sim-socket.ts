@@ -50,10 +50,12 @@ export class SimSocket {
     return this;
   }
 
-  send(data: string | Uint8Array): void {
-    if (this.#state !== "open" || this.#vendor === null) return;
-    if (typeof data === "string") this.#vendor.onText(data);
-    else this.#vendor.onBinary(data);
+  send(text: string): void {
+    if (this.#state === "open") this.#vendor?.onText(text);
+  }
+
+  sendBinary(data: Uint8Array): void {
+    if (this.#state === "open") this.#vendor?.onBinary(data);
   }
 
   ping(): void {
