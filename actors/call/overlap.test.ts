@@ -1,6 +1,6 @@
 import t from "tap";
 import { FrameKind } from "#actors/speech";
-import { WORDS_WITHOUT_VOICE, whoseWords } from "./overlap.js";
+import { KnownWords, WORDS_WITHOUT_VOICE, whoseWords } from "./overlap.js";
 
 const MS_PER_WORD = 300;
 const OURS = "We have Monday at nine, Tuesday at ten or Friday at noon.".split(" ");
@@ -70,3 +70,18 @@ void t.test("where nobody was heard it takes three words in a row that cannot be
 void t.test("a caller so faint that even echo is louder is not taken for it", async (t) => {
   t.same(whose("yes", "..."), { caller: [], echoCount: 1, isEcho: false });
 });
+
+void t.test(
+  "what is remembered of our words is forgotten when there are others, heard or spoken",
+  async (t) => {
+    const known = new KnownWords();
+    const said = (text: string) => text.split(" ").map((word) => ({ word, startMs: 0, endMs: 0 }));
+    const first = known.ours(said("tuesday stop"), OURS);
+    t.same(first, [true, false]);
+    t.equal(known.ours(said("tuesday stop"), OURS), first, "asked again");
+    t.same(known.ours(said("tuesday at"), OURS), [true, true]);
+    t.same(known.ours(said("tuesday"), OURS), [true]);
+    t.same(known.ours(said("tuesday"), ["Shall", "I", "stop?"]), [false]);
+    t.same(known.ours(said("stop"), ["Shall", "I", "stop?"]), [true]);
+  },
+);

@@ -38,11 +38,13 @@ export interface Overlap {
 
 type Voice = Pick<VoiceActivity, "msOf">;
 
-export function whoseWords(words: readonly SttWord[], spokenWords: readonly string[], voice: Voice): Overlap {
-  const ours = ourWords(
-    words.map(({ word }) => word),
-    spokenWords,
-  );
+export function whoseWords(
+  words: readonly SttWord[],
+  spokenWords: readonly string[],
+  voice: Voice,
+  known = new KnownWords(),
+): Overlap {
+  const ours = known.ours(words, spokenWords);
   const isRepeated = voicedShare(words.filter((_, index) => ours[index]!)) >= REPEATED_SHARE;
   const isHis = words.map((word, index) => (ours[index]! ? isRepeated : isVoiced(word)));
   markFaint(isHis, ours);
@@ -71,6 +73,31 @@ export function whoseWords(words: readonly SttWord[], spokenWords: readonly stri
   function isInEcho({ startMs, endMs }: SttWord): boolean {
     return voice.msOf(FrameKind.echo, startMs, endMs) >= (endMs - startMs) * ECHO_SHARE;
   }
+}
+
+/**
+ * Which words may be ours, looked for again only when there are others, heard or spoken: while somebody talks over us it
+ * is asked with each frame, and most frames bring none. Times move with every transcript, and do not matter here.
+ */
+export class KnownWords {
+  #heard: readonly SttWord[] = [];
+  #spoken: readonly string[] = [];
+  #ours: readonly boolean[] = [];
+
+  ours(heard: readonly SttWord[], spoken: readonly string[]): readonly boolean[] {
+    if (spoken === this.#spoken && haveSameText(heard, this.#heard)) return this.#ours;
+    this.#heard = heard;
+    this.#spoken = spoken;
+    this.#ours = ourWords(
+      heard.map(({ word }) => word),
+      spoken,
+    );
+    return this.#ours;
+  }
+}
+
+function haveSameText(some: readonly SttWord[], others: readonly SttWord[]): boolean {
+  return some.length === others.length && some.every(({ word }, index) => word === others[index]!.word);
 }
 
 /** Runs of words that are neither ours nor voiced, if long enough, are the caller's. */

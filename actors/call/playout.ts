@@ -135,7 +135,7 @@ export class Playout implements SegmentSink {
 
   /** Words of the present (or, in silence, the last) reply, heard or not: what an echo could repeat. */
   get spokenWords(): readonly string[] {
-    return this.#heard.text.split(" ");
+    return this.#heard.words;
   }
 
   /**

@@ -13,14 +13,13 @@ export const PROGRESS_WORDS_MAX = 12;
 
 /** Asked at each mark that comes back; says yes about once a clause. */
 export class ReplyProgress {
-  #toldCount = 0;
+  #toldChars = 0;
 
   /** True when the words heard hold the end of a clause, or many words, that nobody was told of. */
   isDue(heard: string): boolean {
-    const words = wordsOf(heard);
-    const fresh = words.slice(this.#toldCount);
+    const fresh = wordsOf(heard.slice(this.#toldChars));
     if (fresh.length < PROGRESS_WORDS_MAX && !fresh.some(endsClause)) return false;
-    this.#toldCount = words.length;
+    this.#toldChars = heard.length;
     return true;
   }
 }

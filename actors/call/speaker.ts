@@ -162,9 +162,10 @@ export class Speaker {
       },
       onMark: () => {
         const heard = playout.confirmedText;
+        if (!reply.progress.isDue(heard)) return;
         // The end of all that was to be said is told by the turn itself.
         if (reply.isWhole() && heard.length >= singleSpaced(reply.intended()).length) return;
-        if (reply.progress.isDue(heard)) this.#tellProgress(reply);
+        this.#tellProgress(reply);
       },
       onFinished: () => {
         this.#active = null;

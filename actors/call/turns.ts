@@ -40,7 +40,7 @@ import type { JournalWriter } from "./journal-writer.js";
 import { Ledger } from "./ledger.js";
 import type { Listener } from "./listener.js";
 import { ListeningTime } from "./listening-time.js";
-import { whoseWords } from "./overlap.js";
+import { KnownWords, whoseWords } from "./overlap.js";
 import type { Playout } from "./playout.js";
 import type { ReplyPlan, Speaker } from "./speaker.js";
 import type { CachedSpeech } from "./voice-cache.js";
@@ -123,6 +123,7 @@ export class Turns {
   #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
   readonly #wordless: Wordless;
   readonly #listening = new ListeningTime();
+  readonly #knownWords = new KnownWords();
   /** What the last decision on the caller's turn was made of, and until when it holds. */
   readonly #decided = { version: -1, isSpeech: false, untilMs: 0, untilSilenceMs: 0 };
   /** The agent's words that were last looked at for a number they ask for, and its digits. */
@@ -398,7 +399,7 @@ export class Turns {
     const untilMs = this.#agentSilentSinceMs + ECHO_TEXT_AFTER_MS;
     if (listener.fromMs > untilMs) return;
     const words = listener.wordsUntil(untilMs);
-    if (words.length > 0 && whoseWords(words, playout.spokenWords, vad).isEcho)
+    if (words.length > 0 && whoseWords(words, playout.spokenWords, vad, this.#knownWords).isEcho)
       listener.forgetThrough(words.at(-1)!);
   }
 
@@ -515,7 +516,7 @@ export class Turns {
     if (!vad.isSpeech && !playout.isPaused && listener.isEmpty) return; // most of the time
     const speechMs = vad.isSpeech ? (vad.lastSpeechAtMs ?? 0) - (vad.speechStartedAtMs ?? 0) : 0;
     const words = listener.wordsAfter(state.bargeFromMs);
-    const { caller, echoCount, isEcho } = whoseWords(words, playout.spokenWords, vad);
+    const { caller, echoCount, isEcho } = whoseWords(words, playout.spokenWords, vad, this.#knownWords);
     if (words.length > 0 && isEcho) listener.forgetAfter(state.bargeFromMs);
     const backchannel = isBackchannel(caller.join(" "), language);
     const decision = decideBargeIn({

@@ -47,6 +47,7 @@ export class HeardText {
   #audioDone = false;
   /** What `#ends` found, until something changes: playout asks again with every record. */
   #knownEnds: readonly number[] | null = null;
+  #knownWords: readonly string[] | null = null;
 
   /** Text handed to the voice, verbatim; words may be split between pieces. */
   addText(piece: string): void {
@@ -85,9 +86,9 @@ export class HeardText {
     return this.#audioMs;
   }
 
-  /** Everything handed to the voice, with single spaces. */
-  get text(): string {
-    return this.#words.map((word) => word.text).join(" ");
+  /** Everything handed to the voice; the same array until there is more. */
+  get words(): readonly string[] {
+    return (this.#knownWords ??= this.#words.map((word) => word.text));
   }
 
   /** The words heard when playout stands at `positionMs`. H1 */
@@ -113,12 +114,14 @@ export class HeardText {
   #addWord(text: string): void {
     if (text === "") return;
     this.#knownEnds = null;
+    this.#knownWords = null;
     this.#words.push({ text, comparable: comparableWord(text), endMs: null });
   }
 
   #extendLast(text: string): void {
     const last = this.#words.at(-1)!;
     this.#knownEnds = null;
+    this.#knownWords = null;
     last.text += text;
     last.comparable = comparableWord(last.text);
   }
