@@ -5,6 +5,7 @@
  * Invariants
  * A1 a call that is let in holds a slot and a lease; one that is not holds neither.
  * A2 a call is gone on with from the whole of its journal, or not at all.
+ * A3 a lease is resumed once: who asks again what follows the same media gets the same answer.
  */
 import type { Clock } from "#runtime/actor";
 import type { ShardPool } from "#runtime/cluster";
@@ -116,10 +117,10 @@ export class Admitter {
     if (placed.kind === "ended" || placed.kind === "unknown")
       return this.#refuse("alreadyLive", overflow, call);
     if (placed.kind === "elsewhere") {
-      const { callId, mediaUrl } = placed;
+      const { callId, epoch, mediaUrl } = placed;
       metrics.placements.inc({ path: "remote", result: "elsewhere" });
       log.info({ callId, carrierCallId: call.carrierCallId, mediaUrl }, "call placed on another node");
-      return { kind: "admittedElsewhere", callId, mediaUrl };
+      return { kind: "admittedElsewhere", callId, epoch, mediaUrl };
     }
     const isLocal = placed.path === "local";
     if (this.#draining || (isLocal && !this.#deps.mayTakeCalls())) {
@@ -155,6 +156,7 @@ export class Admitter {
       if (journal === null) return giveBack("its journal is not to be had");
       resumed = { gapMs: gapSince(journal, clock.unixMs()), journal };
     }
+    if (calls.get(callId) !== undefined) return null; // resumed here meanwhile, under the same lease (A3)
     const call = { ...place, receivedAtMs: clock.nowMs() };
     const live = this.#take({ callId, epoch: place.epoch }, call, tenantId, resumed);
     if (live === null) return giveBack("there is no slot");
@@ -165,7 +167,7 @@ export class Admitter {
   // ---- calls that come back
 
   /** The carrier asks what comes next, and the call is not known to be over. Never rejects. */
-  async resume(callId: string, call: InboundCall): Promise<AfterMedia> {
+  async resume(callId: string, afterEpoch: number, call: InboundCall): Promise<AfterMedia> {
     const { suspended, placement, metrics, log } = this.#deps;
     // U2 of SuspendedCalls: what the old owner still had to say must be in the journal.
     await suspended.lastWords(callId);
@@ -173,7 +175,7 @@ export class Admitter {
     const last = this.#deps.journals.get(callId)?.at(-1);
     if (last?.kind === "callEnded" && last.outcome.kind !== "legLost") return "hangUp";
     if (last?.kind === "callEnded" || tenant === undefined) return cutOff(tenant);
-    const placed = await placement.place({ ...placeOf(call, tenant), resume: callId });
+    const placed = await placement.place({ ...placeOf(call, tenant), resume: { callId, afterEpoch } });
     metrics.callResumes.inc({ result: placed.kind });
     switch (placed.kind) {
       case "ended":
@@ -186,11 +188,9 @@ export class Admitter {
         // Nobody tells us later: the lease that was lost is of a call we no longer have.
         const own = suspended.take(callId);
         if (own !== null) placement.release(callId, own.call.epoch);
-        log.info({ callId, mediaUrl: placed.mediaUrl }, "call goes on on another node");
-        return {
-          kind: "reconnect",
-          admission: { kind: "admittedElsewhere", callId, mediaUrl: placed.mediaUrl },
-        };
+        const { epoch, mediaUrl } = placed;
+        log.info({ callId, epoch, mediaUrl }, "call goes on on another node");
+        return { kind: "reconnect", admission: { kind: "admittedElsewhere", callId, epoch, mediaUrl } };
       }
       case "here":
         return this.#resumeHere(callId, call, tenant, placed);
@@ -205,15 +205,19 @@ export class Admitter {
     tenant: TenantConfig,
     placed: Here,
   ): Promise<AfterMedia> {
-    const { suspended, journals, placement, clock, log } = this.#deps;
+    const { calls, suspended, journals, placement, clock, log } = this.#deps;
+    const { epoch } = placed;
+    const isHere = (): boolean => calls.get(callId)?.epoch === epoch; // A3
+    if (isHere()) return { kind: "resumed", callId, epoch };
     const own = suspended.get(callId);
-    const journal = own === null ? await this.#journalOf(callId, placed.epoch) : (journals.get(callId) ?? []);
+    const journal = own === null ? await this.#journalOf(callId, epoch) : (journals.get(callId) ?? []);
+    if (isHere()) return { kind: "resumed", callId, epoch };
     if (journal === null) {
-      placement.release(callId, placed.epoch);
+      placement.release(callId, epoch);
       return this.#lose(callId, tenant, "its journal is not to be had");
     }
     if (journal.at(-1)?.kind === "callEnded") {
-      placement.release(callId, placed.epoch);
+      placement.release(callId, epoch);
       suspended.take(callId);
       return "hangUp";
     }
@@ -221,12 +225,12 @@ export class Admitter {
     const gapMs = own === null ? gapSince(journal, nowUnixMs) : Math.max(0, nowUnixMs - own.lostAtUnixMs);
     const live = this.#take(placed, call, tenant.id, { gapMs, journal: [...journal] });
     if (live === null) {
-      placement.release(callId, placed.epoch);
+      placement.release(callId, epoch);
       return this.#lose(callId, tenant, "there is no slot");
     }
     suspended.take(callId);
     this.#deps.onResumed(live);
-    log.info({ callId, epoch: placed.epoch, gapMs, events: journal.length }, "call resumes here");
+    log.info({ callId, epoch, gapMs, events: journal.length }, "call resumes here");
     return { kind: "reconnect", admission: admission(live) };
   }
 
@@ -315,8 +319,8 @@ function placeOf({ carrier, carrierCallId, pii }: InboundCall, tenant: TenantCon
   return { carrier, carrierCallId, tenantId, tenantCap: limits.concurrentCalls, pii };
 }
 
-function admission({ callId, tenantId, lease }: LiveCall): Admitted {
-  return { kind: "admitted", callId, tenantId, side: lease.side, ringShard: () => lease.ringShard() };
+function admission({ callId, tenantId, epoch, lease }: LiveCall): Admitted {
+  return { kind: "admitted", callId, tenantId, epoch, side: lease.side, ringShard: () => lease.ringShard() };
 }
 
 /** The last owner's clock against ours: good to what NTP makes of the two. */

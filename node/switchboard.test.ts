@@ -104,7 +104,7 @@ function rig(t: Test) {
     const admission = switchboard.admit(call);
     if (admission instanceof Promise || admission.kind !== "admitted") throw new Error("refused");
     switchboard.mediaOpened(admission.callId, format, clock.nowMs());
-    return { callId: admission.callId, lease: leases.at(-1)! };
+    return { callId: admission.callId, epoch: admission.epoch, call, lease: leases.at(-1)! };
   };
   /** The shard writes it. */
   const writes = (callId: string, fields: object, tenure = 0) => {
@@ -371,4 +371,27 @@ void t.test("crashes count against the configuration that the crashed actor had"
     switchboard.onCallClosed(lease, crash);
   }
   t.throws(() => open(), /refused/, "three of the new one's own");
+});
+
+/** A carrier that got no answer asked again: the second resume took the call from the first, which was live by then. */
+void t.test("what follows a leg is asked twice: one resume, and the same answer", async (t) => {
+  const { clock, switchboard, leases, open, writes } = rig(t);
+  const { callId, epoch, call, lease } = open();
+  writes(callId, started);
+  switchboard.legEnded(callId, LegEnd.socketLost, 0);
+  switchboard.onCallClosed(lease, { kind: "legLost" });
+  const answers = await Promise.all([1, 2].map(async () => switchboard.afterMedia(callId, epoch, call)));
+  t.match(answers, [{ kind: "reconnect" }, { kind: "resumed", callId }]);
+  t.equal(leases.length, 2, "one slot for the old leg, one for the new");
+  const [second] = [...switchboard.held()];
+  t.ok(second!.epoch > epoch);
+  switchboard.mediaOpened(callId, MULAW_8K, clock.nowMs());
+  const late = await switchboard.afterMedia(callId, epoch, call);
+  t.same(late, { kind: "resumed", callId, epoch: second!.epoch });
+  t.match([...switchboard.held()], [{ callId, epoch: second!.epoch, live: true }], "it is live as before");
+
+  writes(callId, { kind: "callResumed", sequence: 1, epoch: second!.epoch, nodeId: "node-1" });
+  switchboard.legEnded(callId, LegEnd.socketLost, 0);
+  switchboard.onCallClosed(leases[1]!, { kind: "legLost" });
+  t.match(await switchboard.afterMedia(callId, second!.epoch, call), { kind: "reconnect" }, "its own end");
 });

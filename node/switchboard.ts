@@ -286,7 +286,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#release(call);
   }
 
-  afterMedia(callId: string | undefined, call: InboundCall): AfterMedia | Promise<AfterMedia> {
+  afterMedia(callId: string | undefined, epoch: number, call: InboundCall): AfterMedia | Promise<AfterMedia> {
     // The carrier asks as soon as the socket has closed; the shard's last words may still be on their way.
     if (callId !== undefined && this.#legEnds.get(callId) === LegEnd.hungUp) return "hangUp";
     const journal = this.#deps.journals.get(callId ?? call.carrierCallId);
@@ -296,7 +296,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       const started = journal?.[0];
       return cutOff(started?.kind === "callStarted" ? this.#deps.tenants.byId(started.tenantId) : undefined);
     }
-    return this.#admitter.resume(callId, call);
+    return this.#admitter.resume(callId, epoch, call);
   }
 
   ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> } {

@@ -6,7 +6,7 @@
  *      ^ refused: over        ^                     │ cut, node dead, closed by the node
  *                             └──reconnect──── asking what comes next ──hang up──> over
  */
-import type { Admission, InboundCall, Leg } from "#runtime/edge";
+import type { Admission, AfterMedia, InboundCall, Leg } from "#runtime/edge";
 import type { TimerHandle } from "#runtime/actor";
 import { Caller } from "./caller.js";
 import { MediaFrames } from "./media-frames.js";
@@ -33,6 +33,11 @@ export interface LineWorld {
 }
 
 /** What became of the call, as the carrier knows it. */
+/** What a media socket is opened for. */
+type Connectable =
+  | Exclude<Admission, { kind: "refused" }>
+  | Extract<AfterMedia, { readonly kind: "resumed" }>;
+
 export type LineEnd = "refused" | "hungUpByCaller" | "hungUpByAgent" | "cutOff" | "unreachable";
 
 interface Playing {
@@ -60,6 +65,8 @@ export class Line {
   readonly caller: Caller;
   readonly carrierCallId: string;
   callId: string | null = null;
+  /** Of the admission that it acts on: what comes after its media is asked by it. */
+  #epoch = 0;
   end: LineEnd | null = null;
   endedAtMs = 0;
   /** When media sockets opened and closed. */
@@ -161,9 +168,10 @@ export class Line {
     this.#connect(admission);
   }
 
-  #connect(admission: Exclude<Admission, { kind: "refused" }>): void {
+  #connect(admission: Connectable): void {
     const { time, nodes } = this.#world;
     const { callId } = admission;
+    this.#epoch = admission.epoch;
     const node =
       admission.kind === "admittedElsewhere"
         ? nodes.find(({ mediaUrl }) => mediaUrl === admission.mediaUrl)!
@@ -190,16 +198,17 @@ export class Line {
 
   #askNext(): void {
     const { callId } = this;
+    const epoch = this.#epoch;
     if (this.isOver) return;
     if (callId === null) return this.#over("unreachable");
     const { time } = this.#world;
     time.setTimer(time.between(30, 200), () =>
       this.#webhook(
-        (node) => node.edge.afterMedia(callId, this.#inbound(node)),
+        (node) => node.edge.afterMedia(callId, epoch, this.#inbound(node)),
         (after) => {
           if (after === "hangUp") this.#over("hungUpByAgent");
           else if (after.kind === "say") this.#over("cutOff");
-          else this.#connect(after.admission);
+          else this.#connect(after.kind === "resumed" ? after : after.admission);
         },
         0,
       ),

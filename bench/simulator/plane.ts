@@ -197,13 +197,12 @@ export class Plane {
     const before = await this.directory.lookUp(callId);
     if (row?.state === "ended") throw new LumentraError("CALL_ENDED", `call ${callId} is over`);
     const asked = { ...this.#asked(request), tenantCap: Number.MAX_SAFE_INTEGER };
-    const placement = await this.#placer.place({
-      ...asked,
-      callId,
-      knownEpoch: row?.epoch ?? 0,
-      resume: true,
-    });
-    if (placement.kind !== "placed") return answer(placement);
+    const again = { ...asked, callId, knownEpoch: row?.epoch ?? 0, resume: true };
+    const afterEpoch = (request["resumeAfterEpoch"] as number | undefined) ?? 0;
+    let placement = await this.#placer.place({ ...again, afterEpoch });
+    if (placement.kind === "placed" && placement.existing && this.#placer.view.isLost(placement.lease.nodeId))
+      placement = await this.#placer.place(again);
+    if (placement.kind !== "placed" || placement.existing) return answer(placement);
     const { lease } = placement;
     if (row !== undefined) {
       if (row.nodeId !== lease.nodeId) row.epoch = Math.max(row.epoch, lease.epoch);

@@ -115,8 +115,12 @@ export class SimEdge {
     return this.#noteAdmitted(call, await this.#delegate.admit(call));
   }
 
-  async afterMedia(callId: string, call: InboundCall): Promise<AfterMedia> {
-    const after = await this.#delegate.afterMedia(callId, call);
+  async afterMedia(callId: string, epoch: number, call: InboundCall): Promise<AfterMedia> {
+    const repeated = this.#admissions.find(call.carrier, call.carrierCallId);
+    if (repeated?.admitted.callId === callId) return { kind: "reconnect", admission: repeated.admitted };
+    const leg = this.#byCallId.get(callId);
+    if (leg !== undefined && leg.epoch <= epoch) leg.lose();
+    const after = await this.#delegate.afterMedia(callId, epoch, call);
     if (typeof after === "object" && after.kind === "reconnect") this.#noteAdmitted(call, after.admission);
     return after;
   }

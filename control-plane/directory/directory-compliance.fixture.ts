@@ -553,6 +553,34 @@ export function complies(name: string, open: Open): void {
     );
   });
 
+  test("a lease is resumed once: who asks again what follows it gets the same answer", async (t, {
+    directory,
+    other,
+    clock,
+  }) => {
+    await addNode(directory, "a");
+    await addNode(directory, "b");
+    const first = granted(await directory.reserve(request("c1", { nodeIds: ["a"] })));
+    await directory.confirm("c1", 0, "a", LEASE_MS);
+    const after = (afterEpoch: number, nodeId: string) =>
+      request("c1", { resume: true, afterEpoch, nodeIds: [nodeId] });
+    const second = granted(await directory.reserve(after(first.epoch, "b")));
+    t.same(await other.reserve(after(first.epoch, "a")), { kind: "existing", lease: second });
+    t.match(await directory.confirm("c1", second.epoch, "b", LEASE_MS), { live: true });
+    t.match(await directory.reserve(after(first.epoch, "a")), {
+      kind: "existing",
+      lease: { nodeId: "b", epoch: second.epoch, live: true },
+    });
+    const third = granted(await directory.reserve(after(second.epoch, "a")));
+    t.match(third, { nodeId: "a", resumed: true, epoch: second.epoch + 1 });
+    t.same(await callsOn(directory), { a: 1, b: 0 });
+    // Nobody came for it: what was answered before leads nowhere.
+    clock.advance(RESERVATION_MS);
+    await addNode(directory, "a");
+    await addNode(directory, "b");
+    t.match(await directory.reserve(after(second.epoch, "b")), { kind: "reserved", lease: { nodeId: "b" } });
+  });
+
   test("a call stays on its full node when it is resumed there", async (t, { directory }) => {
     await addNode(directory, "a", 1);
     granted(await directory.reserve(request("c1")));

@@ -86,6 +86,7 @@ function pickStep(random: Random, epochs: Map<string, number>): Step {
       reservationMs: one([1_000, 4_000]),
       resume: random.next() < 0.3,
       ...(random.next() < 0.2 && { knownEpoch: epoch }),
+      ...(random.next() < 0.3 && { afterEpoch: epoch - below(2) }),
     });
     return {
       text: `reserve ${JSON.stringify(asked)}`,

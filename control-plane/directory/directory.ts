@@ -91,13 +91,18 @@ export interface ReserveRequest {
   readonly resume: boolean;
   /** The highest epoch the caller knows the call to have had; the new one is above it, whatever clocks say. @default 0 */
   readonly knownEpoch?: number;
+  /**
+   * With `resume`: only from the owner under this epoch, or an earlier one. Who was resumed since keeps the call, and the
+   * answer is `existing`. 0: from whoever has it. @default 0
+   */
+  readonly afterEpoch?: number;
   readonly pii: { readonly from: string; readonly to: string };
 }
 
 export type ReserveResult =
   /** A new lease (or, resumed, a new epoch of one). */
   | { readonly kind: "reserved"; readonly lease: Lease }
-  /** The same carrier call holds one already and `resume` is false: the same answer again. */
+  /** The same carrier call holds one already, and `resume` is false or was granted before: the same answer again. */
   | { readonly kind: "existing"; readonly lease: Lease }
   | { readonly kind: "refused"; readonly reason: "tenantCap" | "resellerCap" }
   /** None of nodeIds has room (or is alive, ready, not draining). */

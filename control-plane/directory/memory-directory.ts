@@ -195,7 +195,8 @@ export class MemoryDirectory implements Directory {
     this.#refuseWhileRebuilding(now);
     const call = this.#find(request);
     if (call?.state === "ended") return { kind: "ended", callId: call.callId };
-    if (call?.state === "held" && !request.resume) return { kind: "existing", lease: leaseOf(call) };
+    if (call?.state === "held" && (!request.resume || wasResumed(call, request)))
+      return { kind: "existing", lease: leaseOf(call) };
     if (!request.resume) {
       if (countOf(this.#tenantCalls, request.tenantId) >= request.tenantCap)
         return { kind: "refused", reason: "tenantCap" };
@@ -540,6 +541,11 @@ function add(counts: Map<string, number>, key: string, by: number): void {
   const count = countOf(counts, key) + by;
   if (count === 0) counts.delete(key);
   else counts.set(key, count);
+}
+
+/** The same redirect came before. */
+function wasResumed({ epoch }: CallRecord, { afterEpoch = 0 }: ReserveRequest): boolean {
+  return afterEpoch > 0 && epoch > afterEpoch;
 }
 
 function leaseOf(call: CallRecord): Lease {

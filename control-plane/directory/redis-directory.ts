@@ -172,6 +172,7 @@ export class RedisDirectory implements Directory {
       String(request.knownEpoch ?? 0),
       request.pii.from,
       request.pii.to,
+      String(request.afterEpoch ?? 0),
       ...request.nodeIds,
     ]);
     switch (kind) {

@@ -71,7 +71,7 @@ export function createPlacementService(deps: PlacementServiceDeps): ServiceOf<Pl
     const [row, before] =
       callId === "" ? [null, null] : await Promise.all([rowOf(callId, caller), leaseOf(callId)]);
     if (row?.state === "ended") throw ended(callId);
-    const placement = await placer.place({
+    const asked = {
       ...askedOf(request),
       callId: callId || randomUUID(),
       tenantId: row?.tenantId ?? request.tenantId,
@@ -80,8 +80,12 @@ export function createPlacementService(deps: PlacementServiceDeps): ServiceOf<Pl
       resellerCap: Number.MAX_SAFE_INTEGER,
       knownEpoch: row?.epoch ?? 0,
       resume: true,
-    });
-    if (placement.kind !== "placed") return answer(placement);
+    };
+    let placement = await placer.place({ ...asked, afterEpoch: request.resumeAfterEpoch });
+    // Resumed before, on a node that is gone by now.
+    if (placement.kind === "placed" && placement.existing && placer.view.isLost(placement.lease.nodeId))
+      placement = await placer.place(asked);
+    if (placement.kind !== "placed" || placement.existing) return answer(placement);
     const { lease } = placement;
     if (row !== null) await fence(row, lease, caller);
     if (before !== null && before.epoch < lease.epoch && before.nodeId !== lease.nodeId)

@@ -54,6 +54,27 @@ void t.test("a resumed call moves, its old owner is told and can write nothing m
   t.equal(await b.release(resumed), true);
 });
 
+void t.test("a redirect that is repeated at another node resumes nothing a second time", async (t) => {
+  const { node, ready } = await cluster(t);
+  const nodes = [await node("node-a"), await node("node-b"), await node("node-c")] as const;
+  const [a, b, c] = nodes;
+  await ready("node-a", "node-b", "node-c");
+  const call = await a.begin("CA1");
+  await a.append(call, said(1));
+  const again = { carrierCallId: "CA1", resume: true, callId: call.callId, resumeAfterEpoch: call.epoch };
+  const moved = await b.place(again);
+  t.match(moved, { nodeId: "node-b", resumed: true });
+  t.same(await c.place(again), moved, "while its media is on its way");
+  const resumed = await b.confirm(call.callId, moved.epoch);
+  t.match(await c.place(again), { nodeId: "node-b", epoch: moved.epoch }, "and when it has come");
+  resumed.nextSequence = 2;
+  const event = { kind: "callResumed", nodeId: "node-b", gapMs: 800, reason: "legLost" } as const;
+  t.equal((await b.append(resumed, event)).errorCode, "", "it owns the call still");
+  const next = await c.place({ ...again, resumeAfterEpoch: moved.epoch });
+  t.match(next, { nodeId: "node-c", callId: call.callId });
+  t.ok(next.epoch > moved.epoch, "what follows its own media is another matter");
+});
+
 void t.test(
   "a call that placement has forgotten is resumed by its journal, above every epoch that wrote",
   async (t) => {

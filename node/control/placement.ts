@@ -10,6 +10,16 @@
 import { randomUUID } from "node:crypto";
 import type { Clock } from "#runtime/actor";
 
+/** Of an existing call. */
+export interface Resume {
+  readonly callId: string;
+  /**
+   * The epoch of the lease under which the media was opened that has ended; 0 when the redirect does not say. A call
+   * that has a newer lease already was resumed when the same redirect came before, and keeps it.
+   */
+  readonly afterEpoch: number;
+}
+
 export interface PlaceRequest {
   readonly carrier: string;
   readonly carrierCallId: string;
@@ -18,10 +28,10 @@ export interface PlaceRequest {
   readonly tenantCap: number;
   readonly pii: { readonly from: string; readonly to: string };
   /**
-   * Our id of an existing call: the carrier asks what follows our media element, and the call is taken over under a
-   * new lease. Null for a call that is new.
+   * The carrier asks what follows our media element, and the call is taken over under a new lease. Null for a call that
+   * is new.
    */
-  readonly resume: string | null;
+  readonly resume: Resume | null;
 }
 
 export type Placed =
@@ -97,14 +107,15 @@ export class LocalPlacement implements CallPlacement {
 
   place(request: PlaceRequest): Placed {
     const carrierKey = keyOf(request.carrier, request.carrierCallId);
-    const known = request.resume ?? this.#callIds.get(carrierKey);
+    const { resume } = request;
+    const known = resume === null ? this.#callIds.get(carrierKey) : resume.callId;
     const lease = known === undefined ? undefined : this.#leases.get(known);
     if (known !== undefined && lease !== undefined) {
-      const resumed = request.resume !== null;
-      if (resumed) lease.epoch = this.#nextEpoch(lease.epoch);
-      return { kind: "here", callId: known, epoch: lease.epoch, resumed, path: "local" };
+      const isRepeated = resume !== null && resume.afterEpoch > 0 && lease.epoch > resume.afterEpoch;
+      if (resume !== null && !isRepeated) lease.epoch = this.#nextEpoch(lease.epoch);
+      return { kind: "here", callId: known, epoch: lease.epoch, resumed: resume !== null, path: "local" };
     }
-    if (request.resume !== null) return { kind: "unknown" };
+    if (resume !== null) return { kind: "unknown" };
     if (this.countOf(request.tenantId) >= request.tenantCap) return { kind: "refused", reason: "tenantCap" };
     const callId = this.#newCallId();
     const epoch = this.#nextEpoch(0);

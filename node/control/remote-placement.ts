@@ -114,7 +114,8 @@ export class RemotePlacement implements CallPlacement {
           preferredNodeId: nodeId,
           region,
           resume: resume !== null,
-          callId: resume ?? "",
+          callId: resume?.callId ?? "",
+          resumeAfterEpoch: resume?.afterEpoch ?? 0,
         },
         { deadlineMs: PLACE_DEADLINE_MS },
       );

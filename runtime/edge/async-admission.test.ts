@@ -126,13 +126,14 @@ void t.test("a call for another node: its media URL, a token it can read, our ow
   const elsewhere: Admission = {
     kind: "admittedElsewhere",
     callId: "call-there",
+    epoch: 7,
     mediaUrl: "wss://node-b.example.test",
   };
   harness.delegate.admit = () => elsewhere;
   const { text } = await harness.post("/twilio/voice", voiceForm(CALL));
   const [, token] = /url="wss:\/\/node-b\.example\.test\/twilio\/media\/([^"]+)"/.exec(text)!;
   t.match(new MediaTokens(KEY).check("twilio", token!, harness.clock.unixMs()), { callId: "call-there" });
-  t.match(text, "https://calls.example.test/twilio/after/call-there");
+  t.match(text, "https://calls.example.test/twilio/after/call-there.7<");
   t.match(text, "https://calls.example.test/twilio/stream-status");
   t.equal(slots(harness), 4);
 });
@@ -266,6 +267,71 @@ void t.test("a redirect that is repeated while its answer is on its way shares i
     t.match(other.text, "<Hangup/>", "what was asked of another call is answered for itself");
   }
 });
+
+/** The carrier gives up on an answer and asks again: by then the call may talk over its next media socket. */
+void t.test("a redirect that comes again when the call is live again takes nothing from it", async (t) => {
+  const harness = await start(t);
+  const { delegate } = harness;
+  const { callId, carrierCallId } = await harness.call();
+  delegate.epoch = 2;
+  const { opened: mayPlace, open } = gate();
+  delegate.after = mayPlace.then((): AfterMedia => {
+    const admission = delegate.place(callId);
+    return admission.kind === "refused" ? "hangUp" : { kind: "reconnect", admission };
+  });
+  const asked = (epoch: number) => harness.post(`/twilio/after/${callId}.${epoch}`, voiceForm(carrierCallId));
+  const answer = asked(1);
+  await delegate.event("ended", callId); // its slot is free
+  open();
+  const { text } = await answer;
+  t.match(text, `/twilio/after/${callId}.2<`);
+  const second = await harness.dial(pathOf(text));
+  second.start(carrierCallId);
+  const opened = () => delegate.events.filter((event) => event.kind === "opened").length === 2;
+  await delegate.condition.until(opened);
+  delegate.after = { kind: "resumed", callId, epoch: 2 };
+  const again = await asked(1);
+  t.match(again.text, `/twilio/after/${callId}.2<`);
+  t.not(pathOf(again.text), pathOf(text), "a token of its own, should the carrier mean it");
+  t.equal(delegate.events.filter((event) => event.kind === "ended").length, 1, "the second leg lives on");
+  second.media(Buffer.alloc(160, 1));
+  t.equal((await delegate.shards.get(callId)!.audioBytes(160)).length, 160);
+  await asked(2);
+  t.equal(delegate.events.filter((event) => event.kind === "ended").length, 2, "its own redirect ends it");
+  harness.advance(60_000);
+  t.notOk(
+    delegate.events.some((event) => event.kind === "expired"),
+    "nobody waits for another socket",
+  );
+});
+
+void t.test(
+  "what is asked again after the wait was over gets the answer that comes, or an end",
+  async (t) => {
+    for (const comes of [true, false]) {
+      const harness = await start(t, { edge: { afterMediaTimeoutMs: 1_000 } });
+      const { opened, open } = gate();
+      harness.delegate.after = opened.then((): AfterMedia => {
+        const admission = harness.delegate.place("call-late");
+        return admission.kind === "refused" ? "hangUp" : { kind: "reconnect", admission };
+      });
+      const post = () => harness.post("/twilio/after/call-late.1", voiceForm(CALL));
+      const first = post();
+      while (harness.delegate.afterAsked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      harness.advance(1_000);
+      t.match((await first).text, "<Hangup/>");
+      const second = post();
+      for (let round = 0; round < 3; round += 1) await harness.request("GET", "/healthz/live");
+      if (comes) open();
+      else harness.advance(1_000);
+      t.match((await second).text, comes ? "/twilio/after/call-late.1<" : "<Hangup/>");
+      t.equal(harness.delegate.afterAsked.length, 1, "one resume");
+      open();
+      if (!comes) await harness.delegate.event("expired", "call-late");
+      t.equal(slots(harness), comes ? 3 : 4);
+    }
+  },
+);
 
 void t.test("a redirect nobody has an answer to is answered in bounded time", async (t) => {
   const harness = await start(t, { edge: { afterMediaTimeoutMs: 1_000 } });

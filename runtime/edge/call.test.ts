@@ -22,7 +22,7 @@ void t.test(
       new RegExp(
         `^<\\?xml version="1.0" encoding="UTF-8"\\?><Response><Connect><Stream url="wss:${base}/media/[\\w.-]+"` +
           ` statusCallback="https:${base}/stream-status"/></Connect>` +
-          `<Redirect method="POST">https:${base}/after/call-1</Redirect></Response>$`,
+          `<Redirect method="POST">https:${base}/after/call-1\\.1</Redirect></Response>$`,
       ),
     );
     t.match(harness.delegate.calls[0], {

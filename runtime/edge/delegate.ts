@@ -53,6 +53,8 @@ export type Admission =
       /** Ours, unique for all time; letters, digits, `-` and `_`. */
       readonly callId: string;
       readonly tenantId: string;
+      /** Of the lease under which it is here; grows with each resume. */
+      readonly epoch: number;
       /** Reset, and this call's until legEnded or mediaExpired. */
       readonly side: EdgeSlot;
       /** Rings the arena's bell: the in-ring was written. Wakes nobody; the shard looks at its bell at each tick. */
@@ -62,6 +64,7 @@ export type Admission =
       /** Another node has room: the carrier's media socket goes there. Nothing of the call is held here. */
       readonly kind: "admittedElsewhere";
       readonly callId: string;
+      readonly epoch: number;
       /** Base of that node's media sockets, ws:// or wss://, without a trailing slash. */
       readonly mediaUrl: string;
     }
@@ -72,7 +75,9 @@ export type AfterMedia =
   | "hangUp"
   | { readonly kind: "say"; readonly text: string; readonly language: string }
   /** The call goes on over a new media socket. */
-  | { readonly kind: "reconnect"; readonly admission: Exclude<Admission, { kind: "refused" }> };
+  | { readonly kind: "reconnect"; readonly admission: Exclude<Admission, { kind: "refused" }> }
+  /** It does so already, here and under this epoch: the same was asked before. */
+  | { readonly kind: "resumed"; readonly callId: string; readonly epoch: number };
 
 /** A call that another node has sent here. */
 export interface ClaimedCall {
@@ -114,10 +119,11 @@ export interface EdgeDelegate {
   legEnded(callId: string, end: LegEnd, lastHeardAtMs: number): void;
   /**
    * The carrier asks what to do now that the media socket has closed and the call lives. `callId` is
-   * undefined when the reference in the URL is not one of ours. Its leg, if it was here, has ended before. A
-   * promise is waited for no longer than `afterMediaTimeoutMs`; then the carrier hangs up.
+   * undefined when the reference in the URL is not one of ours; `epoch` is that of the admission whose socket has
+   * closed, 0 when the reference does not say. That leg, if it was here, has ended before. A promise is waited for no
+   * longer than `afterMediaTimeoutMs`; then the carrier hangs up.
    */
-  afterMedia(callId: string | undefined, call: InboundCall): AfterMedia | Promise<AfterMedia>;
+  afterMedia(callId: string | undefined, epoch: number, call: InboundCall): AfterMedia | Promise<AfterMedia>;
 
   /** Admin port: begins to move a shard's calls to others; how many there are. Null: there is no such shard to drain. */
   drainShard(shardId: number): { readonly callCount: number } | null;

@@ -181,7 +181,7 @@ export function voiceForm(carrierCallId: string): Record<string, string> {
 /** Reads our own markup; whether it is what a carrier wants is the markup test's business. */
 function ringingFrom(markup: string): { callId: string; mediaPath: string } {
   const mediaPath = /url="wss:\/\/[^/]+([^"]+)"/.exec(markup)?.[1];
-  const callId = /\/after\/([\w-]+)</.exec(markup)?.[1];
+  const callId = /\/after\/([\w-]+)\.\d+</.exec(markup)?.[1];
   if (mediaPath === undefined || callId === undefined) throw new Error(`no media socket in ${markup}`);
   return { mediaPath, callId };
 }

@@ -120,7 +120,7 @@ export class Edge {
       baseUrls,
       admissionTimeoutMs,
       afterMediaTimeoutMs,
-      endLeg: (callId, carrierCallId) => this.#endLeg(callId, carrierCallId),
+      endLeg: (callId, carrierCallId, epoch) => this.#endLeg(callId, carrierCallId, epoch),
     });
     this.#legEnvironment = {
       clock,
@@ -276,9 +276,12 @@ export class Edge {
   }
 
   /** The carrier says that the media socket is gone; the kernel may take a while longer to notice. */
-  #endLeg(callId: string, carrierCallId: string): void {
+  #endLeg(callId: string, carrierCallId: string, epoch: number): boolean {
     const leg = this.#legsByCallId.get(callId);
-    if (leg?.carrierCallId === carrierCallId) leg.lose();
+    if (leg?.carrierCallId !== carrierCallId) return true;
+    if (epoch > 0 && leg.epoch > epoch) return false;
+    leg.lose();
+    return true;
   }
 
   #openLeg(carrier: Carrier, call: WaitingCall): Leg {

@@ -164,6 +164,11 @@ export class Leg implements Pumped, PlayoutSink {
     this.#phase = { name: "awaitingStart", deadlineAtMs: nowMs + START_TIMEOUT_MS };
   }
 
+  /** Of the lease under which its media was opened. */
+  get epoch(): number {
+    return this.#call.admitted.epoch;
+  }
+
   get carrierCallId(): string {
     return this.#call.carrierCallId;
   }

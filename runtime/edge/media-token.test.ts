@@ -52,6 +52,7 @@ function setUp() {
       kind: "admitted",
       callId,
       tenantId: "t",
+      epoch: 1,
       side,
       ringShard() {},
     });

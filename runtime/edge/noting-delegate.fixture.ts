@@ -35,6 +35,8 @@ export class NotingDelegate implements EdgeDelegate {
   onClaim: (callId: string) => Promise<ClaimedCall | null> = () => Promise.resolve(null);
   after: AfterMedia | Promise<AfterMedia> = "hangUp";
   readonly afterAsked: [string | undefined, string][] = [];
+  /** Of what is admitted from here on. */
+  epoch = 1;
   isReady = true;
   readonly condition = new Condition();
   readonly #arena: Arena;
@@ -82,7 +84,8 @@ export class NotingDelegate implements EdgeDelegate {
     const shard = new ShardEnd(this.#arena.shardSide(slot), () => this.#edge!.pump(side));
     this.shards.set(callId, shard);
     this.#slots.set(callId, slot);
-    return { kind: "admitted", callId, tenantId: "tenant-1", side, ringShard: () => shard.drain() };
+    const ringShard = (): void => shard.drain();
+    return { kind: "admitted", callId, tenantId: "tenant-1", epoch: this.epoch, side, ringShard };
   }
 
   mediaOpened(
@@ -104,7 +107,11 @@ export class NotingDelegate implements EdgeDelegate {
     this.#note({ kind: "ended", callId, end });
   }
 
-  afterMedia(callId: string | undefined, call: InboundCall): AfterMedia | Promise<AfterMedia> {
+  afterMedia(
+    callId: string | undefined,
+    _epoch: number,
+    call: InboundCall,
+  ): AfterMedia | Promise<AfterMedia> {
     this.afterAsked.push([callId, call.carrierCallId]);
     return this.after;
   }

@@ -227,7 +227,7 @@ void t.test("a webhook that the carrier repeats is the same call, also by anothe
   t.match((await harness.post("/twilio/voice", voiceForm(CALL))).text, "<Connect>");
   harness.advance(1);
   t.strictSame(harness.delegate.events, [{ kind: "expired", callId: "call-1" }]);
-  t.match((await harness.post("/twilio/voice", voiceForm(CALL))).text, "/after/call-2<");
+  t.match((await harness.post("/twilio/voice", voiceForm(CALL))).text, "/after/call-2.1<");
 });
 
 void t.test("status callbacks are accepted; a final one frees a call whose socket never came", async (t) => {

@@ -11,12 +11,12 @@
  * W2  A webhook is answered in bounded time; a refusal is markup too, since the carrier plays an error otherwise.
  * W3  A slot that was admitted is told to somebody or given back: the carrier may have gone, or been answered
  *     otherwise, before the admission was there.
- * W4  What is repeated while its answer is on its way waits for that answer. A second resume would take the call from
- *     the first: a newer lease, for a call that is live already.
+ * W4  A redirect names the media that has closed, by call and epoch, and is answered alike however often and wherever it
+ *     is repeated: a second resume would take the call from the first. What is repeated while its answer is on its way
+ *     waits for that answer; what comes when the call is live again under a newer epoch touches neither call nor leg.
  */
 import type { TemplatedApp } from "uWebSockets.js";
 import type { Clock } from "#runtime/actor";
-import { LumentraError } from "#runtime/errors";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import type { Admissions, WaitingCall } from "./admissions.js";
 import { countBadInput } from "./bad-input.js";
@@ -28,6 +28,8 @@ import { isLoopback } from "./loopback.js";
 import type { LoopTurns } from "./loop-turns.js";
 import type { MediaTokens } from "./media-token.js";
 
+/** A call, and the epoch of the admission whose media has closed. */
+const AFTER_REF = /^([\w-]{1,128})(?:\.(\d{1,16}))?$/;
 /** The largest webhooks seen are some KiB; more is not a carrier. */
 const BODY_MAX_BYTES = 64 * 1024;
 
@@ -47,11 +49,26 @@ export interface WebhookEnvironment {
   readonly baseUrls: () => readonly string[];
   readonly admissionTimeoutMs: number;
   readonly afterMediaTimeoutMs: number;
-  /** Ends a leg of the call that still looks alive. */
-  readonly endLeg: (callId: string, carrierCallId: string) => void;
+  /** Ends a leg of the call that still looks alive. False: it is a newer one than of this epoch, and lives on (W4). */
+  readonly endLeg: (callId: string, carrierCallId: string, epoch: number) => boolean;
 }
 
 type Accepted = Exclude<Admission, { kind: "refused" }>;
+
+/** Requests that wait for what follows a call's media. */
+interface Redirect {
+  readonly exchanges: HttpExchange[];
+  readonly next: Promise<AfterMedia>;
+  /** The time of the first was up, and the answer may still come. */
+  isLate: boolean;
+}
+
+/** Where the carrier's next media socket of a call goes. */
+type Destination =
+  | WaitingCall
+  | Extract<Accepted, { kind: "admittedElsewhere" }>
+  /** Here, and nobody waits for it: it has come, or is about to. */
+  | Extract<AfterMedia, { kind: "resumed" }>;
 
 /** A call whose admission is on its way, and the requests that wait for it. */
 interface PendingCall {
@@ -66,8 +83,8 @@ export class Webhooks {
   readonly #environment: WebhookEnvironment;
   /** By carrier and its call id. Bounded by connections: each entry holds one, or ends within the timeout. */
   readonly #pending = new Map<string, PendingCall>();
-  /** Requests that wait for what follows a call's media, by carrier, its call id and ours. Bounded likewise. */
-  readonly #redirects = new Map<string, HttpExchange[]>();
+  /** By carrier, its call id and the reference to the media. Bounded likewise; the delegate's answer ends each. */
+  readonly #redirects = new Map<string, Redirect>();
   #isDraining = false;
 
   constructor(environment: WebhookEnvironment) {
@@ -272,30 +289,27 @@ export class Webhooks {
     }
   }
 
-  #answerConnect(
-    exchange: HttpExchange,
-    carrier: Carrier,
-    call: WaitingCall | Extract<Accepted, { kind: "admittedElsewhere" }>,
-  ): void {
+  #answerConnect(exchange: HttpExchange, carrier: Carrier, call: Destination): void {
     const { admissions, publicUrl, tokens, turns, webhookUrl } = this.#environment;
     turns.expectStep();
-    const isHere = "admitted" in call;
-    const callId = isHere ? call.admitted.callId : call.callId;
-    const expiresAtUnixMs = isHere ? call.expiresAtUnixMs : admissions.nextExpiry();
-    const mediaBase = isHere ? publicUrl() : call.mediaUrl;
+    const isWaiting = "admitted" in call;
+    const { callId, epoch } = isWaiting ? call.admitted : call;
+    const expiresAtUnixMs = isWaiting ? call.expiresAtUnixMs : admissions.nextExpiry();
+    const mediaBase = "mediaUrl" in call ? call.mediaUrl : publicUrl();
     const base = `${webhookUrl()}/${carrier.name}`;
     const token = tokens.issue(carrier.name, callId, expiresAtUnixMs);
     const markup = carrier.connectMarkup({
       mediaUrl: `${mediaBase.replace(/^http/, "ws")}/${carrier.name}/media/${token}`,
       streamStatusUrl: `${base}/stream-status`,
-      afterUrl: `${base}/after/${callId}`,
+      afterUrl: `${base}/after/${callId}.${epoch}`,
     });
     exchange.respond(200, carrier.markupContentType, markup);
   }
 
   #answerAfter(exchange: HttpExchange, carrier: Carrier, webhook: VoiceWebhook, ref: string): void {
     const { admissions, clock, log, endLeg } = this.#environment;
-    const callId = /^[\w-]{1,128}$/.test(ref) ? ref : undefined;
+    const [, callId, epochText = "0"] = AFTER_REF.exec(ref) ?? [];
+    const epoch = Number(epochText);
     const call = this.#callOf(carrier, webhook);
     // The carrier repeats a redirect whose answer it did not get.
     const repeated = admissions.find(carrier.name, webhook.carrierCallId);
@@ -303,11 +317,13 @@ export class Webhooks {
       return this.#answerConnect(exchange, carrier, repeated);
     }
     // W4
-    const key = `${keyOf(carrier, webhook.carrierCallId)}/${callId ?? ""}`;
+    const key = `${keyOf(carrier, webhook.carrierCallId)}/${ref}`;
     const twins = this.#redirects.get(key);
-    if (twins !== undefined) return void twins.push(exchange);
+    if (twins !== undefined) return this.#joinRedirect(twins, exchange, carrier);
     const exchanges = [exchange];
-    if (callId !== undefined) endLeg(callId, webhook.carrierCallId);
+    if (callId !== undefined && !endLeg(callId, webhook.carrierCallId, epoch)) {
+      log.info({ callId, epoch }, "what follows a leg was asked again, and the next is here already");
+    }
     const answer = (next: AfterMedia): void => {
       this.#redirects.delete(key);
       this.#answerNext(exchanges, carrier, call, next);
@@ -319,28 +335,52 @@ export class Webhooks {
       );
       answer("hangUp");
     };
-    const next = this.#afterMedia(callId, call, failed);
+    const next = this.#afterMedia(callId, epoch, call, failed);
     if (next === null) return;
     if (!(next instanceof Promise)) return answer(next);
-    this.#redirects.set(key, exchanges);
+    const redirect: Redirect = { exchanges, next, isLate: false };
+    this.#redirects.set(key, redirect);
     awaitBounded(clock, next, this.#environment.afterMediaTimeoutMs, this.#environment.turns, {
       onAnswer: answer,
       onError: failed,
-      onTimeout: () => failed(new LumentraError("DEADLINE_EXCEEDED", "nobody said in time what follows")),
-      onLate: (late) => {
-        if (typeof late === "object" && late.kind === "reconnect") this.#giveBack(late.admission);
+      onTimeout: () => {
+        log.error({ callId, carrierCallId: call.carrierCallId }, "nobody said in time what follows");
+        // Those that come from here on still get the answer, should there be one: a second resume would take it away.
+        redirect.isLate = true;
+        this.#answerNext(exchanges.splice(0), carrier, call, "hangUp");
+        next.catch(() => answer("hangUp"));
       },
+      onLate: answer, // W3: given back where nobody listens
+    });
+  }
+
+  /** It gets the answer of those that wait; where their time was up before, it has as long itself. */
+  #joinRedirect({ exchanges, next, isLate }: Redirect, exchange: HttpExchange, carrier: Carrier): void {
+    const { clock, log, afterMediaTimeoutMs, turns } = this.#environment;
+    exchanges.push(exchange);
+    if (!isLate) return;
+    const answered = (): void => {}; // with the others, as it came
+    awaitBounded(clock, next, afterMediaTimeoutMs, turns, {
+      onAnswer: answered,
+      onError: answered,
+      onTimeout: () => {
+        exchanges.splice(exchanges.indexOf(exchange), 1);
+        if (exchange.isOver) return;
+        exchange.guard(log, () => exchange.respond(200, carrier.markupContentType, carrier.hangUpMarkup()));
+      },
+      onLate: answered,
     });
   }
 
   /** Null: it threw, and `failed` was told. */
   #afterMedia(
     callId: string | undefined,
+    epoch: number,
     call: InboundCall,
     failed: (error: unknown) => void,
   ): AfterMedia | Promise<AfterMedia> | null {
     try {
-      return this.#environment.delegate.afterMedia(callId, call);
+      return this.#environment.delegate.afterMedia(callId, epoch, call);
     } catch (error) {
       failed(error);
       return null;
@@ -355,21 +395,25 @@ export class Webhooks {
   ): void {
     const { admissions, log } = this.#environment;
     const listening = exchanges.filter((exchange) => !exchange.isOver);
-    if (next === "hangUp" || next.kind !== "reconnect") {
+    if (next === "hangUp" || next.kind === "say") {
       const markup = next === "hangUp" ? carrier.hangUpMarkup() : carrier.sayMarkup(next.text, next.language);
       for (const exchange of listening) {
         exchange.guard(log, () => exchange.respond(200, carrier.markupContentType, markup));
       }
       return;
     }
-    const { admission } = next;
     // W3
-    if (listening.length === 0) return this.#giveBack(admission);
-    const waiting =
-      admission.kind === "admitted" ? admissions.add(carrier.name, call.carrierCallId, admission) : admission;
-    for (const exchange of listening) {
-      exchange.guard(log, () => this.#answerConnect(exchange, carrier, waiting));
-    }
+    if (next.kind === "reconnect" && listening.length === 0) return this.#giveBack(next.admission);
+    const connect = (call: Destination): void => {
+      for (const exchange of listening) {
+        exchange.guard(log, () => this.#answerConnect(exchange, carrier, call));
+      }
+    };
+    if (next.kind === "resumed") return connect(next);
+    const { admission } = next;
+    connect(
+      admission.kind === "admitted" ? admissions.add(carrier.name, call.carrierCallId, admission) : admission,
+    );
   }
 
   #callOf(carrier: Carrier, webhook: VoiceWebhook): InboundCall {

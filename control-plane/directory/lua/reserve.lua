@@ -2,7 +2,8 @@
 --
 -- A1 call id, used when the call is new  A2 carrier  A3 carrier's call id  A4 tenant  A5 reseller  A6 tenant's cap
 -- A7 reseller's cap  A8 how many at the head are compared by load  A9 reservationMs  A10 '1': resume
--- A11 the highest epoch known to the caller  A12 from  A13 to  A14… node ids, in order of preference
+-- A11 the highest epoch known to the caller  A12 from  A13 to  A14 with A10: resume only after this epoch, or 0
+-- A15… node ids, in order of preference
 -- Result: generation, then one of
 --   'reserved' or 'existing', lease (12)    'refused', 'tenantCap' or 'resellerCap'    'full'    'ended', call id
 --   'rebuilding'
@@ -10,12 +11,15 @@ if rebuilding then
   return { generation, 'rebuilding' }
 end
 local resume = A(10) == '1'
+local afterEpoch = tonumber(A(14))
 
 local call = loadCarrierCall(A(2), A(3)) or loadCall(A(1))
 if call and call.state == 'ended' then
   return { generation, 'ended', call.id }
 end
-if call and call.state == 'held' and not resume then
+-- The same redirect came before, and was answered with a newer epoch.
+local wasResumed = call and afterEpoch > 0 and call.epoch > afterEpoch
+if call and call.state == 'held' and (not resume or wasResumed) then
   return addLease({ generation, 'existing' }, call)
 end
 
@@ -34,7 +38,7 @@ if not resume then
   end
 end
 
-local FIRST_NODE = 14
+local FIRST_NODE = 15
 local head = FIRST_NODE + math.max(tonumber(A(8)), 1)
 local best, bestLoad = nil, math.huge
 for index = FIRST_NODE, #ARGV - 7 do
