@@ -27,6 +27,7 @@ import { type CallMessage, RINGS_READY, callActorProps } from "./call-actor.js";
 import type { Call } from "./call.js";
 import { CallCounters } from "./counters.js";
 import type { JournalEvent } from "#actors/journal";
+import { Lull } from "./lull.js";
 import { MessageFiles } from "./message-files.js";
 import { collectProviders, providerMetrics } from "./provider-metrics.js";
 import { RingLosses } from "./ring-losses.js";
@@ -93,6 +94,11 @@ export function createCallShard(context: ShardContext, parts: CallShardParts = {
   return new CallShard(context, parts);
 }
 
+interface OpenCall {
+  readonly actor: ActorRef<CallMessage>;
+  readonly lull: Lull;
+}
+
 class CallShard implements ShardHandler {
   readonly #context: ShardContext;
   readonly #log: Logger;
@@ -105,7 +111,7 @@ class CallShard implements ShardHandler {
   readonly #counters: CallCounters;
   readonly #losses: RingLosses;
   readonly #system: ActorSystem;
-  readonly #calls = new Map<number, ActorRef<CallMessage>>();
+  readonly #calls = new Map<number, OpenCall>();
   readonly #onCall: CallShardParts["onCall"];
   #tenants = new Map<string, TenantConfig>();
 
@@ -180,6 +186,7 @@ class CallShard implements ShardHandler {
     if (journal?.at(-1)?.kind === "callEnded") {
       throw new LumentraError("CALL_ENDED", `call ${start.callId} is over and cannot be resumed`);
     }
+    const lull = new Lull(leg.in);
     const props = callActorProps({
       start,
       leg,
@@ -189,6 +196,7 @@ class CallShard implements ShardHandler {
       cache: this.#cache,
       messages: this.#messages,
       counters: this.#counters,
+      lull,
       emit: (event) =>
         this.#context.emit({ kind: "journal", tenure: start.tenure, event } satisfies CallShardEvent),
       enter: () => this.#context.enter(slot),
@@ -199,7 +207,7 @@ class CallShard implements ShardHandler {
       onEnded: (outcome) => this.#onEnded(slot, outcome),
       onCall: this.#onCall,
     });
-    this.#calls.set(slot, this.#system.spawn(props));
+    this.#calls.set(slot, { actor: this.#system.spawn(props), lull });
     this.#losses.opened(slot);
     if (start.format.encoding !== MULAW_8K.encoding || start.format.sampleRateHz !== MULAW_8K.sampleRateHz) {
       this.#voices.warmFor(tenant, start.format);
@@ -207,13 +215,14 @@ class CallShard implements ShardHandler {
   }
 
   endCall(slot: number, outcome: CallOutcome): void {
-    const call = this.#calls.get(slot);
+    const call = this.#calls.get(slot)?.actor;
     if (outcome.kind === "handedOver") call?.tell({ kind: "handOver" });
     else call?.tell({ kind: outcome.kind === "leaseLost" ? "abandon" : "endSoon", outcome });
   }
 
   ringsReady(slot: number): void {
-    this.#calls.get(slot)?.tellOnce(RINGS_READY);
+    const call = this.#calls.get(slot);
+    if (call !== undefined && !call.lull.mayWait) call.actor.tellOnce(RINGS_READY);
   }
 
   afterTick(): void {
@@ -223,7 +232,8 @@ class CallShard implements ShardHandler {
   beginDrain(deadlineMs: number): void {
     const { clock } = this.#context;
     clock.setTimer(Math.max(0, deadlineMs - GOODBYE_BEFORE_MS - clock.nowMs()), () => {
-      for (const call of this.#calls.values()) call.tell({ kind: "endSoon", outcome: { kind: "drained" } });
+      for (const { actor } of this.#calls.values())
+        actor.tell({ kind: "endSoon", outcome: { kind: "drained" } });
     });
   }
 

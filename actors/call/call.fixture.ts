@@ -22,6 +22,7 @@ import { type Tool, ToolRegistry } from "#actors/tools";
 import { Call } from "./call.js";
 import { CallCounters } from "./counters.js";
 import type { JournalEvent } from "#actors/journal";
+import { Lull } from "./lull.js";
 import { MessageFiles } from "./message-files.js";
 import { VoiceCache, type VoiceKey } from "./voice-cache.js";
 
@@ -102,6 +103,8 @@ export class CallFixture {
   readonly requests: LlmRequest[] = [];
   readonly cancelled: number[] = [];
   readonly call: Call;
+  /** Whether the shard would wait with the next frame; `run` does not. */
+  readonly lull: Lull;
   outcome: CallOutcome | null = null;
   crash: unknown = null;
   hangUpAsked = false;
@@ -136,6 +139,8 @@ export class CallFixture {
     this.messages = new MessageFiles(options.dataDirectory ?? "/dev/null", silentLogger);
     const { provider: _provider, ...voice } = tenant.tts;
     this.voiceKey = { ...voice, provider: tts.name, language: tenant.language, format: MULAW_8K };
+    const leg = this.#arena.shardSide(0);
+    this.lull = new Lull(leg.in);
     this.call = new Call({
       clock,
       log: silentLogger,
@@ -153,7 +158,8 @@ export class CallFixture {
         openedAtMs: clock.nowMs(),
         pii: { from: "+15550100001", to: "+12025550101" },
       },
-      leg: this.#arena.shardSide(0),
+      leg,
+      lull: this.lull,
       tenant,
       stt: options.stt?.(clock) ?? this.#stt(),
       llm: options.llm?.(clock) ?? this.#llm(options.reply ?? (() => ({ text: "All right." }))),

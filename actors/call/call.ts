@@ -40,6 +40,7 @@ import { Playout } from "./playout.js";
 import { type Replayed, replayJournal, typedText } from "./resume.js";
 import { planResume } from "./resume-plan.js";
 import type { MessageFile, MessageFiles } from "./message-files.js";
+import { LULL_AFTER_MS, type Lull } from "./lull.js";
 import { MessageTaker } from "./message-taker.js";
 import { greetingText, systemPrompt } from "./prompt.js";
 import { quickReplyText } from "./tenant-phrases.js";
@@ -73,6 +74,8 @@ export interface CallDeps {
   /** Where messages go when a kind of provider is gone. */
   readonly messages: Pick<MessageFiles, "open">;
   readonly counters: CallCounters;
+  /** Told after each look at the rings. */
+  readonly lull: Lull;
   /** False when it was dropped. */
   readonly emit: (event: JournalEvent) => boolean;
   /** This call's code begins to run, or ends: see ShardContext.enter(). */
@@ -250,6 +253,11 @@ export class Call {
     this.#inbound.drain();
     if (!this.#ended) this.#turns.consider();
     if (this.#handOverDueAtMs !== null) this.#considerHandOver(this.#handOverDueAtMs);
+    this.#deps.lull.isOn = this.#isLull();
+  }
+
+  #isLull(): boolean {
+    return this.#vad.silenceMs >= LULL_AFTER_MS && !this.#vad.isFrameSpeech && this.#turns.isQuiet;
   }
 
   /** Words, then the end: for a drain whose grace ran out. */

@@ -201,6 +201,20 @@ export class InRingConsumer extends ReadRecord {
     return inFill(this.#views.i32, this.#slotWord, this.#recordCount);
   }
 
+  /** Less than `count` records wait, far from being overwritten, and all of them are audio. */
+  hasOnlyAudio(count: number): boolean {
+    const { i32 } = this.#views;
+    const read = i32[this.#slotWord + IN_READ]!;
+    // Pairs with publish in InRingProducer.
+    const waiting = (Atomics.load(i32, this.#slotWord + IN_PUBLISHED) - read) | 0;
+    if (waiting >= count) return false;
+    for (let at = 0; at < waiting; at++) {
+      const recordWord = this.#recordsWord + ((read + at) & (this.#recordCount - 1)) * RECORD_WORDS;
+      if ((i32[recordWord + RECORD_LENGTH_KIND]! & 0xff) !== RecordKind.audio) return false;
+    }
+    return true;
+  }
+
   /** Records that were overwritten before they could be read, since the slot was reset; u32. */
   get droppedCount(): number {
     return this.#views.i32[this.#slotWord + IN_DROPPED]! >>> 0;
