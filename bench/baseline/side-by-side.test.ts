@@ -15,7 +15,7 @@ const MIX: CallMix = {
 };
 
 void t.test(
-  "side by side, small: both answer every word, and one that blocks is felt by the plain agent's others",
+  "side by side, small: both answer every word; a block is felt by the plain agent's others, and moves no call of ours",
   { timeout: 120_000 },
   async (t) => {
     // Two blocks in four seconds, and many callers: somebody waits for a reply in one of them.
@@ -43,6 +43,10 @@ void t.test(
       value("plain", true, "added p99") > value("plain", true, "added p50") + BLOCK_MS / 3,
       "the thread they share was held",
     );
+    const blocked = sides.runs.find((run) => run.agent === "node-1" && run.blocked)!;
+    t.equal(blocked.shardsReplaced, 0, "a block is no hang");
+    t.equal(blocked.blockerEnded, null, "and the call that does it goes on");
+    t.ok(value("node-1", true, "turns") >= calls, "as do the others");
     t.equal(spreadOf(sides, "plain", false, "pacing error p99, at most"), null, "it does not pace");
     t.ok(comparisonRows(sides, false).some(({ ratio }) => Number(ratio) > 0));
     t.match(comparisonRows(sides, true).at(-2), { "plain agent": "no" });

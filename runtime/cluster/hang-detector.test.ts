@@ -1,6 +1,9 @@
 import t from "tap";
+import { VirtualClock } from "#runtime/actor";
+import { silentLogger } from "#runtime/telemetry";
 import { HangDetector } from "./hang-detector.js";
 import { Heartbeat } from "./heartbeat.js";
+import { resolveShardPoolOptions } from "./options.js";
 
 const options = { lookEveryMs: 100, hungAfterMs: 1_000, spinningAfterMs: 300, spinningCpuMs: 150 };
 /** A system that does not tell. */
@@ -95,5 +98,38 @@ void t.test("a beat is seen from the other side, and its age survives the wrap o
   const before = mainSide.lastBeat();
   shardSide.beat(wrapMs + 151);
   t.not(mainSide.lastBeat(), before);
+  t.end();
+});
+
+/**
+ * A callback of 300 ms, as often as it came, was taken for a loop: all calls of its shard were moved, which kept their callers
+ * waiting longer than the callback did.
+ */
+void t.test("by default a callback of 300 ms is waited for, and a loop is told within 450", (t) => {
+  const { watchdog } = resolveShardPoolOptions({
+    shardCount: 1,
+    slotsPerShard: 1,
+    entry: new URL("file:///none.js"),
+    boot: {},
+    clock: new VirtualClock(),
+    log: silentLogger,
+  } as unknown as Parameters<typeof resolveShardPoolOptions>[0]);
+  const { lookEveryMs, spinningAfterMs } = watchdog;
+  /** From when on it spins to when it is told; null: it was never. */
+  const toldAfterMs = (spinsAtMs: number, spinsForMs: number): number | null => {
+    const detector = new HangDetector({ ...watchdog, spinningCpuMs: 0.6 * spinningAfterMs }, 0, 0);
+    for (let nowMs = lookEveryMs; nowMs <= 2_000; nowMs += lookEveryMs) {
+      const ranMs = Math.min(Math.max(nowMs - spinsAtMs, 0), spinsForMs);
+      const isSpinning = nowMs > spinsAtMs && nowMs <= spinsAtMs + spinsForMs;
+      const progress = isSpinning ? spinsAtMs : nowMs;
+      if (detector.look(progress, nowMs, () => ({ ranMs, isRunnable: isSpinning }))) return nowMs - spinsAtMs;
+    }
+    return null;
+  };
+  for (let phaseMs = 0; phaseMs < lookEveryMs; phaseMs += 5) {
+    t.equal(toldAfterMs(500 + phaseMs, 300), null, `${phaseMs} ms before a look`);
+    const toldMs = toldAfterMs(500 + phaseMs, 10_000)!;
+    t.ok(toldMs >= 350 && toldMs <= 450, `${toldMs} ms`);
+  }
   t.end();
 });

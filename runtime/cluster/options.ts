@@ -20,11 +20,13 @@ export interface WatchdogOptions {
    */
   readonly hungAfterMs: number;
   /**
-   * Silence after which a shard that is seen to run is taken for one in a loop. @default 250
+   * Silence after which a shard that is seen to run is taken for one in a loop. @default 350
    *
    * It ran for 60 % of it without finishing one callback, while the callers of all its calls hear nothing new; they
-   * have some 400 ms of audio from before. Between the longest things a shard does (a major collection: 20 ms for
-   * the heap of five hundred calls) it beats every few milliseconds. Where the system does not tell what a thread
+   * have up to a second of audio from before, so that a longer wait is silence only to those who wait for an answer.
+   * They wait half a second at most: this, two looks, and 70 ms for the spare to go on. A shorter one takes a callback of
+   * 300 ms for a loop, and moving all its calls costs their callers more than waiting for it. Between the longest things
+   * a shard does (a major collection: 20 ms for the heap of five hundred calls) it beats every few milliseconds. Where the system does not tell what a thread
    * runs, `hungAfterMs` alone decides.
    */
   readonly spinningAfterMs: number;
@@ -94,7 +96,7 @@ const DEFAULT_HEARTBEAT_MS = 100;
 /** A load of shared memory per shard; a loop is seen within a fifth of the time that makes it one. */
 const DEFAULT_LOOK_EVERY_MS = 50;
 /** See WatchdogOptions.spinningAfterMs. */
-const DEFAULT_SPINNING_AFTER_MS = 250;
+const DEFAULT_SPINNING_AFTER_MS = 350;
 /** See WatchdogOptions.hungAfterMs. */
 const DEFAULT_HUNG_AFTER_MS = 2_000;
 /** Fewer than this many looks per hang, and one late look would be most of the evidence. */
