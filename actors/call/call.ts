@@ -126,7 +126,7 @@ export class Call {
     const { clock, start, leg, tenant, stt, cache, tts } = deps;
     const { callId, format } = start;
     const guard = this.#guard;
-    const echoGuard = new EchoGuard(format);
+    const echoGuard = new EchoGuard();
     const ttsRequest: TtsRequest = {
       callId,
       model: tenant.tts.model,

@@ -22,7 +22,7 @@ for (const echo of ["before", "after"] as const) {
       clock,
       ring: arena.shardSide(0).out,
       format: MULAW_8K,
-      echoGuard: new EchoGuard(MULAW_8K),
+      echoGuard: new EchoGuard(),
       wakeEdge: () => {},
       guard: (body) => body(),
     });

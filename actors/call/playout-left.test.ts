@@ -21,7 +21,7 @@ function setUp(outRecordCount = 128) {
     clock,
     ring: arena.shardSide(0).out,
     format: MULAW_8K,
-    echoGuard: new EchoGuard(MULAW_8K),
+    echoGuard: new EchoGuard(),
     wakeEdge: () => {},
     guard: (body) => body(),
   });

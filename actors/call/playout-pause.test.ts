@@ -20,7 +20,7 @@ void t.test("a reply that ends while it is paused leaves no pause to the next on
     clock: new VirtualClock(),
     ring: arena.shardSide(0).out,
     format: MULAW_8K,
-    echoGuard: new EchoGuard(MULAW_8K),
+    echoGuard: new EchoGuard(),
     wakeEdge: () => {},
     guard: (body) => body(),
   });

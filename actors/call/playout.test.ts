@@ -15,7 +15,7 @@ function speaking(seconds: number) {
     clock,
     ring: arena.shardSide(0).out,
     format: MULAW_8K,
-    echoGuard: new EchoGuard(MULAW_8K),
+    echoGuard: new EchoGuard(),
     wakeEdge: () => {},
     guard: (body) => body(),
   });

@@ -19,7 +19,7 @@
  *    is judged, however late marks, threads and networks are.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
-import { type AudioFormat, type OutRingProducer, RecordKind, bytesPerMs } from "#runtime/media";
+import { type AudioFormat, FRAME_MS, type OutRingProducer, RecordKind, bytesPerMs } from "#runtime/media";
 import type { TtsWord } from "#actors/providers";
 import { AudioLevels, type EchoGuard, HeardText } from "#actors/speech";
 import { markNumber } from "./reply-marks.js";
@@ -79,8 +79,11 @@ export class Playout implements SegmentSink {
   #turn = 0;
   #cueId = 0;
   #writeAt = { chunk: 0, offset: 0 };
-  #noteAt = { chunk: 0, offset: 0 };
-  #notedBytes = 0;
+  /** Frames that the echo guard was told of. */
+  #notedFrames = 0;
+  /** Chunks let go of, and their bytes. */
+  #goneCount = 0;
+  #goneBytes = 0;
   #appendedBytes = 0;
   #writtenBytes = 0;
   #segmentStartBytes = 0;
@@ -295,16 +298,22 @@ export class Playout implements SegmentSink {
   noteEcho(atMs: number): void {
     this.#noteMaybe(atMs);
     if (this.#anchorAtMs === null || this.#events === null) return;
-    const playedBytes = Math.min(this.#writtenBytes, Math.floor(this.positionMs(atMs) * this.#bytesPerMs));
-    while (this.#notedBytes < playedBytes) {
-      const chunk = this.#chunks[this.#noteAt.chunk]!;
-      const length = Math.min(chunk.length - this.#noteAt.offset, playedBytes - this.#notedBytes);
-      const playAtMs = atMs - (playedBytes - this.#notedBytes) / this.#bytesPerMs;
-      this.#deps.echoGuard.noteSent(chunk, this.#noteAt.offset, length, playAtMs);
-      this.#notedBytes += length;
-      const at = this.#noteAt.chunk;
-      advance(this.#noteAt, chunk, length);
-      if (this.#noteAt.chunk > at) this.#chunks[at] = noAudio; // it is written, since it was played
+    const playedMs = Math.min(this.#writtenBytes / this.#bytesPerMs, this.positionMs(atMs));
+    for (; (this.#notedFrames + 1) * FRAME_MS <= playedMs; this.#notedFrames += 1) {
+      const frameAtMs = atMs - (playedMs - this.#notedFrames * FRAME_MS);
+      this.#deps.echoGuard.noteSentLevel(this.#levels.at(this.#notedFrames), frameAtMs);
+    }
+    this.#letGo(playedMs * this.#bytesPerMs);
+  }
+
+  /** Of whole chunks that were played, and so written; their places stay. */
+  #letGo(playedBytes: number): void {
+    for (;;) {
+      const chunk = this.#chunks[this.#goneCount];
+      if (chunk === undefined || this.#goneBytes + chunk.length > playedBytes) return;
+      this.#chunks[this.#goneCount] = noAudio;
+      this.#goneCount += 1;
+      this.#goneBytes += chunk.length;
     }
   }
 
@@ -428,8 +437,9 @@ export class Playout implements SegmentSink {
     this.#marks.length = 0;
     this.#heard = new HeardText();
     this.#writeAt = { chunk: 0, offset: 0 };
-    this.#noteAt = { chunk: 0, offset: 0 };
-    this.#notedBytes = 0;
+    this.#notedFrames = 0;
+    this.#goneCount = 0;
+    this.#goneBytes = 0;
     this.#appendedBytes = 0;
     this.#writtenBytes = 0;
     this.#segmentStartBytes = 0;

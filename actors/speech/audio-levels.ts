@@ -20,6 +20,16 @@ export class AudioLevels {
     }
   }
 
+  /** Whole frames so far. */
+  get frameCount(): number {
+    return this.#levels.length;
+  }
+
+  /** Level of one of them. */
+  at(frame: number): number {
+    return this.#levels[frame]!;
+  }
+
   /** The loudest frame of those that lie, if in part, between two positions; `SILENCE_DB` when there is none. */
   loudest(fromMs: number, toMs: number): number {
     const end = Math.min(this.#levels.length, Math.ceil(toMs / FRAME_MS));

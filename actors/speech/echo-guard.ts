@@ -17,9 +17,8 @@
  * The loss is 12 dB until more is known of the line, then what was learned of it (see echo-path.ts). The
  * delay is not narrowed down to what was learned: jitter buffers move it in mid-call.
  */
-import { type AudioFormat, FRAME_MS, bytesPerMs } from "#runtime/media";
+import { FRAME_MS } from "#runtime/media";
 import { EchoPath } from "./echo-path.js";
-import { FrameMeter } from "./frame-meter.js";
 import { SentLevels } from "./sent-levels.js";
 
 export interface EchoGuardOptions {
@@ -46,17 +45,12 @@ const AUDIBLE_DB = -50;
 const LATE_MAX_MS = 1_000;
 
 export class EchoGuard {
-  readonly #meter: FrameMeter;
-  readonly #bytesPerMs: number;
   readonly #maxDelayMs: number;
   readonly #sent = new SentLevels();
   readonly #maybe = new SentLevels();
   readonly #path: EchoPath;
-  #expectedPlayAtMs = Number.NaN;
 
-  constructor(format: AudioFormat, options: EchoGuardOptions = {}) {
-    this.#meter = new FrameMeter(format);
-    this.#bytesPerMs = bytesPerMs(format);
+  constructor(options: EchoGuardOptions = {}) {
     this.#maxDelayMs = options.maxDelayMs ?? DEFAULT_MAX_DELAY_MS;
     this.#path = new EchoPath(
       options.returnLossDb ?? DEFAULT_RETURN_LOSS_DB,
@@ -70,21 +64,7 @@ export class EchoGuard {
     return this.#path.lossDb;
   }
 
-  /** We play these bytes from `playAtMs` on (an estimate; it may lie ahead). Any length. */
-  noteSent(bytes: Uint8Array, offset: number, length: number, playAtMs: number): void {
-    // A jump in time begins a new stretch: the frame left half full before it stays so.
-    const continues = Math.abs(playAtMs - this.#expectedPlayAtMs) <= FRAME_MS / 2;
-    if (!continues) this.#meter.reset();
-    this.#expectedPlayAtMs = playAtMs + length / this.#bytesPerMs;
-    const end = offset + length;
-    for (let at = offset; at < end; ) {
-      at = this.#meter.feed(bytes, at, end);
-      if (!this.#meter.frameDone) break;
-      this.noteSentLevel(this.#meter.levelDb, playAtMs + (at - offset) / this.#bytesPerMs - FRAME_MS);
-    }
-  }
-
-  /** The same for one frame of known level. */
+  /** We play a frame of this level at this instant (an estimate; it may lie ahead). */
   noteSentLevel(levelDb: number, playAtMs: number): void {
     this.#sent.note(levelDb, playAtMs);
   }

@@ -3,11 +3,11 @@
  * for the voice and which of them he heard. Pure: no timers, no input or output; time comes in as numbers.
  *
  * ```ts
- * const echoGuard = new EchoGuard(format);
+ * const echoGuard = new EchoGuard();
  * const voice = new VoiceActivity(format, { echoGuard });
  * const endpointing = new Endpointing();
  *
- * echoGuard.noteSent(record, 0, record.length, playAtMs);           // what we play
+ * echoGuard.noteSentLevel(levelDb, playAtMs);                       // each frame that we play
  * if (voice.push(bytes, 0, bytes.length, atMs) === VadEvent.speechStart) pausePlayout();
  * const decision = endpointing.decide({
  *   nowMs, text: "I'd like a table for two.", isFinal: true, sttEndOfSpeech: true,

@@ -2,7 +2,7 @@
  * The detectors the VAD suite compares, behind one interface: ours, WebRTC's (a third party's opinion, from
  * npm, WebAssembly) and the floor below which no detector can cost: adding up the bytes.
  */
-import { EchoGuard, VadEvent, VoiceActivity } from "#actors/speech";
+import { AudioLevels, EchoGuard, VadEvent, VoiceActivity } from "#actors/speech";
 import { type AudioFormat, FRAME_MS, MULAW_8K, bytesPerMs, decodeInto } from "#runtime/media";
 
 export interface Detector {
@@ -33,16 +33,19 @@ export function lumentraDetector(format: AudioFormat = MULAW_8K): Detector {
 /** With the echo guard at work: the agent speaks all the while. */
 export function guardedDetector(): Detector {
   const frameBytes = bytesPerMs(MULAW_8K) * FRAME_MS;
-  let guard = new EchoGuard(MULAW_8K);
+  const levels = new AudioLevels(MULAW_8K);
+  let guard = new EchoGuard();
   let voice = new VoiceActivity(MULAW_8K, { echoGuard: guard });
   return {
     name: "lumentra while the agent speaks",
     reset: () => {
-      guard = new EchoGuard(MULAW_8K);
+      guard = new EchoGuard();
       voice = new VoiceActivity(MULAW_8K, { echoGuard: guard });
     },
     push: (bytes, offset, index) => {
-      guard.noteSent(bytes, offset, frameBytes, index * FRAME_MS);
+      levels.reset();
+      levels.push(bytes.subarray(offset, offset + frameBytes));
+      guard.noteSentLevel(levels.at(0), index * FRAME_MS);
       voice.push(bytes, offset, frameBytes, (index + 1) * FRAME_MS);
       return voice.isSpeech;
     },
