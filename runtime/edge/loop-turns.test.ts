@@ -3,7 +3,10 @@ import { setImmediate } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { SystemClock, VirtualClock } from "#runtime/actor";
 import { FrameGrid, NapFlag } from "#runtime/media";
-import { LoopTurns, TURN_MS } from "./loop-turns.js";
+import { LONG_TURN_MS, LoopTurns, TURN_MS } from "./loop-turns.js";
+
+/** A turn that began just before an instant of the grid lasts until the one after. */
+const SLACK_MS = 0.1;
 
 class NotingFlag extends NapFlag {
   readonly asked: number[] = [];
@@ -106,12 +109,33 @@ void t.test("a shard that rings ends the nap, is looked at, and the nap goes on"
   t.match(made.steps.join(), "pump,look,look,pump,wake shards");
 });
 
+void t.test("with fewer packets turns are longer, and with many short again", async (t) => {
+  const { turns, flag, burst, untilTurns } = world(t);
+  const clock = new SystemClock();
+  burst();
+  /** Feeds this many packets a second until naps are as wanted; whether they ever were is the test's timeout. */
+  const feed = async (rate: number, isAsWanted: (longestMs: number) => boolean): Promise<void> => {
+    const sinceMs = clock.nowMs();
+    let fed = 0;
+    do {
+      flag.asked.length = 0;
+      for (; fed < ((clock.nowMs() - sinceMs) * rate) / 1_000; fed++) turns.count(clock.nowMs());
+      await untilTurns(4);
+    } while (!isAsWanted(Math.max(0, ...flag.asked)));
+  };
+  await feed(5_000, (longestMs) => longestMs > TURN_MS + 1);
+  t.equal(turns.isTurning, true);
+  t.ok(Math.max(...flag.asked) <= LONG_TURN_MS + SLACK_MS);
+  await feed(40_000, (longestMs) => longestMs > 0 && longestMs <= TURN_MS + SLACK_MS);
+  t.equal(turns.isTurning, true);
+});
+
 void t.test("naps are short while somebody waits for an answer", async (t) => {
   const { turns, flag, burst, untilTurns } = world(t);
   burst();
   await untilTurns(20);
   t.ok(Math.max(...flag.asked) > 1, "up to a whole turn");
-  t.ok(Math.max(...flag.asked) <= TURN_MS);
+  t.ok(Math.max(...flag.asked) <= TURN_MS + SLACK_MS);
   const over = turns.hurry();
   flag.asked.length = 0;
   await untilTurns(20);

@@ -23,6 +23,8 @@ import { FrameGrid, type NapFlag } from "#runtime/media";
 
 /** The most that a packet waits for its turn; half of it on average. A whole number of them is a pump's tick: T1. */
 export const TURN_MS = 2.5;
+/** The same while there is less to do: as often as shards would poll their rings, so that their wake-ups cost no more. */
+export const LONG_TURN_MS = 5;
 /** T3 */
 const HURRIED_NAP_MS = 1;
 /** From a webhook's answer to the connection, from there to the stream: a round trip to most carriers. */
@@ -30,13 +32,15 @@ const STEP_WITHIN_MS = 50;
 /** Shorter naps cost more than they gather. */
 const SHORTEST_NAP_MS = 0.1;
 /**
- * Packets a second above which turns begin: two hundred calls. Below, four hundred naps and wake-ups of the shards a
- * second take what the packets save, and a call that comes in is greeted 2 to 5 ms sooner without them; docs/BENCHMARKS.md.
+ * Packets a second above which turns begin: eighty calls. Below, naps and the shards' wake-ups take what the packets
+ * save, and a call that comes in is greeted some milliseconds sooner without; docs/BENCHMARKS.md.
  */
-const BEGIN_RATE = 10_000;
+const BEGIN_RATE = 4_000;
 /** And below which they end. */
-const END_RATE = 7_000;
-/** How many packets are counted to know the rate: a tenth of a second, since they come in clumps of many calls. */
+const END_RATE = 2_500;
+/** From here on turns are short: two hundred calls. Each then gathers so many that four hundred naps a second are cheap. */
+const BUSY_RATE = 10_000;
+/** How many packets are counted to know the rate: up to a quarter of a second, since they come in clumps of many calls. */
 const COUNTED_PACKETS = 1_000;
 /** How long one looks, at least, before turns end: carriers' packets come in clumps. */
 const END_AFTER_MS = 500;
@@ -54,7 +58,9 @@ export class LoopTurns {
   readonly #clock: Clock;
   readonly #flag: NapFlag | null;
   readonly #handlers: LoopTurnsHandlers;
-  readonly #grid: FrameGrid;
+  readonly #shortGrid: FrameGrid;
+  readonly #longGrid: FrameGrid;
+  #grid: FrameGrid;
   /** Made once, not per turn. */
   readonly #onTurn = (): void => this.#turn();
   #turning = false;
@@ -70,7 +76,9 @@ export class LoopTurns {
     this.#clock = clock;
     this.#flag = flag;
     this.#handlers = handlers;
-    this.#grid = new FrameGrid(grid.originMs, TURN_MS);
+    this.#shortGrid = new FrameGrid(grid.originMs, TURN_MS);
+    this.#longGrid = new FrameGrid(grid.originMs, LONG_TURN_MS);
+    this.#grid = this.#longGrid;
     this.#countedSinceMs = clock.nowMs();
   }
 
@@ -81,6 +89,7 @@ export class LoopTurns {
     this.#packets = 0;
     this.#countedSinceMs = nowMs;
     if (rate < BEGIN_RATE || this.#closed) return;
+    this.#setPace(rate);
     this.#turning = true;
     this.#flag.begin();
     this.#wokeAtMs = nowMs;
@@ -148,6 +157,11 @@ export class LoopTurns {
     const rate = (this.#packets * 1_000) / elapsedMs;
     this.#packets = 0;
     this.#countedSinceMs = nowMs;
+    this.#setPace(rate);
     return rate < END_RATE;
+  }
+
+  #setPace(rate: number): void {
+    this.#grid = rate < BUSY_RATE ? this.#longGrid : this.#shortGrid;
   }
 }
