@@ -3,8 +3,11 @@ import { ToneDecoder, WORD_UNDERSTOOD, toneVoice } from "#bench/speech";
 import { decodeInto, encodeInto } from "#runtime/media";
 import { type SeenSocket, sendMark, sendMedia } from "./scripted-peer.js";
 
-/** How long after the last word the agent takes the caller's turn as over: longer than a word takes. */
-const TURN_END_MS = 700;
+/**
+ * How long after the last word the agent takes the caller's turn as over: longer than a word takes. In audio, not by the
+ * clock: a caller whose process waits for a processor in mid-sentence has not said it all.
+ */
+const TURN_END_SAMPLES = 0.7 * 8_000;
 
 export function spoken(text: string): Uint8Array {
   const { samples } = toneVoice.synthesize(text);
@@ -23,7 +26,7 @@ export function converse(
   answer: (said: string) => string | null,
 ): void {
   let words: string[] = [];
-  let turnEnd: NodeJS.Timeout | null = null;
+  let samplesSinceWord = 0;
   const reply = (): void => {
     const text = answer(words.join(" "));
     words = [];
@@ -34,8 +37,7 @@ export function converse(
   const decoder = new ToneDecoder((word) => {
     if (word.confidence < WORD_UNDERSTOOD) return;
     words.push(word.word);
-    if (turnEnd !== null) clearTimeout(turnEnd);
-    turnEnd = setTimeout(reply, TURN_END_MS);
+    samplesSinceWord = 0;
   });
   socket.socket.on("message", (data: Buffer) => {
     const message = JSON.parse(data.toString()) as { event: string; media?: { payload: string } };
@@ -44,9 +46,8 @@ export function converse(
     const audio = Buffer.from(message.media.payload, "base64");
     const samples = new Int16Array(audio.length);
     decodeInto("mulaw", audio, 0, audio.length, samples, 0);
+    samplesSinceWord += samples.length;
     decoder.push(samples);
-  });
-  socket.socket.on("close", () => {
-    if (turnEnd !== null) clearTimeout(turnEnd);
+    if (words.length > 0 && samplesSinceWord >= TURN_END_SAMPLES) reply();
   });
 }
