@@ -135,6 +135,11 @@ void t.test("a second stream of the same call goes on where the first broke off"
     },
   });
   const call = await placeCall({ nodeUrl: peer.url, to: TO, record: true });
+  // Longer than its line lasts.
+  const said = await call.say("one two three");
+  t.match(said, { isCutOff: true }, "who is cut off is told so, and may say it again");
+  t.equal(call.stats.streamCount, 2, "once there is a line to say it on");
+  t.equal(call.said.length, 0, "it was not said");
   await call.waitForHeard((text) => text === "Back again.");
   t.equal(call.stats.streamCount, 2);
   t.not(peer.sockets[0]!.streamSid(), peer.sockets[1]!.streamSid());

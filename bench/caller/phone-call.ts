@@ -64,6 +64,8 @@ export class PhoneCall {
   /** What the caller did, while the socket's close is on its way. */
   #ending: PhoneOutcome | null = null;
   #resolveStarted!: () => void;
+  /** What is being said, or waits to be: told so when its line is gone and another is there. */
+  readonly #cutOff = new Set<(nowMs: number) => void>();
   #mediaListeners: ((nowMs: number, sampleCount: number, aheadMs: number) => void)[] = [];
 
   constructor(options: PhoneCallOptions) {
@@ -119,7 +121,7 @@ export class PhoneCall {
       .join(" ");
   }
 
-  /** Says it after what is already being said; resolves when its last speech sample was sent. */
+  /** Says it after what is already being said; resolves when its last speech sample was sent, or never will be. */
   say(text: string): Promise<SaidUtterance> {
     const leg = this.#leg;
     if (leg === null) return Promise.reject(this.#gone("say something"));
@@ -133,14 +135,22 @@ export class PhoneCall {
           this.#emit({ kind: "saying", text, atMs: sentAtMs });
         },
         onEnded: (endedAtMs, intendedEndAtMs) => {
-          const utterance = { text, startedAtMs, endedAtMs, intendedEndAtMs };
+          const utterance = { text, startedAtMs, endedAtMs, intendedEndAtMs, isCutOff: false };
           this.said.push(utterance);
+          this.#cutOff.delete(cutOff);
           pending.release();
           this.#emit({ kind: "said", utterance });
           resolve(utterance);
         },
       });
-      if (accepted) return;
+      const cutOff = (nowMs: number): void => {
+        pending.release();
+        resolve({ text, startedAtMs, endedAtMs: nowMs, intendedEndAtMs: nowMs, isCutOff: true });
+      };
+      if (accepted) {
+        this.#cutOff.add(cutOff);
+        return;
+      }
       pending.release();
       reject(new LumentraError("CALLER_BUSY", "Too many utterances wait to be said"));
     });
@@ -273,6 +283,8 @@ export class PhoneCall {
       },
       parameters,
     );
+    for (const cutOff of this.#cutOff) cutOff(clock.nowMs());
+    this.#cutOff.clear();
     if (this.stats.streamCount === 0) this.#originMs = leg.originMs;
     else this.recording?.padTo(leg.originMs - this.#originMs);
     this.stats.streamCount++;

@@ -18,6 +18,8 @@ export interface SaidUtterance {
   readonly endedAtMs: number;
   /** The instant that frame was due; what latencies are measured from. */
   readonly intendedEndAtMs: number;
+  /** Its line ended before it did, and the call went on over another: the instants after its start are those of that one. */
+  readonly isCutOff: boolean;
 }
 
 /** How the call ended, as the phone saw it. */

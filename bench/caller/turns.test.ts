@@ -21,6 +21,7 @@ const utterance = (text: string, startedAtMs: number, endedAtMs: number) => ({
   startedAtMs,
   endedAtMs,
   intendedEndAtMs: endedAtMs - 1,
+  isCutOff: false,
 });
 const spurt = (startedAtMs: number, endedAtMs: number, cut = false) => ({
   startedAtMs,

@@ -95,8 +95,8 @@ export class Lab {
   logs(): readonly string[] {
     const planes = this.cluster?.controlPlanes ?? [];
     return [
-      ...this.nodes.map(({ process }, index) => `node ${index}: ${process.logTail}`),
-      ...planes.map(({ logTail }, index) => `control plane ${index}: ${logTail}`),
+      ...this.nodes.map(({ process }, index) => `node ${index}: ${warnings(process)}`),
+      ...planes.map((plane, index) => `control plane ${index}: ${warnings(plane)}`),
     ];
   }
 
@@ -246,6 +246,12 @@ async function ready(node: NodeProcess): Promise<void> {
     await sleep(RETRY_MS);
   }
   throw new Error(`a node was not ready in time: ${node.logTail}`);
+}
+
+/** Without what it says to people at its start. */
+function warnings({ logTail }: { readonly logTail: string }): string {
+  const lines = logTail.split("\n").filter((line) => line.startsWith("{"));
+  return lines.join("\n") || "nothing";
 }
 
 function segmentPaths(dataFolder: string): readonly string[] {

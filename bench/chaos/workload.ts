@@ -155,10 +155,16 @@ export class Workload {
   }
 }
 
-/** Between two media streams nothing can be said, and a caller whose line is silent waits rather than hangs up. */
+/**
+ * Between two media streams nothing can be said, and a caller whose line is silent waits rather than hangs up. Who was
+ * cut off in mid-sentence says it again.
+ */
 async function sayOnceThereIsALine(call: PhoneCall, sentence: string): Promise<SaidUtterance> {
-  await call.waitUntil("a line", REPLY_TIMEOUT_MS, () => call.leg !== null);
-  return call.say(sentence);
+  for (;;) {
+    await call.waitUntil("a line", REPLY_TIMEOUT_MS, () => call.leg !== null);
+    const said = await call.say(sentence);
+    if (!said.isCutOff) return said;
+  }
 }
 
 async function leaveMessage(call: PhoneCall, index: number): Promise<void> {
