@@ -1,21 +1,19 @@
 /**
  * The command line of bench: `npm run demo`, `npm run call -- …`, `npm run bench -- load|charts|rings|…`.
  *
+ * What a command runs is loaded when it is asked for: all of it together is a second of computing.
+ *
  * Exit codes: 0 done, 1 it did not work out (the message says what), 2 wrong usage.
  */
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LumentraError } from "#runtime/errors";
-import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, STEPS_MAX, runSim } from "#bench/simulator";
-import { type CommandOutput, runCallCommand } from "./call.js";
-import { runDemo } from "./demo.js";
-import { BUILT_IN_MIXES, CALLERS_MAX } from "#bench/load";
-import { runCapacityCommand, runSoakCommand } from "./capacity-command.js";
-import { runChartsCommand } from "./charts-command.js";
-import { runLoadCommand } from "./load-command.js";
-import { runSideBySideCommand } from "./side-by-side-command.js";
-import { runSuite, suiteNames } from "./suite-command.js";
+import type { CommandOutput } from "./call.js";
+import { BUILT_IN_MIXES } from "./load/mix.js";
+import { CALLERS_MAX } from "./load/words.js";
+import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, STEPS_MAX } from "./simulator/script.js";
+import { SUITE_NAMES } from "./suites/names.js";
 
 const EXIT_USAGE = 2;
 /** 128 and the signal's number, as shells count. */
@@ -44,7 +42,7 @@ function addDemoCommand(program: Command, output: CommandOutput, run: (code: Pro
     .description("a whole conversation on this machine, with a recording to listen to")
     .option("--out <folder>", "where the WAV and the report go", "out")
     .option("--log", "let the node's log through", false)
-    .action((options) => run(runDemo(options, output)));
+    .action((options) => run(import("./demo.js").then(({ runDemo }) => runDemo(options, output))));
 }
 
 function addCallCommand(program: Command, output: CommandOutput, run: (code: Promise<number>) => void): void {
@@ -84,7 +82,7 @@ function addCallCommand(program: Command, output: CommandOutput, run: (code: Pro
     .option("--auth-token <token>", "sign as the carrier does")
     .action((options) => {
       if (options.say.length === 0) options.say.push("Is there parking?");
-      run(runCallCommand(options, output));
+      run(import("./call.js").then(({ runCallCommand }) => runCallCommand(options, output)));
     });
 }
 
@@ -119,7 +117,9 @@ function addLoadCommand(program: Command, output: CommandOutput, run: (code: Pro
     .option("--compare <file>", "JSON of an earlier run: what moved beyond noise")
     .option("--out <folder>", "where report and JSON go", "out")
     .option("--json", "the last line of output is one JSON object", false)
-    .action((options) => run(runLoadCommand(options, output)));
+    .action((options) =>
+      run(import("./load-command.js").then(({ runLoadCommand }) => runLoadCommand(options, output))),
+    );
 }
 
 function addLongLoadCommands(
@@ -138,12 +138,18 @@ function addLongLoadCommands(
   common("soak", "a load for hours: fails when memory, descriptors, timers or slots grow", "mixed")
     .option("--hours <h>", "how long", number(0.001, 24 * 365), 1)
     .option("--calls <n>", "calls at once", whole(1, CALLERS_MAX), 50)
-    .action((options) => run(runSoakCommand(options, output)));
+    .action((options) =>
+      run(import("./capacity-command.js").then(({ runSoakCommand }) => runSoakCommand(options, output))),
+    );
   common("capacity", "raises calls until an objective breaks, and names what ran out", "conversation")
     .option("--from <n>", "calls of the first step", whole(1, CALLERS_MAX), 50)
     .option("--to <n>", "calls of the last", whole(1, CALLERS_MAX), 1_000)
     .option("--seconds <s>", "how long each step is measured", number(1, 3_600), 15)
-    .action((options) => run(runCapacityCommand(options, output)));
+    .action((options) =>
+      run(
+        import("./capacity-command.js").then(({ runCapacityCommand }) => runCapacityCommand(options, output)),
+      ),
+    );
   common(
     "side-by-side",
     "a plain agent and a node under the same load, and while one call blocks",
@@ -158,7 +164,13 @@ function addLongLoadCommands(
     .option("--seconds <s>", "how long to measure each", number(0.2, 3_600), 10)
     .option("--rounds <n>", "how often each has its turn", whole(1, 100), 1)
     .option("--capacity-to <n>", "instead: raise each one's calls, at most to so many", whole(1, CALLERS_MAX))
-    .action((options) => run(runSideBySideCommand(options, output)));
+    .action((options) =>
+      run(
+        import("./side-by-side-command.js").then(({ runSideBySideCommand }) =>
+          runSideBySideCommand(options, output),
+        ),
+      ),
+    );
 }
 
 function addSuiteCommands(
@@ -166,7 +178,7 @@ function addSuiteCommands(
   output: CommandOutput,
   run: (code: Promise<number>) => void,
 ): void {
-  for (const name of suiteNames) {
+  for (const name of SUITE_NAMES) {
     const command = program
       .command(name)
       .description(`benchmark: ${SUITE_SUMMARIES[name] ?? name}; see docs/BENCHMARKS.md`)
@@ -192,7 +204,9 @@ function addSuiteCommands(
         .option("--shards <n>", "sink shards", whole(1, 64), 1)
         .option("--speak", "every call is spoken to without a pause", false);
     }
-    command.action((options) => run(runSuite(name, options, output)));
+    command.action((options) =>
+      run(import("./suite-command.js").then(({ runSuite }) => runSuite(name, options, output))),
+    );
   }
 }
 
@@ -208,7 +222,7 @@ function addSimCommand(program: Command, output: CommandOutput, run: (code: Prom
     .option("--seconds <s>", "goes on with further seeds for so long", number(0, 7 * 86_400))
     .option("--faults <kinds>", `some of ${FAULT_KINDS.join(",")}, or none`, faultKinds, FAULT_KINDS)
     .option("--script <file>", "one world from a script that a failure printed, in place of seeds")
-    .action((options) => run(runSim(options, output)));
+    .action((options) => run(import("#bench/simulator").then(({ runSim }) => runSim(options, output))));
 }
 
 function addChartsCommand(
@@ -221,7 +235,13 @@ function addChartsCommand(
     .description("SVG charts of what load, soak, capacity, side-by-side and edge left as JSON")
     .argument("<files...>", "their JSON; several loads of one mix, or of the edge, become a chart by calls")
     .option("--out <folder>", "where the SVG files go", "docs/charts")
-    .action((files, options) => run(runChartsCommand(files, options, output)));
+    .action((files, options) =>
+      run(
+        import("./charts-command.js").then(({ runChartsCommand }) =>
+          runChartsCommand(files, options, output),
+        ),
+      ),
+    );
 }
 
 function faultKinds(list: string): readonly FaultKind[] {

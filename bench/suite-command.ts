@@ -13,10 +13,7 @@ import {
   suites,
 } from "#bench/suites";
 import type { CommandOutput } from "./call.js";
-
-type SuiteName = keyof typeof suites;
-
-export const suiteNames = Object.keys(suites) as readonly SuiteName[];
+import type { SuiteName } from "./suites/names.js";
 
 export type SuiteCommandOptions = ControlOptions &
   EdgeBenchOptions &
