@@ -7,7 +7,7 @@ import { Edge, createSignalWire, createTwilio } from "#runtime/edge";
 import { createLogger, createMetrics, type Logger } from "#runtime/telemetry";
 import { type CallShardConfig, type CallShardData, readMessage, trimVoiceFiles } from "#actors/call";
 import { FileTenantDirectory } from "#actors/tenants";
-import { ControlSide, type ControlSideOptions } from "./control/control-side.js";
+import type { ControlSide, ControlSideOptions } from "./control/control-side.js";
 import { LocalPlacement } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
@@ -217,7 +217,9 @@ async function openControlSide(
 ): Promise<ControlSide | null> {
   const target = settings.LUMENTRA_CONTROL_PLANE;
   if (target === undefined) return null;
-  return ControlSide.open({
+  // gRPC and the contracts are a third of what a node loads: one that stands alone does without.
+  const control = await import("./control/control-side.js");
+  return control.ControlSide.open({
     ...deps,
     random: systemRandom,
     target,
