@@ -6,6 +6,7 @@
  * A1 a call that is let in holds a slot and a lease; one that is not holds neither.
  * A2 a call is gone on with from the whole of its journal, or not at all.
  * A3 a lease is resumed once: who asks again what follows the same media gets the same answer.
+ * A4 a call that was another node's, and finds no slot here, is ended here: nobody else owns it any more.
  */
 import type { Clock } from "#runtime/actor";
 import type { ShardPool } from "#runtime/cluster";
@@ -65,6 +66,8 @@ export interface AdmitterDeps {
   readonly onLost: (call: LiveCall) => void;
   /** Goes on under a new lease: what its former owner still writes is refused. */
   readonly onResumed: (call: LiveCall) => void;
+  /** Was placed here under this epoch, its journal is here, and there is no slot for it: its former owner has let go. */
+  readonly onNoRoom: (call: Pick<LiveCall, "callId" | "epoch" | "startedAtUnixMs">) => void;
 }
 
 type Here = Extract<Placed, { kind: "here" }>;
@@ -159,7 +162,10 @@ export class Admitter {
     if (calls.get(callId) !== undefined) return null; // resumed here meanwhile, under the same lease (A3)
     const call = { ...place, receivedAtMs: clock.nowMs() };
     const live = this.#take({ callId, epoch: place.epoch }, call, tenantId, resumed);
-    if (live === null) return giveBack("there is no slot");
+    if (live === null) {
+      if (resumed !== null) this.#endUnplaced(callId, place.epoch, resumed.journal);
+      return giveBack("there is no slot");
+    }
     log.info({ callId, epoch: place.epoch, carrierCallId, resumed: place.resumed }, "call claimed");
     return { admitted: admission(live), carrierCallId };
   }
@@ -225,6 +231,7 @@ export class Admitter {
     const gapMs = own === null ? gapSince(journal, nowUnixMs) : Math.max(0, nowUnixMs - own.lostAtUnixMs);
     const live = this.#take(placed, call, tenant.id, { gapMs, journal: [...journal] });
     if (live === null) {
+      if (own === null) this.#endUnplaced(callId, epoch, journal);
       placement.release(callId, epoch);
       return this.#lose(callId, tenant, "there is no slot");
     }
@@ -232,6 +239,13 @@ export class Admitter {
     this.#deps.onResumed(live);
     log.info({ callId, epoch, gapMs, events: journal.length }, "call resumes here");
     return { kind: "reconnect", admission: admission(live) };
+  }
+
+  /** A4 */
+  #endUnplaced(callId: string, epoch: number, journal: readonly JournalEvent[]): void {
+    if (this.#deps.calls.get(callId) !== undefined) return; // it is another lease's, and lives
+    const startedAtUnixMs = journal[0]?.atUnixMs ?? this.#deps.clock.unixMs();
+    this.#deps.onNoRoom({ callId, epoch, startedAtUnixMs });
   }
 
   /** A2. What it says belongs to the caller who is still on the line. */

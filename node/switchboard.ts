@@ -72,6 +72,9 @@ export interface SwitchboardDeps {
   readonly goneKeptMax?: number;
 }
 
+/** What the end of a journal says of its call. */
+type EndedCall = Pick<LiveCall, "callId" | "epoch" | "startedAtUnixMs">;
+
 export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   readonly #deps: SwitchboardDeps;
   readonly #calls = new LiveCalls();
@@ -131,6 +134,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       overflowAudioUrl: (tenantId, text) => this.#edge.overflowAudio.url(tenantId, text),
       onLost: (call) => this.#lost(call),
       onResumed: ({ callId, epoch }) => this.#fences.set(callId, epoch),
+      onNoRoom: (call) => this.#complete(call, { kind: "legLost" }),
     });
     deps.metrics.onCollect(() => this.#collect());
   }
@@ -482,7 +486,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   }
 
   /** No actor is there to write its end, or what it wrote was dropped: then it has not counted it either. */
-  #complete(call: LiveCall, outcome: CallOutcome): void {
+  #complete(call: EndedCall, outcome: CallOutcome): void {
     if (this.#deps.journals.isComplete(call.callId)) return;
     this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
     this.#completeJournal(call, outcome);
@@ -499,7 +503,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   }
 
   /** A shard that is gone, or so far behind that it dropped the event, has not written the end: it is written here. */
-  #completeJournal({ callId, epoch, startedAtUnixMs }: LiveCall, outcome: CallOutcome): void {
+  #completeJournal({ callId, epoch, startedAtUnixMs }: EndedCall, outcome: CallOutcome): void {
     const { clock, journals } = this.#deps;
     if (journals.isComplete(callId)) return;
     const atUnixMs = clock.unixMs();

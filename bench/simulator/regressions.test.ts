@@ -129,3 +129,35 @@ void t.test("a recogniser that goes deaf in the last word of a question costs no
     }
   }
 });
+
+/**
+ * A call whose leg was lost was sent to a node that had room by its last report, and none any more: its only shard was being
+ * drained. Its former owner had let go, the new one gave it back, and nobody wrote its end: the control plane did, twenty
+ * seconds later, as that of a node that was lost.
+ */
+void t.test("a call that finds no room where it was sent ends there, and at once", async (t) => {
+  const drain = { kind: "shardDrain", node: 0, shard: 0, atMs: 3_000 } as const;
+  const steps = [{ kind: "wait", ms: 9_000 } as const];
+  const cut = { kind: "cut", atMs: 1_650 } as const;
+  let endedThere = 0;
+  for (let seed = 1; seed <= 4; seed += 1) {
+    // The one on node 0 keeps its shard draining; those on node 1 make node 0 the better choice.
+    const stays = (node: number) => ({ ...CALL, atMs: 700, node, steps });
+    const calls = [
+      { atMs: 5_200, node: 1, steps, carrier: [cut] },
+      ...[0, 1, 1, 1, 1, 1, 1, 1, 1].map(stays),
+    ];
+    const { violations, counts } = await runScript({
+      ...CALM,
+      seed,
+      nodes: 2,
+      limits: { ...CALM.limits, slotsPerShard: 16 },
+      calls,
+      faults: [drain],
+    });
+    t.same(violations, [], `seed ${seed}`);
+    t.equal(counts["ended: nodeLost"], undefined, `seed ${seed}`);
+    endedThere += counts["ended: legLost"] ?? 0;
+  }
+  t.ok(endedThere > 0);
+});
