@@ -154,14 +154,15 @@ export class Call {
       guard,
       onSwitched: this.#onSwitched,
     });
+    // What is of this call first: see call-actor.ts.
     const replies = new Replies({
-      ...deps,
       ttsRequest,
       history: this.#history,
       journal: this.#journal,
       turn: () => this.#turns.turn,
       onSwitched: this.#onSwitched,
       guard,
+      ...deps,
     });
     this.#turns = new Turns({
       clock,

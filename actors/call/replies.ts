@@ -94,6 +94,6 @@ export class Replies {
 
   #cached(text: string): CachedSpeech | null {
     const { cache, tts, ttsRequest } = this.#deps;
-    return cache.get({ ...ttsRequest, provider: tts.name }, text);
+    return cache.get({ provider: tts.name, ...ttsRequest }, text);
   }
 }

@@ -137,7 +137,7 @@ export class Speaker {
 
   #segmentOf(text: string, plan: ReplyPlan, onProgress: () => void): Segment {
     const { cache, tts, ttsRequest, guard } = this.#deps;
-    const cached = cache.get({ ...ttsRequest, provider: tts.name }, text);
+    const cached = cache.get({ provider: tts.name, ...ttsRequest }, text);
     if (cached !== null) return Segment.cached(cached);
     const segment = Segment.live(tts, ttsRequest, guard, {
       onProgress,
@@ -150,7 +150,7 @@ export class Speaker {
   }
 
   #begin(begun: Reply): ActiveReply {
-    const reply: ActiveReply = { ...begun, progress: new ReplyProgress(), hasStarted: false };
+    const reply: ActiveReply = { progress: new ReplyProgress(), hasStarted: false, ...begun };
     const { playout } = this.#deps;
     this.#active = reply;
     const events: PlayoutEvents = {

@@ -132,7 +132,7 @@ export class Turns {
   constructor(deps: TurnsDeps) {
     this.#deps = deps;
     const { log, counters, journal, maySpeculate } = deps;
-    this.#wordless = new Wordless({ ...deps, listening: this.#listening });
+    this.#wordless = new Wordless({ listening: this.#listening, ...deps });
     this.#eager = new EagerReply({
       log,
       counters,

@@ -75,8 +75,8 @@ export class HttpLlm implements LlmProvider, Due {
 
   generate(request: LlmRequest, events: LlmEvents): LlmStream {
     const generation = new Generation(request.callId, events, this.#dialect, {
-      ...this.#deps,
       onEnded: (ended) => void this.#running.delete(ended),
+      ...this.#deps,
     });
     if (this.#closed) {
       generation.failSoon({ reason: "CLOSED", what: "is closed on this shard" });

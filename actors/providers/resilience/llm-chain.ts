@@ -72,10 +72,10 @@ export class LlmChain implements LlmProvider {
     // Stable: shunned ones keep their order behind the others.
     order.sort((a, b) => Number(a.isShunned) - Number(b.isShunned));
     return new ChainedReply(request, events, order, {
-      ...this.#deps,
       onFailed: (index) => {
         this.#failedAtMs[index] = this.#deps.clock.nowMs();
       },
+      ...this.#deps,
     });
   }
 

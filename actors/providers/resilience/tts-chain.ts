@@ -77,10 +77,10 @@ export class TtsChain implements TtsProvider {
     }));
     order.sort((a, b) => Number(a.isShunned) - Number(b.isShunned));
     return new ChainedSpeech(request, events, order, {
-      ...this.#deps,
       onFailed: (index) => {
         this.#failedAtMs[index] = this.#deps.clock.nowMs();
       },
+      ...this.#deps,
     });
   }
 

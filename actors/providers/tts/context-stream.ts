@@ -225,7 +225,11 @@ export class ContextStream implements TtsStream, VoiceContext, ContextReader, Du
     if (words.length === 0 || this.#phase === "ended") return; // R3: the audio before them may have ended it
     const startMs = this.#contextStartMs;
     this.#events.onWords(
-      words.map((word) => ({ ...word, startMs: startMs + word.startMs, endMs: startMs + word.endMs })),
+      words.map((word) => ({
+        word: word.word,
+        startMs: startMs + word.startMs,
+        endMs: startMs + word.endMs,
+      })),
     );
   }
 
