@@ -12,6 +12,10 @@ import { DENTIST, RESTAURANT, plainWords } from "./node.fixture.js";
 
 const CALLS = 100;
 const TALK_MS = 9_000;
+/** However long they take on a busy machine. */
+const TURNS_MIN = 2;
+/** For a word that is late; no call waits for it when all is well. */
+const LATE_WORD_MS = 5_000;
 /** A machine busy with other tests must not refuse the calls of this one. */
 const UNPRESSED = { LUMENTRA_PRESSURE_PACING_LAG_MS: "off", LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off" };
 
@@ -19,7 +23,8 @@ const UNPRESSED = { LUMENTRA_PRESSURE_PACING_LAG_MS: "off", LUMENTRA_PRESSURE_EV
 const COLOURS = ["amber", "beige", "coral", "denim", "ebony", "fawn", "ginger", "hazel", "ivory", "jade"];
 const ANIMALS = ["badger", "camel", "dingo", "egret", "ferret", "gecko", "heron", "ibex", "jackal", "koala"];
 
-async function converse(nodeUrl: string, index: number): Promise<{ wrong: string[]; turns: number }> {
+/** What was wrong. Rejects when a reply does not come. */
+async function converse(nodeUrl: string, index: number): Promise<readonly string[]> {
   const own = `${COLOURS[index % 10]} ${ANIMALS[Math.floor(index / 10)]}`;
   const call = await placeCall({ nodeUrl, to: index % 2 === 0 ? DENTIST : RESTAURANT });
   const wrong: string[] = [];
@@ -27,10 +32,13 @@ async function converse(nodeUrl: string, index: number): Promise<{ wrong: string
   const endsAtMs = call.nowMs() + TALK_MS;
   let turns = 0;
   let missingWords = 0;
-  while (call.nowMs() < endsAtMs) {
+  while (turns < TURNS_MIN || call.nowMs() < endsAtMs) {
     const said = await call.say(`Please say ${own}.`);
     await call.waitForReply(said.endedAtMs);
-    missingWords += 2 - plainWords(call.heardText(said.endedAtMs)).length;
+    // A gap can pass for the reply's end: whoever spoke then would interrupt the word that is still to come.
+    const missing = (): number => 2 - plainWords(call.heardText(said.endedAtMs)).length;
+    await call.waitUntil("the last word", LATE_WORD_MS, () => missing() <= 0).catch(() => {});
+    missingWords += missing();
     turns += 1;
   }
   call.hangUp();
@@ -41,7 +49,7 @@ async function converse(nodeUrl: string, index: number): Promise<{ wrong: string
   const gapCount = stats.underrunCount + Math.max(0, spurts.length - (turns + 1));
   if (missingWords > gapCount) wrong.push(`${own}: ${missingWords} words were not heard`);
   wrong.push(...foreignWords(call, own), ...call.violations.map(({ detail }) => detail));
-  return { wrong, turns };
+  return wrong;
 }
 
 function foreignWords(call: PhoneCall, own: string): string[] {
@@ -90,15 +98,7 @@ void t.test("a hundred calls at once, twice", { timeout: 140_000 }, async (t) =>
         return converse(node.edgeUrl, index);
       }),
     );
-    t.same(
-      results.flatMap(({ wrong }) => wrong),
-      [],
-      "each caller heard their own words and nobody else's",
-    );
-    t.ok(
-      results.every(({ turns }) => turns >= 2),
-      "each had a conversation",
-    );
+    t.same(results.flat(), [], "each caller heard their own words and nobody else's");
     t.equal(await freeSlots(node.adminUrl), CALLS, "every slot was returned");
     return rssKib(node.pid);
   };
