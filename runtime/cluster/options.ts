@@ -20,7 +20,7 @@ export interface WatchdogOptions {
    */
   readonly hungAfterMs: number;
   /**
-   * Silence after which a shard that is seen to run is taken for one in a loop. @default 350
+   * Silence after which a shard that is seen to run is taken for one in a loop. @default 330
    *
    * It ran for 60 % of it without finishing one callback, while the callers of all its calls hear nothing new; they
    * have up to a second of audio from before, so that a longer wait is silence only to those who wait for an answer.
@@ -95,8 +95,8 @@ const DEFAULT_READY_TIMEOUT_MS = 10_000;
 const DEFAULT_HEARTBEAT_MS = 100;
 /** A load of shared memory per shard; a loop is seen within a fifth of the time that makes it one. */
 const DEFAULT_LOOK_EVERY_MS = 50;
-/** See WatchdogOptions.spinningAfterMs. */
-const DEFAULT_SPINNING_AFTER_MS = 350;
+/** See WatchdogOptions.spinningAfterMs. Between the sixth silent look, which a callback of 300 ms may meet, and the seventh. */
+const DEFAULT_SPINNING_AFTER_MS = 330;
 /** See WatchdogOptions.hungAfterMs. */
 const DEFAULT_HUNG_AFTER_MS = 2_000;
 /** Fewer than this many looks per hang, and one late look would be most of the evidence. */
