@@ -38,11 +38,8 @@ void t.test(
       t.ok(value(agent, false, "added p50") > 0, agent);
       t.ok(value(agent, false, "node CPU per call and second") > 0, agent);
     }
-    t.ok(
-      // Of the same run: the one before is colder, and on a busy machine as slow all along as this one when it is held.
-      value("plain", true, "added p99") > value("plain", true, "added p50") + BLOCK_MS / 3,
-      "the thread they share was held",
-    );
+    // A busy machine makes delays longer, never shorter: undisturbed they are a tenth of this.
+    t.ok(value("plain", true, "added p99") > BLOCK_MS / 3, "the thread they share was held");
     const blocked = sides.runs.find((run) => run.agent === "node-1" && run.blocked)!;
     t.equal(blocked.shardsReplaced, 0, "a block is no hang");
     t.equal(blocked.blockerEnded, null, "and the call that does it goes on");

@@ -7,6 +7,7 @@ import type { Voice } from "#bench/speech";
 import { encodeInto } from "#runtime/media";
 
 export const FRAME_SAMPLES = 160;
+const SAMPLES_PER_MS = 8;
 /** µ-law silence is 0xff. */
 export const SILENCE_BASE64 = Buffer.alloc(FRAME_SAMPLES, 0xff).toString("base64");
 
@@ -45,18 +46,21 @@ export class EncodedSpeech {
   }
 }
 
-/** The text in this voice; cached. */
-export function encodeSpeech(voice: Voice, text: string): EncodedSpeech {
+/** The text in this voice; cached. `leadSamples` of silence come first, so that it begins somewhere in a frame. */
+export function encodeSpeech(voice: Voice, text: string, leadSamples = 0): EncodedSpeech {
   let cache = caches.get(voice);
   if (cache === undefined) {
     cache = new LRUCache<string, EncodedSpeech>({ max: TEXTS_KEPT_MAX });
     caches.set(voice, cache);
   }
-  let speech = cache.get(text);
+  const key = `${leadSamples} ${text}`;
+  let speech = cache.get(key);
   if (speech === undefined) {
     const { samples, words } = voice.synthesize(text);
-    speech = new EncodedSpeech(text, samples, words.at(-1)?.endMs ?? 0);
-    cache.set(text, speech);
+    const led = new Int16Array(leadSamples + samples.length);
+    led.set(samples, leadSamples);
+    speech = new EncodedSpeech(text, led, (words.at(-1)?.endMs ?? 0) + leadSamples / SAMPLES_PER_MS);
+    cache.set(key, speech);
   }
   return speech;
 }

@@ -13,6 +13,7 @@
  * ```
  */
 export { type CarrierName, carrierDialects } from "./carrier.js";
+export { FRAME_SAMPLES } from "./encoded-speech.js";
 export { signForm } from "./signature.js";
 export type { HeardWord } from "./ear.js";
 export type { LineImpairments } from "./line.js";

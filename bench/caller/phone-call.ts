@@ -121,15 +121,18 @@ export class PhoneCall {
       .join(" ");
   }
 
-  /** Says it after what is already being said; resolves when its last speech sample was sent, or never will be. */
-  say(text: string): Promise<SaidUtterance> {
+  /**
+   * Says it after what is already being said; resolves when its last speech sample was sent, or never will be.
+   * `leadSamples` of silence come first, below a frame's 160: nobody's speech keeps to frames.
+   */
+  say(text: string, { leadSamples = 0 }: { readonly leadSamples?: number } = {}): Promise<SaidUtterance> {
     const leg = this.#leg;
     if (leg === null) return Promise.reject(this.#gone("say something"));
     return new Promise((resolve, reject) => {
       let startedAtMs = 0;
       const pending = this.#waits.hold(reject);
       const accepted = leg.say({
-        speech: encodeSpeech(this.#options.voice, text),
+        speech: encodeSpeech(this.#options.voice, text, leadSamples),
         onStarted: (sentAtMs) => {
           startedAtMs = sentAtMs;
           this.#emit({ kind: "saying", text, atMs: sentAtMs });

@@ -6,7 +6,7 @@
  *    the agent, as people do.
  * L2 a turn counts as right only when every word of the reply was heard, in order, and no other.
  */
-import { type PhoneCall, type SaidUtterance, phoneClock, placeCall } from "#bench/caller";
+import { FRAME_SAMPLES, type PhoneCall, type SaidUtterance, phoneClock, placeCall } from "#bench/caller";
 import { normalizeWords } from "#bench/speech";
 import { LumentraError } from "#runtime/errors";
 import { type Random, seededRandom } from "#runtime/actor";
@@ -165,7 +165,7 @@ export class Line {
 
   /** A sentence with a long answer, and the next one into it. */
   async #interrupt(call: PhoneCall): Promise<void> {
-    const asked = await call.say(sentenceFor(longWords(this.#line.index, this.#turnCount++)));
+    const asked = await this.#say(call, sentenceFor(longWords(this.#line.index, this.#turnCount++)));
     await call.waitForAgentSpeech(asked.endedAtMs, INTERRUPT_AFTER_MS, REPLY_TIMEOUT_MS);
     let clearedAtMs: number | null = null;
     const off = call.on((event) => {
@@ -182,7 +182,7 @@ export class Line {
   async #takeTurn(call: PhoneCall, words: string, clearedAtMs: (() => number | null) | null): Promise<void> {
     const sentence = sentenceFor(words);
     const { checked } = this.#plan;
-    const said = await call.say(sentence);
+    const said = await this.#say(call, sentence);
     const wordCount = normalizeWords(words).length;
     try {
       if (checked) {
@@ -208,6 +208,11 @@ export class Line {
         });
       }
     }
+  }
+
+  /** Anywhere in a frame, as people speak: at a frame's edge every sentence would end on the same side of each batch. */
+  #say(call: PhoneCall, sentence: string): Promise<SaidUtterance> {
+    return call.say(sentence, { leadSamples: Math.floor(this.#random.next() * FRAME_SAMPLES) });
   }
 
   #fail(error: unknown, call: PhoneCall | null): void {
