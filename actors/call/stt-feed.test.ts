@@ -71,5 +71,13 @@ void t.test(
     feed.push(frame, 160, true, true);
     feed.push(frame, 160, false, false);
     t.same(told, ["nudge", "flush"]);
+    told.length = 0;
+    for (let ms = 20; ms < BRISK_AFTER_SPEECH_MS + 200; ms += 20) feed.push(frame, 160, false, false);
+    t.equal(
+      told.length,
+      Math.ceil((BRISK_AFTER_SPEECH_MS - 40) / 20),
+      "nor is the silence that is waited for gathered",
+    );
+    t.ok(told.every((word) => word === "nudge"));
   },
 );

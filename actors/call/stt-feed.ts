@@ -5,7 +5,8 @@
  * Invariants
  * F1 every byte is handed on, in order, once: silence too, as recognisers keep time by it.
  * F2 when the caller falls silent, what is batched leaves at once: the answer must not wait for a batch. Nor for the
- *    first silent frame, a fiftieth of a second: a frame that fades may have been the last.
+ *    first silent frame, a fiftieth of a second: a frame that fades may have been the last. Nor is the silence after
+ *    it gathered for a crowd's sake: its length is what the recogniser waits for.
  */
 import type { SttStream } from "#actors/providers";
 import { type AudioFormat, bytesPerMs } from "#runtime/media";
@@ -36,9 +37,10 @@ export class SttFeed {
     const fellSilent = this.#quietMs === 0 && !isSpeech;
     this.#quietMs = isSpeech ? 0 : this.#quietMs + length / this.#bytesPerMs;
     const bytes = length === audio.length ? audio : audio.subarray(0, length);
-    this.#stream.write(bytes, this.#quietMs < BRISK_AFTER_SPEECH_MS);
+    const isBrisk = this.#quietMs < BRISK_AFTER_SPEECH_MS;
+    this.#stream.write(bytes, isBrisk);
     if (fellSilent)
       this.#stream.flush(); // F2
-    else if (isFading) this.#stream.nudge?.();
+    else if (isFading || (isBrisk && !isSpeech)) this.#stream.nudge?.();
   }
 }

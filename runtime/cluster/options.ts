@@ -23,7 +23,7 @@ export interface WatchdogOptions {
    * Silence after which a shard that is seen to run is taken for one in a loop. @default 330
    *
    * It ran for 60 % of it without finishing one callback, while the callers of all its calls hear nothing new; they
-   * have up to a second of audio from before, so that a longer wait is silence only to those who wait for an answer.
+   * have up to a second and a half of audio from before, so that a longer wait is silence only to those who wait for an answer.
    * They wait half a second at most: this, two looks, and 70 ms for the spare to go on. A shorter one takes a callback of
    * 300 ms for a loop, and moving all its calls costs their callers more than waiting for it. Between the longest things
    * a shard does (a major collection: 20 ms for the heap of five hundred calls) it beats every few milliseconds. Where the system does not tell what a thread
