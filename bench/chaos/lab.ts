@@ -2,7 +2,7 @@
  * The stage of a scenario: emulators, nodes that can be troubled from outside, and for a cluster Postgres, Redis and
  * control planes, each a process of its own. One tenant answers one number.
  */
-import { symlinkSync, unlinkSync } from "node:fs";
+import { lstatSync, symlinkSync, unlinkSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -147,8 +147,11 @@ export class Lab {
     for (const path of segmentPaths(this.nodes[nodeIndex]!.dataFolder)) symlinkSync("/dev/full", path);
   }
 
+  /** Links the node has met it took away itself, for files of their names. */
   freeDisk(nodeIndex: number): void {
-    for (const path of segmentPaths(this.nodes[nodeIndex]!.dataFolder)) unlinkSync(path);
+    for (const path of segmentPaths(this.nodes[nodeIndex]!.dataFolder)) {
+      if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) unlinkSync(path);
+    }
   }
 }
 

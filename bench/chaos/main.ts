@@ -29,9 +29,15 @@ const program = new Command("chaos")
     if (!options.json) console.log(describeMachine(machineFacts()));
     const results: ChaosResult[] = [];
     for (const scenario of scenarios) {
-      const result = await runScenario(scenario);
-      results.push(result);
-      if (!options.json) show(result);
+      try {
+        const result = await runScenario(scenario);
+        results.push(result);
+        if (!options.json) show(result);
+      } catch (error) {
+        // The others are played all the same.
+        console.error(`FAILED ${scenario.name}: its stage could not be set up: ${String(error)}`);
+        process.exitCode = 1;
+      }
     }
     if (options.json) console.log(JSON.stringify({ machine: machineFacts(), results }));
     else console.log(renderRows(results.map(rowOf), process.stdout.isTTY));

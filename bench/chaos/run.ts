@@ -30,7 +30,7 @@ export interface ChaosResult {
   readonly logs: readonly string[];
 }
 
-/** @throws Error when the stage cannot be set up or a fault cannot be brought about. */
+/** @throws Error when the stage cannot be set up, or a fault of the start cannot be brought about. */
 export async function runScenario(scenario: Scenario): Promise<ChaosResult> {
   const startedAtMs = performance.now();
   const lab = await Lab.open(scenario.stage);
@@ -55,12 +55,17 @@ async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise
     workload,
     struck,
     ended.signal,
+  ).then(
+    () => null,
+    (error: unknown) => `a fault could not be brought about: ${String(error)}`,
   );
   await workload.run(lab.webhookUrl);
   ended.abort();
-  await striking;
-  const failures =
-    struck.length === faults.length ? [] : ["the calls were over before every fault had struck"];
+  const notStruck = await striking;
+  const failures: string[] = notStruck === null ? [] : [notStruck];
+  if (notStruck === null && struck.length < faults.length) {
+    failures.push("the calls were over before every fault had struck");
+  }
   const evidence = await gather(lab, workload, before);
   failures.push(...failuresOf(checks, evidence));
   const delays = new Distribution("delay");
