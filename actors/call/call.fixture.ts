@@ -289,6 +289,7 @@ export class CallFixture {
         return {
           write: () => {},
           flush: () => {},
+          nudge: () => {},
           finalize: () => {},
           close: () => {
             this.#sttEvents = null;

@@ -494,6 +494,7 @@ export class Call {
         stt.write(audio, speech);
       },
       flush: () => stt.flush(),
+      nudge: () => stt.nudge(),
     });
     if (words.length === 0) {
       this.#turns.close("legEnded");

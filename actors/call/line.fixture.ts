@@ -365,6 +365,8 @@ class Recognition {
 
   flush(): void {}
 
+  nudge(): void {}
+
   finalize(): void {}
 
   close(): void {

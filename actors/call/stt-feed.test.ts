@@ -9,6 +9,7 @@ function setUp() {
     {
       write: (audio, brisk) => void written.push({ audio: Buffer.from(audio), brisk }),
       flush: () => void (flushCount += 1),
+      nudge() {},
       finalize() {},
       close() {},
     },

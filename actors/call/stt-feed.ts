@@ -41,6 +41,6 @@ export class SttFeed {
     this.#stream.write(bytes, isBrisk);
     if (fellSilent)
       this.#stream.flush(); // F2
-    else if (isFading || (isBrisk && !isSpeech)) this.#stream.nudge?.();
+    else if (isFading || (isBrisk && !isSpeech)) this.#stream.nudge();
   }
 }

@@ -63,6 +63,19 @@ void t.test(
   },
 );
 
+void t.test("whatever is asked of the list's stream is asked of the recogniser's", async (t) => {
+  const { open, one } = setUp(["one"]);
+  const { stream } = open();
+  one.last.events.onReady?.();
+  one.last.calls.splice(0);
+  stream.write(new Uint8Array(160), true);
+  for (const ask of ["flush", "nudge", "finalize"] as const) stream[ask]();
+  t.equal(one.last.audio.length, 1);
+  t.same(one.last.calls, ["flush", "nudge", "finalize"]);
+  stream.close();
+  t.notOk(one.last.isOpen);
+});
+
 void t.test("one that drops is told as a switch, also to itself", async (t) => {
   const { open, one, clock } = setUp(["one"]);
   const { told, stream } = open();

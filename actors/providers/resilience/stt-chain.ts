@@ -193,6 +193,7 @@ class Admitted implements SttProvider {
     return {
       write: (audio, speech) => stream.write(audio, speech),
       flush: () => stream.flush(),
+      nudge: () => stream.nudge(),
       finalize: () => stream.finalize(),
       close: () => {
         ticket.left();

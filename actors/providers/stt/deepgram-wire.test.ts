@@ -215,11 +215,11 @@ void t.test(
     t.same(messages, ["<160>", "<160>", "<320>", "<320>", "<160>", "<160>", "<160>"]);
     const third = stt.open(request({ callId: "call-3" }), listen().events);
     frames(stream, 1, true);
-    stream.nudge?.(); // it fades
+    stream.nudge(); // it fades
     frames(stream, 2, true);
     await eventually(() => messages.length === 9);
     third.close();
-    stream.nudge?.();
+    stream.nudge();
     t.same(messages.slice(7), ["<160>", "<320>"]);
   },
 );

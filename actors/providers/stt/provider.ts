@@ -70,7 +70,7 @@ export interface SttStream {
   /** Sends what is batched: somebody stopped speaking and waits for the answer. */
   flush(): void;
   /** What was written last may have been the end of speech: whoever keeps more than a frame back sends it. */
-  nudge?(): void;
+  nudge(): void;
   /** Ask for the final of what was sent so far, now; what was batched is sent first. */
   finalize(): void;
   /** Idempotent. */

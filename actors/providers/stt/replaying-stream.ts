@@ -147,7 +147,7 @@ export class ReplayingStream implements SttStream, SttEvents {
   }
 
   nudge(): void {
-    if (this.#ready) this.#inner!.nudge?.();
+    if (this.#ready) this.#inner!.nudge();
   }
 
   finalize(): void {

