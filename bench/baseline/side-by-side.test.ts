@@ -38,9 +38,10 @@ void t.test(
       t.ok(value(agent, false, "added p50") > 0, agent);
       t.ok(value(agent, false, "node CPU per call and second") > 0, agent);
     }
-    // A busy machine makes delays longer, never shorter: undisturbed they are a tenth of this.
-    t.ok(value("plain", true, "added p99") > BLOCK_MS / 3, "the thread they share was held");
-    const blocked = sides.runs.find((run) => run.agent === "node-1" && run.blocked)!;
+    const blockedRun = (agent: "plain" | "node-1") =>
+      sides.runs.find((run) => run.agent === agent && run.blocked)!;
+    t.ok(blockedRun("plain").heldMs! > BLOCK_MS / 2, "the thread they share was held");
+    const blocked = blockedRun("node-1");
     t.equal(blocked.shardsReplaced, 0, "a block is no hang");
     t.equal(blocked.blockerEnded, null, "and the call that does it goes on");
     t.ok(value("node-1", true, "turns") >= calls, "as do the others");
@@ -56,6 +57,7 @@ void t.test("a run that failed unprovoked says so, one that was disturbed does n
     blocked,
     round: 1,
     shardsReplaced: 0,
+    heldMs: null,
     blockerEnded: null,
     result: { figures: [], failureCount: 1, failures: ["one"] } as never,
   });

@@ -6,6 +6,7 @@
  *
  * What the blocking caller hears is in no figure: the load's callers are the others.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type PhoneCall, placeCall } from "#bench/caller";
 import { describeOutcome } from "#bench/report";
 import {
@@ -46,6 +47,8 @@ export interface SideBySideRun {
   readonly result: LoadResult;
   /** Shards that were taken for hung and replaced. */
   readonly shardsReplaced: number;
+  /** The longest that a request to the agent's port waited while a call blocked; null when none did. */
+  readonly heldMs: number | null;
   /** How the blocking call ended, when it did not end with us. */
   readonly blockerEnded: string | null;
 }
@@ -58,6 +61,8 @@ export interface SideBySide {
   readonly runs: readonly SideBySideRun[];
 }
 
+/** A third of a block: one of them falls into it. */
+const KNOCK_EVERY_MS = 100;
 /** Calls a second while a load is built up. */
 const ARRIVALS_PER_SECOND = 50;
 
@@ -100,10 +105,11 @@ async function load(
   blocked: boolean,
   isCold: boolean,
   options: SideBySideOptions,
-): Promise<Pick<SideBySideRun, "result" | "shardsReplaced" | "blockerEnded">> {
+): Promise<Pick<SideBySideRun, "result" | "shardsReplaced" | "heldMs" | "blockerEnded">> {
   const { mix, mixName, calls, seconds, processes = 1, warmUpCalls } = options;
   const replacedBefore = await shardsReplaced(subject);
   const blocking: { call: Promise<PhoneCall | null> | null } = { call: null };
+  const knocking = blocked ? knock(subject.target.url) : null;
   const result = await runLoad({
     subject,
     mix,
@@ -121,8 +127,33 @@ async function load(
   });
   return {
     result,
+    heldMs: knocking === null ? null : await knocking.longestMs(),
     blockerEnded: blocking.call === null ? null : await endOf(await blocking.call),
     shardsReplaced: (await shardsReplaced(subject)) - replacedBefore,
+  };
+}
+
+/** Asks the agent's port for nothing, over and over: whoever answers does so on the thread that has the sockets. */
+function knock(url: string): { longestMs(): Promise<number> } {
+  const over = new AbortController();
+  let longestMs = 0;
+  const knocking = (async () => {
+    while (!over.signal.aborted) {
+      const sinceMs = performance.now();
+      await fetch(url).then(
+        (answer) => answer.arrayBuffer(),
+        () => null,
+      );
+      longestMs = Math.max(longestMs, performance.now() - sinceMs);
+      await sleep(KNOCK_EVERY_MS);
+    }
+  })();
+  return {
+    longestMs: async () => {
+      over.abort();
+      await knocking;
+      return longestMs;
+    },
   };
 }
 

@@ -222,7 +222,6 @@ async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
     prepare: (operator) => addTenant(operator, chaosTenant(stage.tenant)),
   });
   stops.push(() => cluster.stop());
-  await Promise.all(cluster.nodes.map(ready));
   return new Lab(emulators, taps, cluster.nodes.map(onStage), { ...cluster, redis }, stops);
 }
 
@@ -239,16 +238,6 @@ async function addTenant(operator: Cluster["operator"], config: Record<string, u
   await operator.call("PhoneNumberService", "CreatePhoneNumber", {
     phoneNumber: { number: NUMBER, tenantId: TENANT },
   });
-}
-
-/** A node of a cluster serves once a control plane has it, which on a busy machine is later than its port. */
-async function ready(node: NodeProcess): Promise<void> {
-  for (let attempt = 0; attempt < RETRIES_MAX; attempt += 1) {
-    const { ok } = await fetch(`${node.adminUrl}/healthz/ready`);
-    if (ok) return;
-    await sleep(RETRY_MS);
-  }
-  throw new Error(`a node was not ready in time: ${node.logTail}`);
 }
 
 /** Without what it says to people at its start. */

@@ -171,6 +171,7 @@ export function sideBySideSource(): SideBySideSource {
     round,
     result: loadSource(100, { figures: figuresOf(100, worse) }),
     shardsReplaced: 0,
+    heldMs: null,
     blockerEnded: null,
   });
   return {

@@ -25,13 +25,18 @@ export async function startTestCluster(
   if (redis === null) return null;
   const emulators = await startEmulators({ seed: 11, ttsRealtimeFactor: 50 });
   t.teardown(() => emulators.close());
-  const cluster = await startCluster({ ...options, redisUrl: redis.url, providers: emulators.env() });
+  const cluster = await startCluster({
+    prepare: makeTenant,
+    ...options,
+    redisUrl: redis.url,
+    providers: emulators.env(),
+  });
   t.teardown(() => cluster.stop());
-  await makeTenant(cluster);
   return { ...cluster, redis };
 }
 
-export async function makeTenant({ operator }: Cluster): Promise<void> {
+/** Before the nodes start, so that no call can come before they know it. */
+export async function makeTenant(operator: Cluster["operator"]): Promise<void> {
   await operator.call("ResellerService", "CreateReseller", { reseller: { id: RESELLER, name: "Acme" } });
   await operator.call("TenantService", "CreateTenant", {
     tenant: { id: TENANT, resellerId: RESELLER, config: plainTenant("Acme Dental") },

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createOperatorKey } from "#control-plane/auth";
 import {
   type EmbeddedPostgres,
@@ -24,6 +25,10 @@ import {
   startControlPlaneProcess,
   startNodeProcess,
 } from "#bench/processes";
+
+const READY_LOOK_MS = 100;
+/** Twenty seconds. */
+const READY_LOOKS_MAX = 200;
 
 export interface ClusterOptions {
   /** @default 2 */
@@ -145,6 +150,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       ),
     );
     stops.push(() => Promise.all(nodes.map((one) => one.stop())));
+    await Promise.all(nodes.map(ready));
     balancer.setBackends(nodes.map(({ edgeUrl }) => new URL(edgeUrl).host));
 
     return {
@@ -161,4 +167,17 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await stop();
     throw error;
   }
+}
+
+/** A node serves once a control plane has it and its tenants are known, which on a busy machine is later than its port. */
+async function ready(node: NodeProcess): Promise<void> {
+  for (let attempt = 0; attempt < READY_LOOKS_MAX; attempt += 1) {
+    const answer = await fetch(`${node.adminUrl}/healthz/ready`);
+    const { processes = [] } = (await answer.json()) as {
+      processes?: readonly { readonly ready: boolean }[];
+    };
+    if (answer.ok && processes.every((one) => one.ready)) return;
+    await sleep(READY_LOOK_MS);
+  }
+  throw new Error(`a node was not ready in time: ${node.logTail}`);
 }

@@ -22,6 +22,7 @@ void t.test(
     const cluster = await startCluster({
       nodes: 1,
       providers: emulators.env(),
+      prepare: makeTenant,
       nodeEnvironment: {
         LUMENTRA_PROCESSES: "2",
         LUMENTRA_EDGE_PORT: String(port),
@@ -29,7 +30,6 @@ void t.test(
       },
     });
     t.teardown(() => cluster.stop());
-    await makeTenant(cluster);
     const [parent] = cluster.nodes;
     t.equal(parent!.edgeUrl, `http://127.0.0.1:${port}`);
     const before = childrenOf(parent!.pid);
