@@ -7,7 +7,14 @@ import { machineFacts } from "#bench/report";
 import { Distribution } from "./distribution.js";
 import { type DoorOptions, type Door, openDoor } from "./doors.js";
 import { Averaged, type Figure, SLICE_COUNT, Sliced } from "./figures.js";
-import { type LoadResult, type LoadWindow, RESULT_FORMAT, percentilesOf, round, rounded } from "./results.js";
+import {
+  type LoadResult,
+  type LoadWindow,
+  RESULT_FORMAT,
+  nodePart,
+  percentilesOf,
+  round,
+} from "./results.js";
 import { type MachineWindow, Sampler } from "./sampler.js";
 
 export interface FrontOptions extends DoorOptions {
@@ -112,20 +119,10 @@ class FrontRun {
       addedMs: null,
       answers: count,
       answerMs: percentilesOf(this.#windowLatency),
-      pacingP99Ms: null,
-      edgeLoopP99Ms: rounded(node?.edgeLoopP99Ms),
-      worstLoopP99Ms: rounded(node?.eventLoopP99Ms),
-      nodeCores: rounded(node?.cores),
-      edgeCores: rounded(node?.edgeCores),
-      shardCores: Object.values(node?.shardCores ?? {}).map((cores) => round(cores, 3)),
-      nodeRssMiB: node === null ? null : round(node.rssBytes / 2 ** 20, 1),
-      nodeFds: node?.fds ?? null,
-      nodeTimers: node?.timers ?? null,
-      nodeCalls: node?.calls ?? null,
+      ...nodePart(node),
       generatorCores: round(generatorCores, 3),
       emulatorCores: null,
       generatorLateP99Ms: 0,
-      drops: node?.drops ?? null,
     };
     this.#windows.push(window);
     this.#windowLatency.reset();

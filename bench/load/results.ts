@@ -2,6 +2,7 @@
 import type { MachineFacts } from "#bench/report";
 import type { Distribution } from "./distribution.js";
 import type { Figure } from "./figures.js";
+import type { NodeWindow } from "./sampler.js";
 
 /** Of the JSON; another one is not compared. */
 export const RESULT_FORMAT = 1;
@@ -64,6 +65,23 @@ export interface LoadResult {
   /** What was wrong: the figures then do not count. */
   readonly failures: readonly string[];
   readonly failureCount: number;
+}
+
+/** What a window says of the node; nothing where it could not be asked. */
+export function nodePart(node: NodeWindow | null) {
+  return {
+    pacingP99Ms: node?.pacingP99Ms ?? null,
+    edgeLoopP99Ms: rounded(node?.edgeLoopP99Ms),
+    worstLoopP99Ms: rounded(node?.eventLoopP99Ms),
+    nodeCores: rounded(node?.cores),
+    edgeCores: rounded(node?.edgeCores),
+    shardCores: Object.values(node?.shardCores ?? {}).map((cores) => round(cores, 3)),
+    nodeRssMiB: node === null ? null : round(node.rssBytes / 2 ** 20, 1),
+    nodeFds: node?.fds ?? null,
+    nodeTimers: node?.timers ?? null,
+    nodeCalls: node?.calls ?? null,
+    drops: node?.drops ?? null,
+  };
 }
 
 export function percentilesOf(distribution: Distribution): Percentiles | null {

@@ -18,7 +18,15 @@ import { Generators } from "./generators.js";
 import { ObjectiveCount } from "./objective.js";
 import { type CallMix, callersOf } from "./mix.js";
 import type { GeneratorPlan, GeneratorReport, TurnRecord } from "./records.js";
-import { type LoadResult, type LoadWindow, RESULT_FORMAT, percentilesOf, round, rounded } from "./results.js";
+import {
+  type LoadResult,
+  type LoadWindow,
+  RESULT_FORMAT,
+  nodePart,
+  percentilesOf,
+  round,
+  rounded,
+} from "./results.js";
 import { type MachineWindow, Sampler } from "./sampler.js";
 import { arrivals } from "./schedule.js";
 import type { Subject } from "./subject.js";
@@ -303,20 +311,10 @@ class LoadRun {
       ...this.#windowCounts,
       voiceToVoiceMs: percentilesOf(this.#windowVoice),
       addedMs: null,
-      pacingP99Ms: node?.pacingP99Ms ?? null,
-      edgeLoopP99Ms: rounded(node?.edgeLoopP99Ms),
-      worstLoopP99Ms: rounded(node?.eventLoopP99Ms),
-      nodeCores: rounded(node?.cores),
-      edgeCores: rounded(node?.edgeCores),
-      shardCores: Object.values(node?.shardCores ?? {}).map((cores) => round(cores, 3)),
-      nodeRssMiB: node === null ? null : round(node.rssBytes / 2 ** 20, 1),
-      nodeFds: node?.fds ?? null,
-      nodeTimers: node?.timers ?? null,
-      nodeCalls: node?.calls ?? null,
+      ...nodePart(node),
       generatorCores: round(generatorCores, 3),
       emulatorCores: rounded(emulatorCores),
       generatorLateP99Ms: round(this.#lastLateP99Ms(), 2),
-      drops: node?.drops ?? null,
     };
     this.#windows.push(window);
     this.#windowVoice.reset();
