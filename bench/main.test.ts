@@ -19,7 +19,9 @@ interface Run {
 
 function bench(...parameters: string[]): Promise<Run> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, ...parameters], { timeout: 60_000 }, (error, stdout, stderr) => {
+    // CI is what colour libraries take for a terminal: what we write into a pipe stays plain there as well.
+    const env = { ...process.env, CI: "1" };
+    execFile(process.execPath, [MAIN, ...parameters], { timeout: 60_000, env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });

@@ -6,6 +6,7 @@
  * Exit codes: 0 done, 1 it did not work out (the message says what), 2 wrong usage.
  */
 import { realpathSync } from "node:fs";
+import { isatty } from "node:tty";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LumentraError } from "#runtime/errors";
@@ -322,7 +323,8 @@ if (isEntry) {
   process.stdout.on("error", () => process.exit());
   process.exitCode = await main(process.argv.slice(2), {
     write: (text) => process.stdout.write(text),
-    colors: process.stdout.isTTY && process.env.NO_COLOR === undefined,
+    // Not by isTTY, which is undefined in a pipe, whatever its type says, and means "as you like" to the printer.
+    colors: isatty(process.stdout.fd) && process.env.NO_COLOR === undefined,
     columns: Math.min(120, process.stdout.columns ?? 100),
   });
 }
