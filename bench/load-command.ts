@@ -15,6 +15,7 @@ import {
   type Subject,
   Progress,
   RESULT_FORMAT,
+  comesAgain,
   compareRuns,
   incomparable,
   loadMix,
@@ -129,8 +130,8 @@ function progressOf(options: LoadCommandOptions, seconds: number, output: Comman
 
 function subjectOf(options: LoadCommandOptions, mix: CallMix): Promise<Subject> {
   if (options.target === undefined) {
-    // A short call's slot is given back while its line is dialled again.
-    const spare = mix.callers.some(({ kind }) => kind === "short") ? options.calls : 0;
+    // The slot of a call that ended is given back while its line is dialled again.
+    const spare = mix.callers.some(comesAgain) ? options.calls : 0;
     return startSubject({ calls: options.calls + spare });
   }
   return Promise.resolve(

@@ -136,7 +136,7 @@ function addLongLoadCommands(
       .option("--processes <n>", "generator processes", whole(1, 64), 1)
       .option("--out <folder>", "where what it leaves goes", "out")
       .option("--json", "the last line of output is one JSON object", false);
-  common("soak", "a load for hours: fails when memory, descriptors, timers or slots grow", "mixed")
+  common("soak", "a load for hours: fails when memory, descriptors, timers or slots grow", "day")
     .option("--hours <h>", "how long", number(0.001, 24 * 365), 1)
     .option("--calls <n>", "calls at once", whole(1, CALLERS_MAX), 50)
     .action((options) =>

@@ -134,11 +134,12 @@ export class Line {
     await call.waitForReply(0);
     const { kind, thinkMs } = this.#line.caller;
     const think = (): number => thinkMs[0] + this.#random.next() * (thinkMs[1] - thinkMs[0]);
+    const turns = this.#turnsOfCall();
     // Not all at the same instant, and not in step ever after.
     if (kind !== "idle") await until(call.nowMs() + this.#random.next() * think());
-    for (let isFirst = true; !this.#stopped; isFirst = false) {
+    for (let turn = 1; !this.#stopped; turn += 1) {
       if (kind === "idle") await until(this.#nextIdleTurnAtMs(call.nowMs()));
-      if (!isFirst && call.nowMs() >= this.#plan.endAtMs) return;
+      if (turn > 1 && call.nowMs() >= this.#plan.endAtMs) return;
       if (call.outcome !== null || this.#stopped) return;
       this.#events.onBusy(1);
       try {
@@ -147,9 +148,16 @@ export class Line {
       } finally {
         this.#events.onBusy(-1);
       }
-      if (kind === "short" || call.nowMs() >= this.#plan.endAtMs) return;
+      if (turn >= turns || call.nowMs() >= this.#plan.endAtMs) return;
       if (kind !== "idle") await until(call.nowMs() + think());
     }
+  }
+
+  #turnsOfCall(): number {
+    const { kind, turns } = this.#line.caller;
+    if (kind === "short") return 1;
+    if (turns === undefined) return Number.POSITIVE_INFINITY;
+    return turns[0] + Math.floor(this.#random.next() * (turns[1] - turns[0] + 1));
   }
 
   /** All idle callers in the same two seconds, each at a place of its own. */

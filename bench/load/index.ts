@@ -15,7 +15,15 @@ export { Distribution } from "./distribution.js";
 export { type Figure } from "./figures.js";
 export { type FrontOptions, runFront } from "./front.js";
 export { scrapeMetrics } from "./metrics.js";
-export { BUILT_IN_MIXES, type CallMix, type FrontMix, type Mix, loadMix, mixNameOf } from "./mix.js";
+export {
+  BUILT_IN_MIXES,
+  type CallMix,
+  type FrontMix,
+  type Mix,
+  comesAgain,
+  loadMix,
+  mixNameOf,
+} from "./mix.js";
 export { VOICE_TO_VOICE_MS_MOST } from "./objective.js";
 export { Progress } from "./progress.js";
 export { renderReport, shown } from "./report.js";

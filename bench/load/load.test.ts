@@ -202,6 +202,7 @@ void t.test("lines are shared out by weight, and a wrong mix says what is wrong 
   t.same(new Set(kinds.slice(0, 10)).size, 4, "any ten of them are a mix");
   for (const name of BUILT_IN_MIXES) t.ok(await loadMix(name), name);
   t.throws(() => parseMix({ callers: [{ kind: "shout" }] }), /callers\[0\]\.kind/);
+  t.throws(() => parseMix({ callers: [{ kind: "idle", turns: [4, 2] }] }), /callers\[0\]\.turns/);
   await t.rejects(loadMix("/nowhere.toml"), { code: "BENCH_MIX_INVALID" });
 });
 
@@ -237,11 +238,11 @@ void t.test(
     const out = t.testdir({
       "mix.toml": ["conversation", "bargeIn", "short"]
         .map((kind) => `[[callers]]\nkind = "${kind}"\nthinkMs = [100, 300]\neverySeconds = 5\n`)
-        .join("\n"),
+        .join("turns = [1, 1]\n\n"),
     });
     const write = (text: string): void => void lines.push(text);
     const lines: string[] = [];
-    const options = { calls: 3, ramp: 0.3, seconds: 4, processes: 2, mix: `${out}/mix.toml`, out } as const;
+    const options = { calls: 3, ramp: 0.3, seconds: 6, processes: 2, mix: `${out}/mix.toml`, out } as const;
     const code = await runLoadCommand(
       { ...options, json: false, to: "+12025550101", carrier: "twilio" },
       { write, colors: false, columns: 100 },
@@ -255,7 +256,7 @@ void t.test(
     t.equal(value("turns that were wrong"), 0);
     t.equal(value("records dropped by rings"), 0);
     t.ok(value("interruption to clear p50") > 0, "the interrupter was heard");
-    t.ok(value("calls that ended") >= 4, "the short call came again");
+    t.ok(value("calls that ended") >= 5, "the short call came again, and so did those of one turn");
     for (const name of ["added p50", "node CPU per call and second", "generator CPU per call and second"]) {
       t.ok(value(name) > 0, name);
     }

@@ -21,6 +21,11 @@ const callerSchema = z.strictObject({
   thinkMs: z.tuple([z.number().min(0), z.number().min(0)]).default([300, 1_500]),
   /** `short`: from one call of a line to the next, whether or not the first is over. */
   everySeconds: z.number().min(0.5).max(3_600).default(10),
+  /** A call's, drawn anew for each: least and most. Whoever had them hangs up, and another call comes. Absent: no end. */
+  turns: z
+    .tuple([z.number().int().min(1), z.number().int().min(1)])
+    .refine(([least, most]) => least <= most, "least first, then most")
+    .optional(),
 });
 
 const mixSchema = z.discriminatedUnion("front", [
@@ -56,6 +61,7 @@ export const BUILT_IN_MIXES = [
   "barge-in",
   "short",
   "mixed",
+  "day",
   "webhooks",
   "grpc",
 ] as const;
@@ -83,6 +89,11 @@ export function parseMix(value: unknown): Mix {
   const parsed = mixSchema.safeParse(withFront);
   if (!parsed.success) throw new Error(z.prettifyError(parsed.error));
   return parsed.data;
+}
+
+/** Whether its calls end before the load does, so that others come in their place. */
+export function comesAgain({ kind, turns }: CallerSpec): boolean {
+  return kind === "short" || turns !== undefined;
 }
 
 /** Which caller each line is: shares as near to the weights as whole lines allow, spread evenly along the ramp. */

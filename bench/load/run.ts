@@ -16,7 +16,7 @@ import { Distribution } from "./distribution.js";
 import { Averaged, Bucketed, type Figure, SLICE_COUNT, Sliced } from "./figures.js";
 import { Generators } from "./generators.js";
 import { ObjectiveCount } from "./objective.js";
-import { type CallMix, callersOf } from "./mix.js";
+import { type CallMix, callersOf, comesAgain } from "./mix.js";
 import type { GeneratorPlan, GeneratorReport, TurnRecord } from "./records.js";
 import {
   type LoadResult,
@@ -270,8 +270,9 @@ class LoadRun {
 
   /** Calls come in the ramp, or by schedule until the end: their slices are of what there is of arrivals. */
   #arrivalSliceAt(atMs: number): number {
-    const shortOnly = this.#options.mix.callers.every(({ kind }) => kind === "short");
-    const lastsMs = shortOnly ? this.#endAtMs - this.#startAtMs : this.#steadyAtMs - this.#startAtMs;
+    const lastsMs = this.#options.mix.callers.every(comesAgain)
+      ? this.#endAtMs - this.#startAtMs
+      : this.#steadyAtMs - this.#startAtMs;
     return Math.floor(((atMs - this.#startAtMs) / lastsMs) * SLICE_COUNT);
   }
 
