@@ -51,7 +51,7 @@ export async function startControlPlaneProcess(
       return child.running;
     },
     get logTail() {
-      return child.stderrTail;
+      return child.logTail;
     },
     stop: () => child.stop(),
     kill: () => child.kill(),

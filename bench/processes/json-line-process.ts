@@ -1,6 +1,7 @@
 /**
  * A child process that says in one JSON line on its standard output that it is ready. It never outlives us:
- * it is stopped with us, and what it wrote to standard error is kept for the message when it fails.
+ * it is stopped with us, and the end of what it wrote is kept for the message when it fails: its log is on standard
+ * output, what it says to people on standard error.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,8 +11,8 @@ import { createInterface } from "node:readline";
 const READY_TIMEOUT_MS = 30_000;
 /** After SIGTERM a node may drain; later than this it is killed. */
 const STOP_GRACE_MS = 5_000;
-/** What is kept of standard error: the last lines are the ones that tell. */
-const STDERR_CHARS_MAX = 16_384;
+/** What is kept of its words: the last lines are the ones that tell. */
+const TAIL_CHARS_MAX = 16_384;
 
 export interface JsonLineProcessOptions {
   /** For messages: "the node". */
@@ -21,7 +22,7 @@ export interface JsonLineProcessOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Whether this line is the one; others, such as a log on standard output, are passed over. */
   readonly isReady: (line: Readonly<Record<string, unknown>>) => boolean;
-  /** Passed through when set; else kept for the error message. @default false */
+  /** Passed through as well when set. @default false */
   readonly showStderr?: boolean;
 }
 
@@ -30,7 +31,7 @@ export class JsonLineProcess {
   readonly #name: string;
   readonly #isReady: JsonLineProcessOptions["isReady"];
   readonly #killWithUs: () => void;
-  #stderr = "";
+  #tail = "";
 
   /** Resolves with the process and the line that said it was ready, parsed. */
   static async start(
@@ -51,7 +52,7 @@ export class JsonLineProcess {
     this.#child.stderr!.on("data", (chunk: Buffer) => {
       const text = chunk.toString();
       if (options.showStderr === true) process.stderr.write(text);
-      this.#stderr = (this.#stderr + text).slice(-STDERR_CHARS_MAX);
+      this.#keep(text);
     });
     this.#killWithUs = () => this.#child.kill("SIGKILL");
     process.once("exit", this.#killWithUs);
@@ -62,9 +63,9 @@ export class JsonLineProcess {
     return this.#child.pid!;
   }
 
-  /** The end of what it wrote to standard error. */
-  get stderrTail(): string {
-    return this.#stderr;
+  /** The end of what it wrote, the line apart that said it was ready. */
+  get logTail(): string {
+    return this.#tail;
   }
 
   get running(): boolean {
@@ -89,6 +90,10 @@ export class JsonLineProcess {
     await exited;
   }
 
+  #keep(text: string): void {
+    this.#tail = (this.#tail + text).slice(-TAIL_CHARS_MAX);
+  }
+
   async #readyLine(): Promise<Readonly<Record<string, unknown>>> {
     const lines = createInterface({ input: this.#child.stdout! });
     const ready = new Promise<Readonly<Record<string, unknown>>>((resolve, reject) => {
@@ -97,14 +102,15 @@ export class JsonLineProcess {
         act();
       };
       const fail = (why: string): void => {
-        const words = this.#stderr.trim();
+        const words = this.#tail.trim();
         settle(() => reject(new Error(`${this.#name} ${why}${words === "" ? "" : `:\n${words}`}`)));
       };
       const timer = setTimeout(() => fail(`did not get ready in ${READY_TIMEOUT_MS} ms`), READY_TIMEOUT_MS);
-      // Listening on after that one, too: what follows is not for us, but must not fill the pipe.
+      // Listening on after that one, too: what follows must not fill the pipe.
       lines.on("line", (text) => {
         const line = parseObject(text);
         if (line !== null && this.#isReady(line)) settle(() => resolve(line));
+        else this.#keep(`${text}\n`);
       });
       this.#child.once("error", (error) => fail(`could not be started (${error.message})`));
       // "close", not "exit": by then all of standard error has arrived.

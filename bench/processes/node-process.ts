@@ -61,7 +61,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
         return child.running;
       },
       get logTail() {
-        return child.stderrTail;
+        return child.logTail;
       },
       async stop() {
         await child.stop();

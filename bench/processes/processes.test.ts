@@ -41,6 +41,20 @@ void t.test(
   },
 );
 
+void t.test("what it logs and what it says are kept, from before and after it was ready", async (t) => {
+  const path = await script(
+    t,
+    `console.log('{"level":40,"msg":"early"}'); console.error("to people"); console.log('{"kind":"ready"}');
+     setTimeout(() => console.log('{"level":40,"msg":"late"}'), 50); setInterval(() => {}, 1_000);`,
+  );
+  const { process: child } = await JsonLineProcess.start(options(path));
+  t.teardown(() => child.stop());
+  while (!child.logTail.includes("late")) await new Promise((resolve) => setTimeout(resolve, 10));
+  t.match(child.logTail, /"early"/);
+  t.match(child.logTail, /^to people$/m);
+  t.notMatch(child.logTail, /"ready"/);
+});
+
 void t.test("a process that ends before it is ready is an error with its own last words", async (t) => {
   const path = await script(t, `console.error("the port is taken"); process.exit(3);`);
   await t.rejects(JsonLineProcess.start(options(path)), {
