@@ -482,12 +482,28 @@ export function complies(name: string, open: Open): void {
     await addNode(directory, "a");
     await addNode(directory, "b");
     const anew = granted(await directory.reserve(request("new", { nodeIds: ["b"] })));
+    await directory.confirm("new", anew.epoch, "b", LEASE_MS);
     const old = claimOf("old", anew.epoch - 1, { carrierCallId: "carrier-new" });
     t.match(await directory.claim("a", [old], LEASE_MS), [{ kind: "lost", epoch: anew.epoch }]);
     t.same(await callsOn(directory), { a: 0, b: 1 });
     const newest = { ...old, callId: "newest", epoch: anew.epoch + 1 };
     t.match(await directory.claim("a", [newest], LEASE_MS), [{ kind: "held" }]);
     t.match(await directory.claim("b", [claimOf("new", anew.epoch)], LEASE_MS), [{ kind: "lost" }]);
+    t.same(await callsOn(directory), { a: 1, b: 0 });
+  });
+
+  test("a call with media is not taken for one that was placed too late for its webhook", async (t, {
+    directory,
+  }) => {
+    await addNode(directory, "a");
+    await addNode(directory, "b");
+    const late = granted(await directory.reserve(request("late", { nodeIds: ["b"] })));
+    const ids = { carrierCallId: "carrier-late" };
+    const waiting = claimOf("waiting", late.epoch - 1, { ...ids, live: false });
+    t.match(await directory.claim("a", [waiting], LEASE_MS), [{ kind: "lost", epoch: late.epoch }]);
+    const live = claimOf("live", late.epoch - 1, ids);
+    t.match(await directory.claim("a", [live], LEASE_MS), [{ kind: "held" }]);
+    t.equal(await directory.confirm("late", late.epoch, "b", LEASE_MS), "unknown");
     t.same(await callsOn(directory), { a: 1, b: 0 });
   });
 

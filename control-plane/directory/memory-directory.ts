@@ -432,14 +432,16 @@ export class MemoryDirectory implements Directory {
         return { callId, kind: "held" };
       }
     }
-    // The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays.
+    // The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays: the
+    // one with media, which a reservation whose answer came too late for its webhook has not; else the newer.
     const other = this.#findByCarrier(claim);
     if (
       other !== undefined &&
       other.callId !== callId &&
       (other.state === "held" || other.state === "overdue")
     ) {
-      if (other.epoch >= epoch) return { callId, kind: "lost", epoch: other.epoch };
+      const isReservedOnly = claim.live && !other.live;
+      if (other.epoch >= epoch && !isReservedOnly) return { callId, kind: "lost", epoch: other.epoch };
       this.#end(other, now);
     }
     this.#hold({

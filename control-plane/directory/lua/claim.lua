@@ -46,10 +46,12 @@ local function claimSlowly(id, epoch, tenant, reseller, carrier, carrierCall, li
       return int(call.epoch)
     end
   end
-  -- The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays.
+  -- The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays: the
+  -- one with media, which a reservation whose answer came too late for its webhook has not; else the newer.
   local other = loadCarrierCall(carrier, carrierCall)
   if other and other.id ~= id and (other.state == 'held' or other.state == 'overdue') then
-    if other.epoch >= epoch then
+    local isReservedOnly = live == '1' and other.live ~= '1'
+    if other.epoch >= epoch and not isReservedOnly then
       return int(other.epoch)
     end
     putAwayCall(other, 'ended')
