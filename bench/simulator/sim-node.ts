@@ -95,6 +95,7 @@ export class SimNode {
       isUp,
       nodeId: this.nodeId,
       region: "here",
+      clock: this.thread,
       onLeaseLost: (callId, epoch) => this.switchboard.leaseLost(callId, epoch),
       onUnknown: () => void this.#report(),
       log: silentLogger,

@@ -7,7 +7,7 @@ import { isSameSecret } from "../auth/index.js";
 import type { NodeRecord } from "../directory/directory.js";
 import { type Caller, type ServiceOf, nodeOf } from "../server/index.js";
 import type { Store } from "../store/store.js";
-import { NodeStream, type NodeStreamDeps } from "./node-stream.js";
+import { NodeStream, type NodeStreamDeps, nodeConfig } from "./node-stream.js";
 import { type PageTokens, notFound, openPage } from "./requests.js";
 
 const NODE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
@@ -76,7 +76,7 @@ export function createNodeService(deps: NodeServiceDeps): NodeService {
           throw violated([{ field: "node_id", description: "must be 1 to 63 of a-z, 0-9 and dashes" }]);
         requireRight(nodeId, bootstrapToken, caller);
         const { credential, expiresAt } = await credentials.issue({ nodeId, incarnation: randomUUID() });
-        return { credential, expireTime: toTimestamp(expiresAt) };
+        return { credential, expireTime: toTimestamp(expiresAt), config: nodeConfig(deps) };
       },
 
       async ConnectNode(call, caller) {

@@ -60,6 +60,20 @@ export interface NodeStreamDeps {
   readonly reportIntervalMs: number;
 }
 
+/** What every node is told when it registers, in its welcome, and when it changes. */
+export function nodeConfig({
+  clusterKeys,
+  clock,
+  leaseTimeMs,
+  reportIntervalMs,
+}: Pick<NodeStreamDeps, "clusterKeys" | "clock" | "leaseTimeMs" | "reportIntervalMs">) {
+  return {
+    reportInterval: toDuration(reportIntervalMs),
+    leaseTime: toDuration(leaseTimeMs),
+    mediaTokenKeys: [...clusterKeys.mediaTokenKeys(clock.unixMs())],
+  };
+}
+
 export class NodeStream {
   readonly #deps: NodeStreamDeps;
   readonly #identity: NodeIdentity;
@@ -153,7 +167,8 @@ export class NodeStream {
     this.#registration = registration;
     this.#isDraining = draining;
     this.#detach = await commands.attach(registration.nodeId, (command) => this.#command(command));
-    const config = this.#config();
+    const config = nodeConfig(this.#deps);
+    this.#sentKeys = keysOf(config);
     this.#send({ welcome: { config, draining, controlPlaneId } });
     this.#timers.config = clock.setTimer(CONFIG_LOOK_MS, () => this.#lookAtConfig());
     void this.#renew();
@@ -242,24 +257,11 @@ export class NodeStream {
     return true;
   }
 
-  #config() {
-    const mediaTokenKeys = this.#mediaTokenKeys();
-    this.#sentKeys = Buffer.concat(mediaTokenKeys).toString("base64");
-    return {
-      reportInterval: toDuration(this.#deps.reportIntervalMs),
-      leaseTime: toDuration(this.#deps.leaseTimeMs),
-      mediaTokenKeys,
-    };
-  }
-
-  #mediaTokenKeys(): Buffer[] {
-    const { clusterKeys, clock } = this.#deps;
-    return [...clusterKeys.mediaTokenKeys(clock.unixMs())];
-  }
-
   #lookAtConfig(): void {
-    const keys = Buffer.concat(this.#mediaTokenKeys()).toString("base64");
-    if (keys !== this.#sentKeys) this.#send({ config: this.#config() });
+    const config = nodeConfig(this.#deps);
+    const keys = keysOf(config);
+    if (keys !== this.#sentKeys) this.#send({ config });
+    this.#sentKeys = keys;
     this.#timers.config = this.#deps.clock.setTimer(CONFIG_LOOK_MS, () => this.#lookAtConfig());
   }
 
@@ -285,6 +287,10 @@ export class NodeStream {
       this.#fail(new LumentraError("DEADLINE_EXCEEDED", "the node has said nothing for three lease times")),
     );
   }
+}
+
+function keysOf({ mediaTokenKeys }: ReturnType<typeof nodeConfig>): string {
+  return Buffer.concat(mediaTokenKeys).toString("base64");
 }
 
 function identityOf({ nodeId, incarnation }: NodeIdentity): NodeIdentity {

@@ -115,6 +115,8 @@ export class ControlConnection {
     try {
       const answer = await this.rpc.call("NodeService", "RegisterNode", { nodeId, bootstrapToken });
       this.#credential = answer.credential;
+      // Before the hello: from then on media sockets come that other nodes have signed for.
+      if (answer.config) this.#configure(answer.config);
       return true;
     } catch (error) {
       if (!this.#isClosed && this.#attempt === 0) {

@@ -62,6 +62,8 @@ export class FakeControlPlane {
   /** Where the next calls go; null: where the asker prefers. */
   placeOn: string | null = null;
   placeDelay: Promise<void> | null = null;
+  /** Nodes' hellos are heard, and welcomed once this resolves. */
+  welcomeDelay: Promise<void> | null = null;
   readonly #watchers = new Set<ServerWritableStream<WatchTenantsRequest__Output, WatchTenantsResponse>>();
   #server: Server | null = null;
   #port = 0;
@@ -89,7 +91,7 @@ export class FakeControlPlane {
       throw new LumentraError("NOT_FOUND", "not in this fixture");
     };
     server.addService(services.NodeService.service, {
-      registerNode: unary(() => ({ credential: "credential", expireTime: null })),
+      registerNode: unary(() => ({ credential: "credential", expireTime: null, config: this.#config() })),
       connectNode: (stream: ServerDuplexStream<ConnectNodeRequest__Output, ConnectNodeResponse>) =>
         this.#connectNode(stream),
       fetchTenantSecrets: unary(refuse),
@@ -184,17 +186,9 @@ export class FakeControlPlane {
         if (message.hello.report?.ready === true) this.readyAtHello.add(nodeId);
         const draining = this.nodes.get(nodeId)?.draining ?? false;
         this.nodes.set(nodeId, { mediaUrl, stream, draining });
-        stream.write({
-          welcome: {
-            config: {
-              reportInterval: toDuration(100),
-              leaseTime: toDuration(5_000),
-              mediaTokenKeys: this.mediaTokenKeys,
-            },
-            draining,
-            controlPlaneId: "fake",
-          },
-        });
+        const welcome = { config: this.#config(), draining, controlPlaneId: "fake" };
+        if (this.welcomeDelay === null) stream.write({ welcome });
+        else void this.welcomeDelay.then(() => stream.write({ welcome }));
       }
       for (const { callId, epoch, carrier, carrierCallId, tenantId, live } of message.leases?.leases ?? []) {
         const lease = this.leases.get(callId);
@@ -228,6 +222,11 @@ export class FakeControlPlane {
     const epoch = Date.now();
     this.leases.set(callId, this.#lease(callId, epoch, nodeId, { ...request, tenantId }));
     return { callId, epoch, nodeId, mediaUrl, resumed: false };
+  }
+
+  #config() {
+    const [reportInterval, leaseTime] = [toDuration(100), toDuration(5_000)];
+    return { reportInterval, leaseTime, mediaTokenKeys: this.mediaTokenKeys };
   }
 
   #lease(callId: string, epoch: number, nodeId: string, request: PlaceCallRequest__Output): FakeLease {

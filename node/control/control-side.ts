@@ -20,11 +20,14 @@ import { JournalSpool } from "./journal-spool.js";
 import type { LocalPlacement } from "./placement.js";
 import { RemotePlacement } from "./remote-placement.js";
 import { ControlTenants } from "./tenants.js";
+import { whileUnreachable } from "./while-unreachable.js";
 
 /** At start: longer than a control plane takes to answer, short enough to serve from the cache when none does. */
 const FIRST_SYNC_MS = 3_000;
 /** Before a journal is read back: the node's own last words of the call must be in it. */
 const OWN_EVENTS_MS = 1_500;
+/** Of a page of a journal; as long as the RPC may take at all. */
+const READ_JOURNAL_MS = 5_000;
 /** At the end: handing the last events over takes a round trip or two. */
 const LAST_EVENTS_MS = 2_000;
 const LAST_EVENTS_LOOK_MS = 20;
@@ -75,6 +78,8 @@ export class ControlSide {
   readonly #spool: JournalSpool;
   readonly #sender: JournalSender;
   #served: ServedNode | null = null;
+  /** As told last; null: no control plane has been heard. */
+  #mediaTokenKeys: readonly Uint8Array[] | null = null;
   #mediaUrl = "";
 
   /** Use `open`. */
@@ -102,7 +107,10 @@ export class ControlSide {
           this.#served?.onHangUp(callId);
         },
         onLeaseLost,
-        onMediaTokenKeys: (keys) => this.#served?.onMediaTokenKeys(keys),
+        onMediaTokenKeys: (keys) => {
+          this.#mediaTokenKeys = keys;
+          this.#served?.onMediaTokenKeys(keys);
+        },
         onUp: () => {
           this.tenants.watch();
           this.#sender.kick();
@@ -125,6 +133,7 @@ export class ControlSide {
       isUp: () => this.#connection.isUp,
       nodeId,
       region,
+      clock,
       onLeaseLost,
       onUnknown: () => this.#connection.tellLeases(),
       log,
@@ -185,6 +194,7 @@ export class ControlSide {
   connect(mediaUrl: string, served: ServedNode): void {
     this.#mediaUrl = mediaUrl;
     this.#served = served;
+    if (this.#mediaTokenKeys !== null) served.onMediaTokenKeys(this.#mediaTokenKeys);
     this.tenants.watch();
     this.#connection.start();
     this.#sender.start();
@@ -198,20 +208,22 @@ export class ControlSide {
   readonly onJournal = (event: JournalEvent): void => this.#spool.append(event);
 
   /**
-   * The whole journal of a call that another node had, after which that one can write nothing any more; null when
-   * nobody has it, or nobody can be asked.
+   * The whole journal of a call that another node had, after which that one can write nothing any more.
+   * @throws LumentraError when nobody has it, or nobody can be asked
    */
-  readonly readJournal = async (callId: string, epoch: number): Promise<readonly JournalEvent[] | null> => {
-    if (!this.#connection.isUp) return null;
+  readonly readJournal = async (callId: string, epoch: number): Promise<readonly JournalEvent[]> => {
     await Promise.race([this.#spool.drained(callId), this.#sleep(OWN_EVENTS_MS)]);
     const journal: JournalEvent[] = [];
     for (;;) {
       const fromSequence = journal.length;
-      const page = await this.#connection.rpc.call("JournalService", "ReadJournal", {
-        callId,
-        fromSequence,
-        epoch,
-      });
+      const page = await whileUnreachable(this.#options.clock, READ_JOURNAL_MS, (deadlineMs) =>
+        this.#connection.rpc.call(
+          "JournalService",
+          "ReadJournal",
+          { callId, fromSequence, epoch },
+          { deadlineMs },
+        ),
+      );
       journal.push(...page.events.map(journalEventFromProto));
       if (!page.more || page.events.length === 0) return journal;
     }

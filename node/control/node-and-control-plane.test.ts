@@ -234,6 +234,32 @@ void t.test(
   },
 );
 
+/**
+ * Two nodes started at once, and the first call was lost: placement knows a node from its hello, so that one node sent
+ * a caller to another which had not read its welcome yet, knew no keys but its own, and refused the media socket.
+ */
+void t.test(
+  "a node that is known to placement takes media before it has heard its welcome",
+  { buffered: true },
+  async (t) => {
+    const plane = await startPlane(t);
+    const a = await startMember(t, plane, "node-a");
+    await until(() => plane.nodes.has("node-a"));
+    let welcome: () => void = () => {};
+    plane.welcomeDelay = new Promise((resolve) => (welcome = resolve));
+    const b = await startMember(t, plane, "node-b");
+    await until(() => plane.nodes.has("node-b"));
+    plane.placeOn = "node-b";
+    const call = await a.call();
+    t.equal(call.outcome, null, "the media socket was let in");
+    await call.waitForReply(0);
+    t.match((await b.admin("/metrics")).text, /lumentra_control_plane_up 0/);
+    welcome();
+    call.hangUp();
+    t.match((await storedJournal(plane, call))[0], { nodeId: "node-b" });
+  },
+);
+
 void t.test("operators hang up, drain and undrain", { buffered: true }, async (t) => {
   const plane = await startPlane(t);
   const member = await startMember(t, plane);

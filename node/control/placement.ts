@@ -140,6 +140,10 @@ export class LocalPlacement implements CallPlacement {
     this.#countByTenant.set(call.tenantId, this.countOf(call.tenantId) + 1);
   }
 
+  has(callId: string): boolean {
+    return this.#leases.has(callId);
+  }
+
   confirm(): void {}
 
   claim(): Promise<null> {

@@ -5,9 +5,12 @@
  * M1 every call that is here counts in the node's own memory as well, whoever placed it, so that local caps are right
  *    at the moment the control plane goes away.
  * M2 a webhook never waits longer than PLACE_DEADLINE_MS for the control plane; then the node decides.
+ * M3 of a call that others own or have placed here, a control plane is asked whether or not the stream is up: the
+ *    stream may be on its way, or on its way back, while another answers.
  */
 import type { PlaceCallResponse__Output } from "#proto";
 import { LumentraError } from "#runtime/errors";
+import type { Clock } from "#runtime/actor";
 import type { RpcClient } from "#runtime/rpc";
 import type { Logger } from "#runtime/telemetry";
 import type {
@@ -18,6 +21,7 @@ import type {
   Placed,
   PlacementRefusal,
 } from "./placement.js";
+import { whileUnreachable } from "./while-unreachable.js";
 
 /** Below the edge's own bound, so that there is time left to decide alone. */
 export const PLACE_DEADLINE_MS = 1_200;
@@ -30,6 +34,7 @@ export interface RemotePlacementDeps {
   readonly isUp: () => boolean;
   readonly nodeId: string;
   readonly region: string;
+  readonly clock: Clock;
   /** The lease of a call that is here is another's. */
   readonly onLeaseLost: (callId: string, epoch: number) => void;
   /** Placement does not know a call that is here: it is to be told. */
@@ -57,7 +62,9 @@ export class RemotePlacement implements CallPlacement {
 
   place(request: PlaceRequest): Placed | Promise<Placed> {
     const { local, isUp } = this.#deps;
-    return isUp() ? this.#placeRemotely(request) : local.place(request);
+    if (isUp()) return this.#placeRemotely(request);
+    const placed = local.place(request);
+    return placed.kind === "unknown" ? this.#placeRemotely(request) : placed; // M3
   }
 
   confirm(callId: string, epoch: number): void {
@@ -72,11 +79,12 @@ export class RemotePlacement implements CallPlacement {
   }
 
   async claim(callId: string): Promise<ClaimedPlace | null> {
-    const { rpc, isUp, local, nodeId, log } = this.#deps;
-    if (!isUp()) return null;
+    const { rpc, local, nodeId, clock, log } = this.#deps;
     try {
-      const options = { deadlineMs: CLAIM_DEADLINE_MS };
-      const answer = await rpc.call("PlacementService", "ConfirmCall", { callId, epoch: 0 }, options);
+      // M3
+      const answer = await whileUnreachable(clock, CLAIM_DEADLINE_MS, (deadlineMs) =>
+        rpc.call("PlacementService", "ConfirmCall", { callId, epoch: 0 }, { deadlineMs }),
+      );
       const { lease, pii, resumed } = answer;
       if (lease === null || lease.nodeId !== nodeId || pii === null) return null;
       local.adopt(callId, lease.epoch, lease);
@@ -99,26 +107,26 @@ export class RemotePlacement implements CallPlacement {
   }
 
   async #placeRemotely(request: PlaceRequest): Promise<Placed> {
-    const { rpc, local, nodeId, region, log } = this.#deps;
+    const { rpc, local, nodeId, region, clock, log } = this.#deps;
     const { carrier, carrierCallId, tenantId, pii, resume } = request;
+    const message = {
+      carrier,
+      carrierCallId,
+      tenantId,
+      pii,
+      preferredNodeId: nodeId,
+      region,
+      resume: resume !== null,
+      callId: resume?.callId ?? "",
+      resumeAfterEpoch: resume?.afterEpoch ?? 0,
+    };
+    const ask = (deadlineMs: number): Promise<PlaceCallResponse__Output> =>
+      rpc.call("PlacementService", "PlaceCall", message, { deadlineMs });
     let answer: PlaceCallResponse__Output;
     try {
-      answer = await rpc.call(
-        "PlacementService",
-        "PlaceCall",
-        {
-          carrier,
-          carrierCallId,
-          tenantId,
-          pii,
-          preferredNodeId: nodeId,
-          region,
-          resume: resume !== null,
-          callId: resume?.callId ?? "",
-          resumeAfterEpoch: resume?.afterEpoch ?? 0,
-        },
-        { deadlineMs: PLACE_DEADLINE_MS },
-      );
+      // A call that this node knows, or that is new, it can place itself at once.
+      const isOthers = resume !== null && !local.has(resume.callId);
+      answer = await (isOthers ? whileUnreachable(clock, PLACE_DEADLINE_MS, ask) : ask(PLACE_DEADLINE_MS));
     } catch (error) {
       const code = error instanceof LumentraError ? error.code : "INTERNAL";
       if (code === "CALL_ENDED") return { kind: "ended" };
