@@ -116,6 +116,20 @@ void t.test("what was just said is repeated on request", (t) => {
   t.end();
 });
 
+void t.test("one that is told that it was cut off goes on with what it was asked before", (t) => {
+  const told =
+    "You were cut off in the middle of your answer. Go on right after your words. Do not repeat any.";
+  const asked = { role: "user", content: "Where can I park?" };
+  const whole = reply("Where can I park?").text!;
+  const begun = whole.split(" ").slice(0, 3).join(" ");
+  const before = [asked, { role: "assistant", content: begun }];
+  const { text } = reply(told, { before });
+  t.equal(`${begun} ${text}`, whole);
+  const other = [asked, { role: "assistant", content: "Well, you see," }];
+  t.equal(reply(told, { before: other }).text, whole, "what another began otherwise is answered whole");
+  t.end();
+});
+
 void t.test("a goodbye is answered, and ends the call when it can", (t) => {
   for (const said of ["Goodbye.", "Thanks, bye.", "That is all.", "No, thank you."]) {
     const ended = reply(said, { tools: [hoursTool, endTool] });

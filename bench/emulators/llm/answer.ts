@@ -2,7 +2,7 @@
  * The emulated model: from a request to a reply, by the rules. Deterministic: the same conversation gets
  * the same answer.
  *
- * In order: results of tools are put into words; what was just said is repeated; goodbyes and such;
+ * In order: an answer that was cut off is gone on with; results of tools are put into words; what was just said is repeated; goodbyes and such;
  * tools that are offered and asked for; a long answer to "tell me about"; facts from the prompt (up to
  * two at once); small talk; a polite refusal.
  */
@@ -16,8 +16,16 @@ import { sayable, weekdaysIn, toolArguments } from "./wording.js";
 const TOOL_CALLS_MAX = 4;
 const TOPICS_MAX = 2;
 
+/** Told in the user's turn, where a vendor has no other place for it; as a system message it is passed over, as models may. */
+const GO_ON = /\byou were cut off\b.*\bgo on\b/is;
+
 /** `unixMs` tells what "tomorrow" means. */
 export function answer(request: ChatRequest, unixMs: number): Scripted {
+  const begun = request.messages.at(-2);
+  if (begun?.role === "assistant" && GO_ON.test(lastUserText(request))) {
+    const whole = answer({ ...request, messages: request.messages.slice(0, -2) }, unixMs);
+    return whole.text === undefined ? whole : { ...whole, text: restAfter(textOf(begun), whole.text) };
+  }
   const system = request.messages
     .filter((message) => message.role === "system" || message.role === "developer")
     .map(textOf)
@@ -35,6 +43,11 @@ export function answer(request: ChatRequest, unixMs: number): Scripted {
   const calls = callsFor(said, tools, unixMs);
   if (calls.length > 0) return { toolCalls: calls };
   return { text: answerInWords(said, known, language) };
+}
+
+/** `text` without the beginning that is `said`; all of it when it begins otherwise. */
+function restAfter(said: string, text: string): string {
+  return text.startsWith(said) ? text.slice(said.length).trimStart() : text;
 }
 
 function answerInWords(said: string, known: PromptFacts, language: LanguageRules): string {
