@@ -178,7 +178,7 @@ export class Admitter {
     // U2 of SuspendedCalls: what the old owner still had to say must be in the journal.
     await suspended.lastWords(callId);
     const tenant = this.#tenantOf(call);
-    const last = this.#deps.journals.get(callId)?.at(-1);
+    const last = this.#deps.journals.ends(callId)?.last;
     if (last?.kind === "callEnded" && last.outcome.kind !== "legLost") return "hangUp";
     if (last?.kind === "callEnded" || tenant === undefined) return cutOff(tenant);
     const placed = await placement.place({ ...placeOf(call, tenant), resume: { callId, afterEpoch } });

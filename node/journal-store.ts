@@ -1,51 +1,54 @@
 /**
- * Journals of live calls and of the last that ended, in memory, for the admin port. Bounded: the live ones by
- * the slots, as the switchboard tells when it lets go of a call; of the ended ones the oldest go first, and a
- * call that writes too much keeps its beginning and says so.
+ * Journals of live calls and of the last that ended, in memory, for the admin port and for whoever goes on with a call.
+ * Bounded: the live ones by the slots, as the switchboard tells when it lets go of a call; of the ended ones the oldest
+ * go first, and a call that writes too much keeps its beginning and says so. Events are kept packed.
  */
 import { LRUCache } from "lru-cache";
 import type { JournalEvent } from "#actors/journal";
+import { PackedJournal } from "./packed-journal.js";
 
-/** A day of a busy line; about 10 MiB at a few dozen events each. */
+/** A day of a busy line; 5 MiB at thirty turns each. */
 export const ENDED_JOURNALS_MAX = 1_000;
-/** A four-hour call with a turn every five seconds stays below it. */
-export const EVENTS_PER_CALL_MAX = 10_000;
-/** More than there can be live calls and ended journals. */
-const SEQUENCES_KEPT_MAX = 100_000;
+/** A turn is three or four: a four-hour call with one every five seconds stays below it. As many as are replayed. */
+export const EVENTS_PER_CALL_MAX = 20_000;
+
+interface Kept {
+  readonly journal: PackedJournal;
+  /** Of the next event, also after ones that were not kept. */
+  nextSequence: number;
+  first: JournalEvent | null;
+  last: JournalEvent | null;
+}
 
 export class JournalStore {
-  readonly #live = new Map<string, JournalEvent[]>();
-  readonly #ended: LRUCache<string, JournalEvent[]>;
+  readonly #live = new Map<string, Kept>();
+  readonly #ended: LRUCache<string, Kept>;
   /** Carrier's id to ours: people have the one they see in the carrier's console. */
   readonly #aliases: LRUCache<string, string>;
-  /** Also of events that were not kept. */
-  readonly #nextSequences: LRUCache<string, number>;
   /** Events not kept because their call was at its bound. */
   droppedCount = 0;
 
   /** What is remembered is allocated at once: less of it for a node of a simulation, of which there are thousands. */
-  constructor(endedJournalsMax = ENDED_JOURNALS_MAX, sequencesKeptMax = SEQUENCES_KEPT_MAX) {
+  constructor(endedJournalsMax = ENDED_JOURNALS_MAX) {
     this.#ended = new LRUCache({ max: endedJournalsMax });
     this.#aliases = new LRUCache({ max: endedJournalsMax * 2 });
-    this.#nextSequences = new LRUCache({ max: sequencesKeptMax });
   }
 
   append(event: JournalEvent): void {
     const { callId } = event;
     // Of a call that was let go, what the shard still had to say comes later.
-    let events = this.#live.get(callId) ?? this.#ended.get(callId);
-    this.#nextSequences.set(callId, event.sequence + 1);
-    if (events === undefined) {
-      events = [];
-      this.#live.set(callId, events);
-    }
+    let kept = this.#find(callId);
+    if (kept === undefined) this.#live.set(callId, (kept = nothing()));
+    kept.nextSequence = event.sequence + 1;
     if (event.kind === "callStarted") this.#aliases.set(event.carrierCallId, callId);
     // The end is always kept: a journal without it would look like a live call (J2).
-    if (events.length >= EVENTS_PER_CALL_MAX && event.kind !== "callEnded") {
+    if (kept.journal.count >= EVENTS_PER_CALL_MAX && event.kind !== "callEnded") {
       this.droppedCount += 1;
       return;
     }
-    events.push(event);
+    kept.journal.append(event);
+    kept.first ??= event;
+    kept.last = event;
     if (event.kind === "callEnded") this.release(callId);
   }
 
@@ -62,7 +65,9 @@ export class JournalStore {
    */
   release(callId: string): void {
     if (this.#ended.has(callId)) return;
-    this.#ended.set(callId, this.#live.get(callId) ?? []);
+    const kept = this.#live.get(callId) ?? nothing();
+    kept.journal.pack();
+    this.#ended.set(callId, kept);
     this.#live.delete(callId);
   }
 
@@ -70,25 +75,39 @@ export class JournalStore {
     return this.#live.size;
   }
 
-  /** By our call id or the carrier's; null when unknown or long gone. */
+  /** By our call id or the carrier's; null when unknown or long gone. Unpacks: for who reads all of it. */
   get(id: string): readonly JournalEvent[] | null {
-    const callId = this.#aliases.get(id) ?? id;
-    return this.#live.get(callId) ?? this.#ended.get(callId) ?? null;
+    return this.#find(id)?.journal.events() ?? null;
+  }
+
+  /** How it began and what was last in it, by either id; null when it is unknown, long gone or empty. */
+  ends(id: string): { readonly first: JournalEvent; readonly last: JournalEvent } | null {
+    const { first = null, last = null } = this.#find(id) ?? {};
+    return first === null || last === null ? null : { first, last };
   }
 
   /** All of a live call's journal, or null: some of it was not kept, or did not come. */
   whole(callId: string): readonly JournalEvent[] | null {
-    const events = this.#live.get(callId) ?? [];
-    return events.length === this.nextSequence(callId) ? events : null;
+    const kept = this.#live.get(callId) ?? nothing();
+    return kept.journal.count === this.nextSequence(callId) ? kept.journal.events() : null;
   }
 
   /** Whether its end is written. */
   isComplete(callId: string): boolean {
-    return this.get(callId)?.at(-1)?.kind === "callEnded";
+    return this.#find(callId)?.last?.kind === "callEnded";
   }
 
   /** Next sequence number of a call: for what the node writes in the shard's stead. */
   nextSequence(callId: string): number {
-    return this.#nextSequences.get(callId) ?? 0;
+    return this.#find(callId)?.nextSequence ?? 0;
   }
+
+  #find(id: string): Kept | undefined {
+    const callId = this.#aliases.get(id) ?? id;
+    return this.#live.get(callId) ?? this.#ended.get(callId);
+  }
+}
+
+function nothing(): Kept {
+  return { journal: new PackedJournal(), nextSequence: 0, first: null, last: null };
 }

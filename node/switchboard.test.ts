@@ -158,7 +158,7 @@ void t.test("what a shard writes after the leg has ended is kept, in order, once
     journals.get(callId)!.map(({ kind }) => kind),
     ["callStarted", "callEnded"],
   );
-  t.equal(journals.get("CA0"), journals.get(callId), "found by the carrier's id as well");
+  t.same(journals.get("CA0"), journals.get(callId), "found by the carrier's id as well");
   t.equal(journals.liveCount, 0);
 });
 

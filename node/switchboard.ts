@@ -293,12 +293,10 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   afterMedia(callId: string | undefined, epoch: number, call: InboundCall): AfterMedia | Promise<AfterMedia> {
     // The carrier asks as soon as the socket has closed; the shard's last words may still be on their way.
     if (callId !== undefined && this.#legEnds.get(callId) === LegEnd.hungUp) return "hangUp";
-    const journal = this.#deps.journals.get(callId ?? call.carrierCallId);
-    const last = journal?.at(-1);
+    const { first, last } = this.#deps.journals.ends(callId ?? call.carrierCallId) ?? {};
     if (last?.kind === "callEnded" && last.outcome.kind !== "legLost") return "hangUp";
     if (last?.kind === "callEnded" || callId === undefined) {
-      const started = journal?.[0];
-      return cutOff(started?.kind === "callStarted" ? this.#deps.tenants.byId(started.tenantId) : undefined);
+      return cutOff(first?.kind === "callStarted" ? this.#deps.tenants.byId(first.tenantId) : undefined);
     }
     return this.#admitter.resume(callId, epoch, call);
   }
@@ -349,7 +347,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   message(callId: string): Promise<Uint8Array | null> {
     // The carrier's own id will do, as for the journal.
-    const ours = this.#deps.journals.get(callId)?.[0]?.callId ?? callId;
+    const ours = this.#deps.journals.ends(callId)?.first.callId ?? callId;
     return this.#deps.readMessage?.(ours) ?? Promise.resolve(null);
   }
 

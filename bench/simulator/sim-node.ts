@@ -113,7 +113,7 @@ export class SimNode {
         close: () => {},
       },
       placement,
-      journals: new JournalStore(CALLS_KEPT_MAX, CALLS_KEPT_MAX),
+      journals: new JournalStore(CALLS_KEPT_MAX),
       apologies: new ApologyStore(),
       resumeGraceMs: RESUME_GRACE_MS,
       readJournal: (callId, epoch) => this.#readJournal(callId, epoch),
