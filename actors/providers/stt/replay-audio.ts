@@ -5,8 +5,9 @@
  *   |--chunk--|--chunk--|--cut by write--|
  *
  * Kept in chunks, so that memory follows what is held: a line where nobody speaks holds a second or so
- * (12 KB), a sentence its own length. One freed chunk is kept for the next, since a quiet line frees and
- * takes one four times a second.
+ * (12 KB), a sentence its own length. Chunks that are free are kept for whichever call is next: a line takes and frees
+ * four a second, each lives long enough to be moved to the old half of the heap, and what is let go there is
+ * collected so late that 40 KiB a call were waiting for it.
  *
  * Invariants
  * A1 what lies between `startMs` and `endMs` is there, byte for byte; nothing before `startMs` is.
@@ -16,6 +17,8 @@ import { type AudioFormat, bytesPerMs } from "#runtime/media";
 
 /** 256 ms of µ-law: what is held is at most this much more than what is asked for. */
 const CHUNK_BYTES = 2_048;
+/** 1 MiB of a thread; what 150 lines free at once when they fall silent together. */
+export const FREE_CHUNKS_MAX = 512;
 
 /** What `SttStream.write` was told of the audio; a chunk has the liveliest of its pieces. */
 const SAID = { silence: 0, nothing: 1, speech: 2 } as const;
@@ -27,13 +30,15 @@ interface Chunk {
   said: Said;
 }
 
+/** Of a thread: chunks belong to nobody while they are here. */
+const freeChunks: Chunk[] = [];
+
 export type AudioReader = (audio: Uint8Array, speech: boolean | undefined) => void;
 
 export class ReplayAudio {
   readonly #bytesPerMs: number;
   readonly #maxBytes: number;
   readonly #chunks: Chunk[] = [];
-  #spare: Chunk | null = null;
   /** Position of the first chunk's first byte, since the stream's first. */
   #firstByte = 0;
   /** What is held begins here, within the first chunk. */
@@ -54,9 +59,9 @@ export class ReplayAudio {
     return this.#endByte / this.#bytesPerMs;
   }
 
-  /** Memory taken, the spare chunk included. */
+  /** Memory taken. */
   get capacityBytes(): number {
-    return (this.#chunks.length + (this.#spare === null ? 0 : 1)) * CHUNK_BYTES;
+    return this.#chunks.length * CHUNK_BYTES;
   }
 
   append(audio: Uint8Array, speech: boolean | undefined): void {
@@ -80,6 +85,15 @@ export class ReplayAudio {
     this.#drop(Math.floor(ms) * this.#bytesPerMs);
   }
 
+  /** Nothing of it is needed any more. */
+  clear(): void {
+    this.#drop(this.#endByte);
+    const last = this.#chunks.pop();
+    if (last === undefined) return;
+    this.#firstByte = this.#endByte;
+    free(last);
+  }
+
   /** Everything from this position on, in order; the views are valid during the call. */
   readFrom(ms: number, read: AudioReader): void {
     let atByte = this.#firstByte;
@@ -95,13 +109,7 @@ export class ReplayAudio {
   #chunkWithRoom(): Chunk {
     const last = this.#chunks.at(-1);
     if (last !== undefined && last.length < CHUNK_BYTES) return last;
-    // Slow: a piece of Node's shared slab would keep all of the slab.
-    const chunk = this.#spare ?? {
-      bytes: Buffer.allocUnsafeSlow(CHUNK_BYTES),
-      length: 0,
-      said: SAID.silence,
-    };
-    this.#spare = null;
+    const chunk = freeChunks.pop() ?? newChunk();
     this.#chunks.push(chunk);
     return chunk;
   }
@@ -113,10 +121,19 @@ export class ReplayAudio {
     while (first !== undefined && this.#firstByte + first.length <= this.#startByte) {
       this.#chunks.shift(); // at most some 120 of them
       this.#firstByte += first.length;
-      first.length = 0;
-      first.said = SAID.silence;
-      this.#spare = first;
+      free(first);
       first = this.#chunks[0];
     }
   }
+}
+
+function newChunk(): Chunk {
+  // Slow: a piece of Node's shared slab would keep all of the slab.
+  return { bytes: Buffer.allocUnsafeSlow(CHUNK_BYTES), length: 0, said: SAID.silence };
+}
+
+function free(chunk: Chunk): void {
+  chunk.length = 0;
+  chunk.said = SAID.silence;
+  if (freeChunks.length < FREE_CHUNKS_MAX) freeChunks.push(chunk);
 }

@@ -252,6 +252,8 @@ void t.test("a quiet line keeps a second, a long sentence twenty seconds and no 
   quiet.providers[0]!.last.final([word("yes", 60_000, 61_800)], 55_000, 62_000, true);
   quiet.write(3_000, false);
   t.ok(quiet.stream.keptBytes <= 12 * 1_024, `${quiet.stream.keptBytes} bytes`);
+  quiet.stream.close();
+  t.equal(quiet.stream.keptBytes, 0, "one that is over keeps nothing");
 
   const long = rig();
   const { last } = long.providers[0]!;

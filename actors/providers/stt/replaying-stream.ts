@@ -359,6 +359,7 @@ export class ReplayingStream implements SttStream, SttEvents {
     this.#inner = null;
     this.#ready = false;
     inner?.close();
+    this.#audio.clear();
     if (inner !== null && !this.#provenGood) this.#deps.onOutcome(this.#index, null);
     this.#deps.onEnded(this);
     if (error === null) return;

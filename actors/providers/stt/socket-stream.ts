@@ -100,7 +100,8 @@ export class SocketStream implements SttStream, SessionOwner, TranscriptSink, Du
     this.#reader = dialect.createReader();
     this.#swapsBytes = request.format.encoding === "l16be";
     this.#bytesPerMs = bytesPerMs(request.format);
-    this.#batch = Buffer.allocUnsafe(dialect.quietBatchMs * this.#bytesPerMs);
+    // Slow: of Node's shared slab, 8 KiB, the rest would stay with this one as long as the stream lasts.
+    this.#batch = Buffer.allocUnsafeSlow(dialect.quietBatchMs * this.#bytesPerMs);
     this.#lastSentAtMs = deps.clock.nowMs();
     this.dueAtMs = this.#lastSentAtMs + WATCH_INTERVAL_MS;
     deps.sweep.add(this);
