@@ -72,6 +72,21 @@ void t.test("bytes pass, and a freeze holds them back until the thaw", async (t)
   for (const end of [socket, late]) end.destroy();
 });
 
+void t.test("closes although one end has left and the other has not", async (t) => {
+  const server = createServer((socket) => socket.end("bye"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => new Promise((resolve) => server.close(resolve)));
+  const tap = await NetworkTap.start(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  tap.delay(1);
+  const stays = connect({ port: Number(new URL(tap.url).port), host: "127.0.0.1", allowHalfOpen: true });
+  stays.on("error", () => undefined);
+  t.equal(await read(stays, 3), "bye");
+  await once(stays, "end");
+  tap.freeze();
+  await tap.close();
+  t.equal(tap.acceptedCount, 1);
+});
+
 void t.test(
   "reset is felt as a reset, cut as an end, and no new connection is taken after the stop",
   async (t) => {

@@ -59,6 +59,7 @@ export class NetworkTap {
     return this.#url;
   }
 
+  /** Those with an end that is open. */
   get connectionCount(): number {
     return this.#links.size;
   }
@@ -151,7 +152,8 @@ export class NetworkTap {
     source.on("end", () => pass(null));
     source.on("error", () => target.destroy());
     source.on("close", (failed) => {
-      this.#links.delete(link);
+      // A half-open tap's other end is still ours to close.
+      if (target.closed) this.#links.delete(link);
       // A half-open tap keeps the other end in the dark; what is in flight still arrives before its end.
       if (!this.#frozen && (failed || lane.inFlight.length === 0)) target.destroySoon();
     });
