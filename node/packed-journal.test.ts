@@ -49,7 +49,7 @@ function turn(turn: number, sequence: number): JournalEvent[] {
   const pii = { intended: words, heard: words };
   const said = { said: `please say ${words}` };
   return [
-    { ...head, sequence, atMs: at(110), kind: "callerTurn", turn, pii: said },
+    { ...head, sequence, atMs: at(110), kind: "callerTurn", turn, throughAtMs: at(0), pii: said },
     {
       ...head,
       sequence: sequence + 1,

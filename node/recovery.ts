@@ -19,11 +19,11 @@ import { type Clock, RestartBudget, type RestartBudgetOptions, type TimerHandle 
 import type { CallOutcome, CallStart, ResumeReason, ShardPool, SlotLease } from "#runtime/cluster";
 import type { Edge } from "#runtime/edge";
 import type { Logger, Metrics } from "#runtime/telemetry";
-import type { JournalEvent } from "#actors/journal";
 import type { TenantConfig } from "#actors/tenants";
 import type { JournalStore } from "./journal-store.js";
 import type { LiveCall, LiveCalls } from "./live-calls.js";
 import type { Quarantine } from "./quarantine.js";
+import { untoldAudio } from "./untold-audio.js";
 
 /** The third crash within the minute is the last. A crash that took the shard with it counts as two. */
 const CRASHES: RestartBudgetOptions = { maxRestarts: 2, withinMs: 60_000 };
@@ -33,8 +33,6 @@ const WAIT_FOR_SHARD_MS = 5_000;
 const SLICE_MS = 2;
 /** One call alone is no slice. */
 const NOW = Number.POSITIVE_INFINITY;
-/** What cut our reply was said before the cut was decided. */
-const CUT_BY_MS = 800;
 /** A shard that is drained is looked at so often, and given up after this: a handover waits ten seconds at most. */
 const DRAIN_LOOK_MS = 100;
 const DRAIN_WITHIN_MS = 60_000;
@@ -244,7 +242,7 @@ export class Recovery {
     const isShardGone = call.lease.state === "lost";
     const elsewhere = isShardGone ? pool.reserveAgain(call.lease.shardId) : null;
     if (isShardGone && elsewhere === null) return false;
-    const rest = edge.takeRest(call.callId, readSinceMs(journal));
+    const rest = edge.takeRest(call.callId, untoldAudio(journal, call.epoch));
     // The leg is ending, and legEnded tells; or has ended just now, since its socket did not take the `clear`.
     if (rest === null || !this.#waiting.has(call)) {
       if (elsewhere !== null) pool.release(elsewhere);
@@ -266,8 +264,8 @@ export class Recovery {
     const nowMs = clock.nowMs();
     const { callId, carrier, carrierCallId, tenantId, epoch, tenure, webhookAtMs, format, pii } = call;
     const gapMs = Math.max(0, nowMs - lostAtMs);
-    const { held: _held, ...playing } = rest;
-    const resumed: CallStart["resumed"] = { gapMs, journal: [...journal], playing, reason };
+    const { held: _held, replay, ...playing } = rest;
+    const resumed: CallStart["resumed"] = { gapMs, journal: [...journal], playing, replay, reason };
     const about = { callId, carrier, carrierCallId, tenantId, epoch, tenure, nodeId, pii };
     call.state = "open";
     call.tenant = this.#deps.tenantOf(tenantId) ?? null;
@@ -291,23 +289,3 @@ function roomBeside(pool: ShardPool, shardId: number): number {
     .filter((shard) => shard.shardId !== shardId && shard.role !== "draining")
     .reduce((free, shard) => free + shard.free, 0);
 }
-
-/**
- * From when on the caller's audio is not told by the journal. While the agent spoke it may hold our own echo, of which
- * a new actor knows nothing: then only what nobody has read.
- */
-function readSinceMs(journal: readonly JournalEvent[]): number {
-  const last = journal.findLast(({ kind }) => SAYS_WHERE.has(kind));
-  if (last === undefined || last.kind === "agentProgress") return Number.POSITIVE_INFINITY;
-  const wasCut = last.kind === "bargeIn" || (last.kind === "agentTurn" && last.cut === "bargeIn");
-  return wasCut ? last.atMs - CUT_BY_MS : last.atMs;
-}
-
-const SAYS_WHERE: ReadonlySet<JournalEvent["kind"]> = new Set([
-  "agentProgress",
-  "agentTurn",
-  "bargeIn",
-  "callerTurn",
-  "callerProgress",
-  "callResumed",
-]);

@@ -239,7 +239,12 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     call.format = format;
     call.tenant = this.#deps.tenants.byId(call.tenantId) ?? null;
     const { carrier, carrierCallId, tenantId, epoch, tenure, webhookAtMs, pii } = call;
-    const resumed = call.resumed && { ...call.resumed, playing: null, reason: "legLost" as const };
+    const resumed = call.resumed && {
+      ...call.resumed,
+      playing: null,
+      replay: null,
+      reason: "legLost" as const,
+    };
     this.#deps.placement.confirm(callId, epoch);
     const opened = this.#pool.open(call.lease, {
       callId,

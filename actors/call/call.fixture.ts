@@ -6,7 +6,15 @@
 import { type Clock, VirtualClock } from "#runtime/actor";
 import type { CallOutcome, ResumeReason } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
-import { Arena, FRAME_MS, LegEnd, MULAW_8K, type PlayoutRest, RecordKind } from "#runtime/media";
+import {
+  Arena,
+  type AudioReplay,
+  FRAME_MS,
+  LegEnd,
+  MULAW_8K,
+  type PlayoutRest,
+  RecordKind,
+} from "#runtime/media";
 import { createMetrics, silentLogger } from "#runtime/telemetry";
 import type {
   LlmEvents,
@@ -66,6 +74,8 @@ export interface CallFixtureOptions {
     readonly journal: readonly JournalEvent[];
     /** @default null, and `legLost` */
     readonly playing?: PlayoutRest;
+    /** @default null */
+    readonly replay?: AudioReplay;
     readonly reason?: ResumeReason;
   };
   /** @default 1; resumed: 2 */
@@ -152,7 +162,9 @@ export class CallFixture {
         epoch: options.epoch ?? (options.resumed ? 2 : 1),
         nodeId: options.resumed ? "node-2" : "node-1",
         tenure: 0,
-        resumed: options.resumed ? { playing: null, reason: "legLost", ...options.resumed } : null,
+        resumed: options.resumed
+          ? { playing: null, replay: null, reason: "legLost", ...options.resumed }
+          : null,
         format: MULAW_8K,
         webhookAtMs: clock.nowMs(),
         openedAtMs: clock.nowMs(),

@@ -30,6 +30,7 @@ import type { CallCounters } from "./counters.js";
 import { HAND_OVER_WITHIN_MS, mayHandOver } from "./hand-over.js";
 import { openHearing } from "./hearing.js";
 import { History } from "./history.js";
+import { AudioInstants } from "./audio-instants.js";
 import { Inbound } from "./inbound.js";
 import type { JournalEvent } from "#actors/journal";
 import { JournalWriter } from "./journal-writer.js";
@@ -97,6 +98,7 @@ export class Call {
   readonly #journal: JournalWriter;
   readonly #history: History;
   readonly #listener = new Listener();
+  readonly #instants = new AudioInstants();
   readonly #vad: VoiceActivity;
   readonly #playout: Playout;
   readonly #speaker: Speaker;
@@ -170,6 +172,7 @@ export class Call {
       language: tenant.language,
       vad: this.#vad,
       listener: this.#listener,
+      instants: this.#instants,
       endpointing: new Endpointing(),
       history: this.#history,
       journal: this.#journal,
@@ -218,7 +221,7 @@ export class Call {
       onFailed: (error) => this.#fail(error, stt.name),
     });
     this.#feed = new SttFeed(this.#stt, format);
-    this.#inbound = new Inbound(leg.in, this.#vad, this.#playout, this.#feed, {
+    this.#inbound = new Inbound(leg.in, this.#vad, this.#playout, this.#feed, this.#instants, {
       onSpeechStart: () => this.#silence.onActivity(),
       onDtmf: (digit, atMs) => this.#onDtmf(digit, atMs),
       onLegEnded: (end) => this.#onLegEnded(end),
@@ -338,8 +341,8 @@ export class Call {
     }
   }
 
-  #goOn(replayed: Replayed, { gapMs, reason }: NonNullable<CallStart["resumed"]>): void {
-    const { turn, agentText, digits, open, point, queuedWords, mustClear } = replayed;
+  #goOn(replayed: Replayed, { gapMs, reason, replay }: NonNullable<CallStart["resumed"]>): void {
+    const { turn, agentText, digits, open, point, pending, queuedWords, mustClear } = replayed;
     const { start, leg, tenant, clock, log, counters, wakeEdge } = this.#deps;
     this.#journal.record({ kind: "callResumed", nodeId: start.nodeId, gapMs, reason });
     if (open !== null) {
@@ -356,7 +359,11 @@ export class Call {
     this.#playout.takeUp(agentText);
     const plan = planResume(point, gapMs, tenant);
     const lostAtMs = reason === "legLost" ? start.webhookAtMs : clock.nowMs() - gapMs;
-    this.#turns.takeUp(turn, agentText, queuedWords, (atMs) => {
+    const { toldMs, earlierMs } = replay ?? { toldMs: 0, earlierMs: 0 };
+    const throughAtMs = replay === null ? null : replayed.throughAtMs;
+    this.#listener.takeUp(pending, toldMs, clock.nowMs());
+    const heard = { throughAtMs, toldMs, earlierMs };
+    this.#turns.takeUp(turn, agentText, queuedWords, heard, (atMs) => {
       // What it says once the caller has spoken tells nothing of the gap.
       if (plan.kind !== "listen") counters.resumed(reason, lostAtMs, atMs);
     });

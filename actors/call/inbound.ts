@@ -4,6 +4,7 @@
  */
 import { type InRingConsumer, type LegEnd, RecordKind } from "#runtime/media";
 import { VadEvent, type VoiceActivity } from "#actors/speech";
+import type { AudioInstants } from "./audio-instants.js";
 import type { Playout } from "./playout.js";
 import type { SttFeed } from "./stt-feed.js";
 
@@ -20,18 +21,21 @@ export class Inbound {
   readonly #playout: Playout;
   readonly #feed: SttFeed;
   readonly #events: InboundEvents;
+  readonly #instants: AudioInstants;
 
   constructor(
     ring: InRingConsumer,
     vad: VoiceActivity,
     playout: Playout,
     feed: SttFeed,
+    instants: AudioInstants,
     events: InboundEvents,
   ) {
     this.#ring = ring;
     this.#vad = vad;
     this.#playout = playout;
     this.#feed = feed;
+    this.#instants = instants;
     this.#events = events;
   }
 
@@ -68,7 +72,8 @@ export class Inbound {
     const ring = this.#ring;
     this.#playout.noteEcho(ring.timestampMs); // before the voice activity, which asks what is echo
     const event = this.#vad.push(ring.payload, 0, ring.length, ring.timestampMs);
-    const { isFrameSpeech, isFrameFading } = this.#vad;
+    const { isFrameSpeech, isFrameFading, positionMs } = this.#vad;
+    this.#instants.note(positionMs, ring.timestampMs);
     this.#feed.push(ring.payload, ring.length, isFrameSpeech, isFrameFading);
     if (event === VadEvent.speechStart) this.#events.onSpeechStart();
   }

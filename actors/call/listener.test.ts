@@ -91,3 +91,17 @@ void t.test(
     t.ok(listener.isEmpty, "with nothing before it nothing is left");
   },
 );
+
+void t.test("what another owner was told stands before what is heard, until a turn takes it", async (t) => {
+  const listener = new Listener();
+  listener.takeUp("I wanted to", 600, 5);
+  t.notOk(listener.isEmpty);
+  t.notOk(listener.hasWords);
+  t.equal(listener.text, "I wanted to");
+  listener.onInterim(transcript("wanted to ask", 0), 10);
+  t.equal(listener.text, "I wanted to ask", "what it had been told is heard again, and counts once");
+  listener.forgetAfter(0);
+  t.equal(listener.text, "I wanted to", "what was our echo was none of it");
+  t.equal(listener.take(), "I wanted to");
+  t.ok(listener.isEmpty);
+});

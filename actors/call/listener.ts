@@ -7,6 +7,7 @@
  * Invariants
  * L1 a word is taken by one turn: what `take()` returned never comes back, also when its final comes late.
  * L2 an interim replaces the interim before it; a final closes its range.
+ * L3 what was told to another owner of the call is there until a turn takes it: nothing corrects or drops it.
  */
 import type { SttTranscript, SttWord } from "#actors/providers";
 import { MAX_TURN_CHARS } from "./limits.js";
@@ -27,9 +28,22 @@ export class Listener {
   readonly #finals: SttWord[] = [];
   #interim: readonly SttWord[] = [];
   #takenThroughMs = 0;
+  /** L3. Before all words of ours. */
+  #former = "";
   /** All words and their text, put together when first asked for after a change: it is asked for each frame. */
   #all: readonly SttWord[] | null = null;
   #text: string | null = null;
+
+  /**
+   * Another owner's: what was said and not taken, and how much of the audio that comes is told by this or by turns. Before
+   * anything is heard.
+   */
+  takeUp(said: string, toldMs: number, atMs: number): void {
+    this.#former = said;
+    this.#takenThroughMs = toldMs;
+    this.#changed();
+    if (said !== "") this.changedAtMs = atMs;
+  }
 
   onInterim(transcript: SttTranscript, atMs: number): void {
     this.#changed();
@@ -53,7 +67,12 @@ export class Listener {
   }
 
   get isEmpty(): boolean {
-    return this.#finals.length === 0 && this.#interim.length === 0;
+    return !this.hasWords && this.#former === "";
+  }
+
+  /** Of our own hearing. */
+  get hasWords(): boolean {
+    return this.#finals.length > 0 || this.#interim.length > 0;
   }
 
   /** Nothing of it is interim. */
@@ -63,7 +82,12 @@ export class Listener {
 
   /** Everything said and not taken. */
   get text(): string {
-    return (this.#text ??= join(this.#words()));
+    return (this.#text ??= this.#former === "" ? join(this.#words()) : this.textOf(this.#words()));
+  }
+
+  /** What another owner was told, then these words. */
+  textOf(words: readonly SttWord[]): string {
+    return [this.#former, join(words)].filter(Boolean).join(" ");
   }
 
   /** End of the last word known, taken or not. */
@@ -92,6 +116,7 @@ export class Listener {
     const text = this.text;
     this.takenInterimAtMs = this.interimAtMs;
     this.takenFinalAtMs = this.finalAtMs;
+    this.#former = "";
     this.forget();
     return text;
   }

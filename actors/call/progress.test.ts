@@ -140,3 +140,34 @@ function slowTool(done: Promise<void>) {
     },
   });
 }
+
+void t.test(
+  "of a long sentence the journal is told while it lasts, and how far into the audio",
+  async (t) => {
+    const fixture = answering();
+    const beganAtMs = fixture.clock.nowMs();
+    const words = Array.from({ length: 20 }, (_, index) => `w${index}`);
+    fixture.say(words.join(" "));
+    const open = fixture.facts("callerProgress");
+    t.ok(open.length >= 2 && open.length <= 7, `${open.length} times`);
+    for (const { turn, isOpen, throughAtMs, atMs, pii } of open) {
+      const count = pii.said.split(" ").length;
+      t.match(
+        { turn, isOpen, said: pii.said },
+        { turn: 1, isOpen: true, said: words.slice(0, count).join(" ") },
+      );
+      t.equal(throughAtMs, beganAtMs + count * MS_PER_WORD);
+      t.ok(throughAtMs! > atMs - 2_000, "the ring holds what lies behind it");
+    }
+    fixture.run(3_000);
+    t.match(fixture.facts("callerTurn"), [{ turn: 1, pii: { said: words.join(" ") } }]);
+  },
+);
+
+void t.test("a short turn is told once, up to where its audio was read", async (t) => {
+  const fixture = answering();
+  fixture.say("when are you open?", 400);
+  const [progress] = fixture.facts("callerProgress");
+  t.equal(fixture.facts("callerProgress").length, 1);
+  t.equal(progress!.throughAtMs, progress!.atMs, "its words are all that was heard");
+});

@@ -202,6 +202,7 @@ void t.test("tools that ran side by side are one round again, one after the othe
     ...base,
     kind: "callerTurn",
     turn: 1,
+    throughAtMs: null,
     atMs: 0,
     sequence: 0,
     pii: { said: "hello" },
@@ -218,7 +219,12 @@ type FactOf<K extends Kind> = Extract<JournalFact, { kind: K }>;
 type State = ReturnType<typeof replayed>;
 
 const LEDGER = new Ledger().snapshot();
-const SAID: JournalFact = { kind: "callerTurn", turn: 1, pii: { said: "when are you open?" } };
+const SAID: JournalFact = {
+  kind: "callerTurn",
+  turn: 1,
+  throughAtMs: null,
+  pii: { said: "when are you open?" },
+};
 const SPEAKING: JournalFact = {
   kind: "agentProgress",
   turn: 1,
@@ -254,7 +260,13 @@ const EACH_KIND: {
   },
   callerProgress: {
     before: [],
-    fact: { kind: "callerProgress", turn: 1, pii: { said: "is there parking?" } },
+    fact: {
+      kind: "callerProgress",
+      turn: 1,
+      throughAtMs: null,
+      isOpen: false,
+      pii: { said: "is there parking?" },
+    },
     changes: (t, state) => t.match(state, { turn: 0, point: { kind: "answer", said: "is there parking?" } }),
   },
   agentProgress: {

@@ -92,6 +92,10 @@ export interface Replayed {
   readonly agentText: string;
   /** Silence prompts in a row. */
   readonly silencePrompts: number;
+  /** What the caller had said and no turn has taken: he was not done, or a reply was being spoken. */
+  readonly pending: string;
+  /** How far into his audio what is told reaches. */
+  readonly throughAtMs: number | null;
   /** Keys that were pressed and belong to no turn yet. */
   readonly digits: string;
   /** Whose `agentTurn` the new owner must write; it is in the history already. */
@@ -128,6 +132,8 @@ interface Said {
   readonly said: string;
   /** Of a `callerTurn`; otherwise still open to additions. */
   readonly isRecorded: boolean;
+  /** He was not taken to be done. */
+  readonly isOpen: boolean;
 }
 
 /** What is left of a reply that was broken off. */
@@ -152,6 +158,7 @@ class Replay {
   #hasGreeted = false;
   /** The caller's last turn while nothing of an answer was played. */
   #unanswered: Said | null = null;
+  #throughAtMs: number | null = null;
   #open: Owed | null = null;
   #owed: Owed | null = null;
   #leaving: { readonly text: string; readonly outcome: CallOutcome } | null = null;
@@ -178,7 +185,7 @@ class Replay {
         this.#startedAtUnixMs = event.atUnixMs;
         return;
       case "callerProgress":
-        this.#noteSaid({ turn: event.turn, said: event.pii.said, isRecorded: false });
+        this.#noteSaid(event, false, event.isOpen);
         return;
       case "callerTurn":
         return this.#onCallerTurn(event);
@@ -251,6 +258,8 @@ class Replay {
       startedAtUnixMs: this.#startedAtUnixMs,
       agentText: this.#agentText,
       silencePrompts: this.#silenceCount,
+      pending: this.#unanswered?.isOpen === true ? this.#unanswered.said : "",
+      throughAtMs: this.#throughAtMs,
       digits: this.#digits,
       open: open === null ? null : { ...open, cut },
     };
@@ -265,9 +274,10 @@ class Replay {
       const carried = asking?.carried?.speech.text ? asking.carried.speech : null;
       return { kind: "message", code, text: asking === null ? "" : this.#restOf(asking), carried, hasPart };
     }
-    if (this.#unanswered !== null && !this.#isOverheard(this.#unanswered.said)) {
+    const unanswered = this.#unanswered;
+    if (unanswered !== null && !unanswered.isOpen && !this.#isOverheard(unanswered.said)) {
       if (endsCall) return { kind: "leave", text: this.#goodbye, outcome: { kind: "agentHungUp" } };
-      const { said, isRecorded } = this.#unanswered;
+      const { said, isRecorded } = unanswered;
       return { kind: "answer", said: isRecorded ? "" : said, heard: "", carried: null }; // R3
     }
     if (owed !== null) {
@@ -302,17 +312,20 @@ class Replay {
     return phrasesFor(this.#tenant.language).goodbye;
   }
 
-  #onCallerTurn({ turn, pii: { said } }: Fact<"callerTurn">): void {
+  #onCallerTurn(event: Fact<"callerTurn">): void {
+    const { turn, pii } = event;
     this.#closeRound();
-    this.#history.addCaller(said);
+    this.#history.addCaller(pii.said);
     this.#turn = turn;
-    this.#noteSaid({ turn, said, isRecorded: true });
+    this.#noteSaid(event, true, false);
   }
 
-  #noteSaid(said: Said): void {
-    this.#unanswered = said;
+  #noteSaid(event: Fact<"callerTurn" | "callerProgress">, isRecorded: boolean, isOpen: boolean): void {
+    const { turn, throughAtMs, pii } = event;
+    this.#unanswered = { turn, said: pii.said, isRecorded, isOpen };
+    this.#throughAtMs = throughAtMs;
     this.#silenceCount = 0;
-    if (said.said.includes(TYPED)) this.#digits = "";
+    if (pii.said.includes(TYPED)) this.#digits = "";
   }
 
   #onProgress({ turn, source, whole, pii }: Fact<"agentProgress">): void {

@@ -32,6 +32,7 @@ import {
   speechLanguage,
 } from "#actors/speech";
 import { decideBargeIn } from "./barge-in.js";
+import type { AudioInstants } from "./audio-instants.js";
 import type { CallCounters } from "./counters.js";
 import { EagerReply } from "./eager-reply.js";
 import type { Generation, GenerationEvents, Shortfall } from "./generation.js";
@@ -43,6 +44,7 @@ import { ListeningTime } from "./listening-time.js";
 import { KnownWords, whoseWords } from "./overlap.js";
 import type { Playout } from "./playout.js";
 import type { ReplyPlan, Speaker } from "./speaker.js";
+import { ToldWords } from "./told-words.js";
 import type { CachedSpeech } from "./voice-cache.js";
 import { Wordless } from "./wordless.js";
 
@@ -74,12 +76,23 @@ export interface ReplyAid {
   readonly note: string | null;
 }
 
+/** What the owner before had heard of the audio that comes. */
+export interface HeardBefore {
+  /** Of its last turn; null when that was not on this leg. */
+  readonly throughAtMs: number | null;
+  /** So much of the audio is told by turns. */
+  readonly toldMs: number;
+  /** So much came before the agent began to say what is gone on with. */
+  readonly earlierMs: number;
+}
+
 export interface TurnsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly language: string;
   readonly vad: VoiceActivity;
   readonly listener: Listener;
+  readonly instants: AudioInstants;
   readonly endpointing: Endpointing;
   readonly history: History;
   readonly journal: JournalWriter;
@@ -124,6 +137,9 @@ export class Turns {
   readonly #wordless: Wordless;
   readonly #listening = new ListeningTime();
   readonly #knownWords = new KnownWords();
+  readonly #told: ToldWords;
+  /** Of the caller's audio so much was heard before what is about to be said. */
+  #earlierMs = 0;
   /** What the last decision on the caller's turn was made of, and until when it holds. */
   readonly #decided = { version: -1, isSpeech: false, untilMs: 0, untilSilenceMs: 0 };
   /** The agent's words that were last looked at for a number they ask for, and its digits. */
@@ -132,6 +148,7 @@ export class Turns {
   constructor(deps: TurnsDeps) {
     this.#deps = deps;
     const { log, counters, journal, maySpeculate } = deps;
+    this.#told = new ToldWords(deps);
     this.#wordless = new Wordless({ listening: this.#listening, ...deps });
     this.#eager = new EagerReply({
       log,
@@ -156,9 +173,12 @@ export class Turns {
     turn: number,
     agentText: string,
     queuedWords: number | null,
+    { throughAtMs, toldMs, earlierMs }: HeardBefore,
     onFirstAudio: (atMs: number) => void,
   ): void {
     this.#turn = turn;
+    this.#told.takeUp(toldMs, throughAtMs);
+    this.#earlierMs = earlierMs;
     this.#agentText = agentText;
     this.#queuedWords = queuedWords;
     this.#onFirstAudio = onFirstAudio;
@@ -311,6 +331,7 @@ export class Turns {
       if (!decision.isCovered) this.#deps.onWordsMissing();
       return this.#commit(listener.take());
     }
+    this.#told.tellSpoken(this.#turn + 1, (words) => this.#withCarried(words));
     this.#decided.version = listener.version;
     this.#decided.isSpeech = vad.isFrameSpeech;
     this.#decided.untilMs = decision.recheckAtMs;
@@ -354,6 +375,7 @@ export class Turns {
   }
 
   #commit(words: string): void {
+    this.#told.onTaken();
     const said = this.#withCarried(words);
     this.#carried = "";
     if (said === "") return;
@@ -434,7 +456,7 @@ export class Turns {
   /** The caller makes a sound before he has heard anything of the reply. */
   #considerAddition(state: TurnState & { kind: "preparing" }): void {
     const { vad, listener } = this.#deps;
-    if (!listener.isEmpty && this.#restarts < MAX_RESTARTS) {
+    if (listener.hasWords && this.#restarts < MAX_RESTARTS) {
       return this.#restart(state.generation, state.said);
     }
     if (vad.isSpeech) {
@@ -486,7 +508,8 @@ export class Turns {
   ): void {
     this.#restarts = 0;
     this.#eager.newTurn();
-    this.#move({ kind: "speaking", bargeFromMs: this.#deps.vad.positionMs }, source);
+    const bargeFromMs = Math.max(this.#deps.vad.positionMs, this.#earlierMs);
+    this.#move({ kind: "speaking", bargeFromMs }, source);
     begin({
       source,
       turn: this.#turn,
@@ -513,7 +536,8 @@ export class Turns {
 
   #considerBargeIn(state: TurnState & { kind: "speaking" }): void {
     const { vad, listener, playout, language } = this.#deps;
-    if (!vad.isSpeech && !playout.isPaused && listener.isEmpty) return; // most of the time
+    if (!vad.isSpeech && !playout.isPaused && !listener.hasWords) return; // most of the time
+    this.#tellLate(state.bargeFromMs);
     const speechMs = vad.isSpeech ? (vad.lastSpeechAtMs ?? 0) - (vad.speechStartedAtMs ?? 0) : 0;
     const words = listener.wordsAfter(state.bargeFromMs);
     const { caller, echoCount, isEcho } = whoseWords(words, playout.spokenWords, vad, this.#knownWords);
@@ -541,6 +565,14 @@ export class Turns {
     playout.resume();
     this.#deps.counters.bargeInRejected(reason);
     this.#deps.journal.record({ kind: "bargeInRejected", turn: this.#turn, reason });
+  }
+
+  /** His words of before the reply: no turn takes them before its end, and the ring may have forgotten them by then. */
+  #tellLate(beforeMs: number): void {
+    const { vad, listener, playout } = this.#deps;
+    if (listener.fromMs > beforeMs || !this.#told.hasNews) return;
+    const { isEcho } = whoseWords(listener.wordsUntil(beforeMs), playout.spokenWords, vad, this.#knownWords);
+    if (!isEcho) this.#told.tellLate(this.#turn + 1, beforeMs);
   }
 
   /** The caller is silent, and the recogniser has had time for words of what came before. */
@@ -580,12 +612,20 @@ export class Turns {
     this.#wordless.onTurn();
     this.#turn += 1;
     this.#deps.history.addCaller(said);
-    this.#deps.journal.record({ kind: "callerTurn", turn: this.#turn, pii: { said } });
+    const { throughAtMs } = this.#told;
+    this.#deps.journal.record({ kind: "callerTurn", turn: this.#turn, throughAtMs, pii: { said } });
   }
 
   /** Committed, but not final: what the caller adds before he hears anything joins it. */
   #recordCallerProgress(said: string): void {
-    this.#deps.journal.record({ kind: "callerProgress", turn: this.#turn + 1, pii: { said } });
+    const { throughAtMs } = this.#told;
+    this.#deps.journal.record({
+      kind: "callerProgress",
+      turn: this.#turn + 1,
+      throughAtMs,
+      isOpen: false,
+      pii: { said },
+    });
   }
 
   #quickReply(said: string): ReturnType<typeof matchQuickReply> {

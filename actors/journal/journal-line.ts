@@ -10,7 +10,9 @@ export function describeJournalEvent(event: JournalEvent): string {
     case "callerTurn":
       return `turn ${event.turn}: the caller said ${quote(event.pii.said)}`;
     case "callerProgress":
-      return `turn ${event.turn}: an answer is being prepared to ${quote(event.pii.said)}`;
+      return event.isOpen
+        ? `turn ${event.turn}: so far the caller said ${quote(event.pii.said)}`
+        : `turn ${event.turn}: an answer is being prepared to ${quote(event.pii.said)}`;
     case "agentTurn": {
       const delay =
         event.ledger.voiceToVoiceMs === null ? "" : `, ${Math.round(event.ledger.voiceToVoiceMs)} ms after`;

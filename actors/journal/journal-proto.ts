@@ -98,12 +98,30 @@ const codecs: Codecs = {
     },
   },
   callerTurn: {
-    toProto: ({ turn, pii }) => ({ turn, pii: { said: pii.said } }),
-    fromProto: ({ turn, pii }) => ({ turn, pii: { said: present(pii, "caller_turn.pii").said } }),
+    toProto: ({ turn, throughAtMs, pii }) => ({
+      turn,
+      ...(throughAtMs !== null && { throughAtMs }),
+      pii: { said: pii.said },
+    }),
+    fromProto: ({ turn, throughAtMs, pii }) => ({
+      turn,
+      throughAtMs: instantOrNull(throughAtMs, "caller_turn.through_at_ms"),
+      pii: { said: present(pii, "caller_turn.pii").said },
+    }),
   },
   callerProgress: {
-    toProto: ({ turn, pii }) => ({ turn, pii: { said: pii.said } }),
-    fromProto: ({ turn, pii }) => ({ turn, pii: { said: present(pii, "caller_progress.pii").said } }),
+    toProto: ({ turn, throughAtMs, isOpen, pii }) => ({
+      turn,
+      ...(throughAtMs !== null && { throughAtMs }),
+      open: isOpen,
+      pii: { said: pii.said },
+    }),
+    fromProto: ({ turn, throughAtMs, open, pii }) => ({
+      turn,
+      throughAtMs: instantOrNull(throughAtMs, "caller_progress.through_at_ms"),
+      isOpen: open,
+      pii: { said: present(pii, "caller_progress.pii").said },
+    }),
   },
   agentTurn: {
     toProto: ({ turn, source, cut, ledger, pii }) => ({
@@ -316,6 +334,10 @@ function present<Value>(value: Value | null | undefined, field: string): Value {
 function whole(value: number, field: string): number {
   if (!Number.isSafeInteger(value) || value < 0) throw invalid(`${field} is no whole number (${value})`);
   return value;
+}
+
+function instantOrNull(value: number | undefined, field: string): number | null {
+  return value === undefined ? null : finite(value, field);
 }
 
 function finite(value: number, field: string): number {

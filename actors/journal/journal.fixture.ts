@@ -34,8 +34,19 @@ const makers: { readonly [K in Kind]: (random: Random) => Extract<JournalFact, {
     nodeId: "node-1",
     pii: { from: text(random), to: "+12025550101" },
   }),
-  callerTurn: (random) => ({ kind: "callerTurn", turn: count(random), pii: { said: text(random) } }),
-  callerProgress: (random) => ({ kind: "callerProgress", turn: count(random), pii: { said: text(random) } }),
+  callerTurn: (random) => ({
+    kind: "callerTurn",
+    turn: count(random),
+    throughAtMs: maybe(random, instant(random)),
+    pii: { said: text(random) },
+  }),
+  callerProgress: (random) => ({
+    kind: "callerProgress",
+    turn: count(random),
+    throughAtMs: maybe(random, instant(random)),
+    isOpen: random.next() < 0.5,
+    pii: { said: text(random) },
+  }),
   agentTurn: (random) => ({
     kind: "agentTurn",
     turn: count(random),

@@ -30,6 +30,12 @@ export interface TurnLedger {
   readonly voiceToVoiceMs: number | null;
 }
 
+/**
+ * How far into the caller's audio the words of a turn reach: when the edge got the last of it, as Clock.nowMs(). What a
+ * recogniser was late to tell lies behind it. Null where it is not known: written by an older version, or of another leg.
+ */
+export type ThroughAtMs = number | null;
+
 export type JournalFact =
   | {
       readonly kind: "callStarted";
@@ -41,12 +47,24 @@ export type JournalFact =
       readonly pii: { readonly from: string; readonly to: string };
     }
   /** The caller's turn is over, and what it holds is final. */
-  | { readonly kind: "callerTurn"; readonly turn: number; readonly pii: { readonly said: string } }
+  | {
+      readonly kind: "callerTurn";
+      readonly turn: number;
+      readonly throughAtMs: ThroughAtMs;
+      readonly pii: { readonly said: string };
+    }
   /**
    * The caller's turn is taken as over and an answer is being prepared; what he adds before he hears it joins
-   * the turn. `callerTurn` follows, with all of it, when the answer begins.
+   * the turn. `callerTurn` follows, with all of it, when the answer begins. While `isOpen` it is not over: he speaks on,
+   * or his words came late, over our answer to those before.
    */
-  | { readonly kind: "callerProgress"; readonly turn: number; readonly pii: { readonly said: string } }
+  | {
+      readonly kind: "callerProgress";
+      readonly turn: number;
+      readonly throughAtMs: ThroughAtMs;
+      readonly isOpen: boolean;
+      readonly pii: { readonly said: string };
+    }
   /** The agent's turn ended: played out, or cut by a barge-in, a hang-up or a failure. */
   | {
       readonly kind: "agentTurn";

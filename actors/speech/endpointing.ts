@@ -98,7 +98,7 @@ const DEFAULTS: ResolvedEndpointingOptions = {
  * Recognisers place the end of a word up to 100 ms early, the VAD's last frame up to 60 late; the shortest
  * word that could be missing lasts about 200.
  */
-const COVER_TOLERANCE_MS = 180;
+export const COVER_TOLERANCE_MS = 180;
 /** Silence with no new transcript after which the recogniser has said all it will: three times an interim's delay. */
 const SETTLED_MS = 300;
 /** The same when by its own word times the recogniser is behind what was heard: slow ones take this long. */

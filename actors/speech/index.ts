@@ -29,6 +29,7 @@ export { DtmfCollector, type DtmfCollectorOptions } from "./dtmf-collector.js";
 export { EchoGuard, type EchoGuardOptions } from "./echo-guard.js";
 export { ourWords } from "./echo-text.js";
 export {
+  COVER_TOLERANCE_MS,
   Endpointing,
   type EndpointingDecision,
   type EndpointingInput,

@@ -101,7 +101,7 @@ void t.test("every kind of journal event has its line", (t) => {
       },
       /dental, over twilio/,
     ],
-    [{ kind: "callerTurn", turn: 2, pii: { said: "Hi" } }, /turn 2: the caller said “Hi”/],
+    [{ kind: "callerTurn", turn: 2, throughAtMs: null, pii: { said: "Hi" } }, /turn 2: the caller said “Hi”/],
     [
       {
         kind: "agentTurn",

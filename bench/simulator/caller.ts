@@ -116,6 +116,14 @@ export class Caller {
         question.endedAtMs = this.#nowMs();
         return;
       }
+      case "ramble": {
+        yield* this.#untilSilent(300);
+        const rest = Array.from({ length: step.words }, (_, index) => `w${index}`);
+        const question = this.#begin(step.question);
+        yield* this.#say([`q${step.question}`, ...rest, "please?"]);
+        question.endedAtMs = this.#nowMs();
+        return;
+      }
       case "wait":
         yield* this.#wait(step.ms);
         return;

@@ -161,3 +161,49 @@ void t.test("a call that finds no room where it was sent ends there, and at once
   }
   t.ok(endedThere > 0);
 });
+
+/**
+ * A recogniser was late when its shard died. The journal told when a turn was committed, and what was said before that
+ * instant and told only after it was not listened to again: the question, of which "tell me" was committed, was lost. It
+ * tells now how far into the caller's audio the words reach, and of words that come over the answer to those before, at once.
+ */
+void t.test("what a late recogniser had not told when its shard died is not lost", async (t) => {
+  const late = (nth: number, ms: number) =>
+    ({ vendor: "stt", nth, fault: { kind: "late", afterFrames: 1, ms } }) as const;
+  const cases = [
+    // In mid-question: committed are the words that had been told by then.
+    { step: ASK, lateMs: 1_200, deathsAtMs: [2_700, 2_900, 3_100] },
+    // Over the answer to the first half, whose late final looked like the end of the second.
+    { step: { kind: "hesitate", question: 1, pauseMs: 300 }, lateMs: 600, deathsAtMs: [2_900, 3_600, 5_000] },
+    {
+      step: { kind: "hesitate", question: 1, pauseMs: 700 },
+      lateMs: 1_200,
+      deathsAtMs: [3_400, 4_400, 5_300],
+    },
+  ] as const;
+  for (const { step, lateMs, deathsAtMs } of cases) {
+    for (const atMs of deathsAtMs) {
+      const { violations, counts } = await runScript({
+        ...CALM,
+        hasSpare: true,
+        calls: [{ ...CALL, steps: [step, { kind: "wait", ms: 16_000 }] }],
+        vendors: [late(0, lateMs), late(1, lateMs)],
+        faults: [{ kind: "shardDeath", node: 0, shard: 0, atMs }],
+      });
+      t.same(violations, [], `${step.kind}, ${lateMs} ms late, ${atMs} ms`);
+      t.equal(counts["resumes"], 1);
+    }
+  }
+});
+
+/** A shard died in a sentence longer than the in-ring: its beginning was gone, and with it what was asked. */
+void t.test("a sentence longer than the ring outlives its shard", async (t) => {
+  const steps = [{ kind: "ramble", question: 1, words: 24 } as const, { kind: "wait", ms: 16_000 } as const];
+  for (let atMs = 4_000; atMs <= 8_000; atMs += 1_000) {
+    const death = { kind: "shardDeath", node: 0, shard: 0, atMs } as const;
+    const script = { ...CALM, hasSpare: true, calls: [{ ...CALL, steps }], faults: [death] };
+    const { violations, counts } = await runScript(script);
+    t.same(violations, [], `${atMs} ms`);
+    t.equal(counts["resumes"], 1);
+  }
+});

@@ -18,6 +18,8 @@ export type Step =
   | { readonly kind: "keys"; readonly digits: string; readonly pauseMs: number }
   /** Two halves of a question with a pause in which an answer may begin. */
   | { readonly kind: "hesitate"; readonly question: number; readonly pauseMs: number }
+  /** A sentence without a pause, longer than an in-ring, with what he asks at its beginning. */
+  | { readonly kind: "ramble"; readonly question: number; readonly words: number }
   | { readonly kind: "wait"; readonly ms: number }
   /** Waits until he is asked for a message, leaves one and lets the agent hang up. */
   | { readonly kind: "message"; readonly number: number }
@@ -246,7 +248,8 @@ function drawStep(draw: Draw, question: { next: number }): Step {
     };
   if (kind < 60) return { kind: "interrupt", question: question.next++, afterMs: draw.whole(100, 2_500) };
   if (kind < 70) return { kind: "backchannel", afterMs: draw.whole(200, 1_500) };
-  if (kind < 78) return { kind: "hesitate", question: question.next++, pauseMs: draw.whole(100, 1_200) };
+  if (kind < 76) return { kind: "hesitate", question: question.next++, pauseMs: draw.whole(100, 1_200) };
+  if (kind < 80) return { kind: "ramble", question: question.next++, words: draw.whole(6, 24) };
   if (kind < 84) return { kind: "thank", pauseMs: draw.whole(200, 900) };
   if (kind < 90) return { kind: "keys", digits: draw.of(["1", "42#", "0"]), pauseMs: draw.whole(0, 600) };
   if (kind < 95) return { kind: "noise", ms: draw.whole(100, 1_200) };

@@ -18,7 +18,7 @@ import {
   Pump,
   createTwilio,
 } from "#runtime/edge";
-import type { EdgeSlot } from "#runtime/media";
+import type { EdgeSlot, UntoldAudio } from "#runtime/media";
 import { type Metrics, silentLogger } from "#runtime/telemetry";
 import type { SimThread } from "./sim-time.js";
 
@@ -95,8 +95,8 @@ export class SimEdge {
     this.#admissions.expire(callId);
   }
 
-  takeRest(callId: string, readSinceMs: number): LegRest | null {
-    return this.#byCallId.get(callId)?.takeRest(readSinceMs) ?? null;
+  takeRest(callId: string, untold: UntoldAudio): LegRest | null {
+    return this.#byCallId.get(callId)?.takeRest(untold) ?? null;
   }
 
   rebind(callId: string, side: EdgeSlot, ringShard: () => void, { held }: LegRest): void {

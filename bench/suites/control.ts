@@ -226,6 +226,7 @@ class FakeCall {
               ...base,
               kind: "callerTurn",
               turn: sequence,
+              throughAtMs: null,
               pii: { said: "Could I have an appointment on Thursday afternoon, please?" },
             },
       );

@@ -264,7 +264,7 @@ export function started(call: HeldCall, nodeId: string): JournalFact {
 }
 
 export function said(turn: number, text = `words of turn ${turn}`): JournalFact {
-  return { kind: "callerTurn", turn, pii: { said: text } };
+  return { kind: "callerTurn", turn, throughAtMs: null, pii: { said: text } };
 }
 
 export const HUNG_UP: JournalFact = {

@@ -15,7 +15,12 @@ const LEDGER: TurnLedger = {
   voiceToVoiceMs: null,
 };
 
-const caller = (turn: number, said: string): JournalFact => ({ kind: "callerTurn", turn, pii: { said } });
+const caller = (turn: number, said: string): JournalFact => ({
+  kind: "callerTurn",
+  turn,
+  throughAtMs: null,
+  pii: { said },
+});
 const agent = (turn: number, heard: string, cut: "bargeIn" | null = null): JournalFact => ({
   kind: "agentTurn",
   turn,

@@ -42,7 +42,7 @@ async function makeTenant(store: Store, resellerId: string, id: string, number: 
       nodeId: "n",
       pii: { from: "+1", to: number },
     },
-    { kind: "callerTurn", turn: 1, pii: { said: "of nobody else" } },
+    { kind: "callerTurn", turn: 1, throughAtMs: null, pii: { said: "of nobody else" } },
     { kind: "callEnded", outcome: { kind: "callerHungUp" }, durationMs: 1 },
   ];
   const events = facts.map(

@@ -57,7 +57,12 @@ function call(id: string, tenantId: string, atUnixMs: number, said: readonly str
       pii: { from: "+1", to: "+2" },
     },
     ...said.map(
-      (words, index): JournalFact => ({ kind: "callerTurn", turn: index + 1, pii: { said: words } }),
+      (words, index): JournalFact => ({
+        kind: "callerTurn",
+        turn: index + 1,
+        throughAtMs: null,
+        pii: { said: words },
+      }),
     ),
     { kind: "callEnded", outcome: { kind: "callerHungUp" }, durationMs: 60_000 },
   ];

@@ -43,7 +43,12 @@ function wholeCall(callId: string, turns: number): readonly JournalEvent[] {
     },
     ...Array.from(
       { length: turns },
-      (_, turn): JournalFact => ({ kind: "callerTurn", turn: turn + 1, pii: { said: `words ${turn}` } }),
+      (_, turn): JournalFact => ({
+        kind: "callerTurn",
+        turn: turn + 1,
+        throughAtMs: null,
+        pii: { said: `words ${turn}` },
+      }),
     ),
     { kind: "callEnded", outcome: { kind: "callerHungUp" }, durationMs: 60_000 },
   ];

@@ -48,7 +48,12 @@ const started = (tenantId: string): JournalFact => ({
   nodeId: "node-1",
   pii: { from: "+15550100001", to: "+12025550101" },
 });
-const said = (words: string): JournalFact => ({ kind: "callerTurn", turn: 1, pii: { said: words } });
+const said = (words: string): JournalFact => ({
+  kind: "callerTurn",
+  turn: 1,
+  throughAtMs: null,
+  pii: { said: words },
+});
 const ended: JournalFact = { kind: "callEnded", outcome: { kind: "callerHungUp" }, durationMs: 60_000 };
 
 void t.test("a call's journal: in order, once, under one lease after the other", async (t) => {

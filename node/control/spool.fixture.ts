@@ -23,7 +23,13 @@ export function event(callId: string, sequence: number, last = false, epoch = 1)
     return { ...base, ...started, carrierCallId: `CA-${callId}`, pii };
   }
   if (last) return { ...base, kind: "callEnded", outcome: { kind: "callerHungUp" }, durationMs: 5 };
-  return { ...base, kind: "callerTurn", turn: sequence, pii: { said: `words ${callId} ${sequence}` } };
+  return {
+    ...base,
+    kind: "callerTurn",
+    turn: sequence,
+    throughAtMs: null,
+    pii: { said: `words ${callId} ${sequence}` },
+  };
 }
 
 export function spoolDirectory(t: Test): string {

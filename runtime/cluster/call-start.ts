@@ -1,5 +1,5 @@
 /** What a shard is told when a call's media socket has opened. Plain data: it crosses threads. */
-import type { AudioFormat, PlayoutRest } from "#runtime/media";
+import type { AudioFormat, AudioReplay, PlayoutRest } from "#runtime/media";
 
 export interface CallStart {
   /** Ours, unique for all time; in every log line and journal of the call. */
@@ -24,6 +24,8 @@ export interface CallStart {
     readonly journal: readonly unknown[];
     /** What the leg was playing for the owner before; null when it came with a new leg. */
     readonly playing: PlayoutRest | null;
+    /** What the caller's audio begins with; null when the leg is new, and so is all of it. */
+    readonly replay: AudioReplay | null;
     readonly reason: ResumeReason;
   };
   /** Clock.nowMs() when the voice webhook arrived; the call's latency ledger starts here. */

@@ -17,7 +17,7 @@ import {
 } from "uWebSockets.js";
 import type { Clock, TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
-import type { EdgeSlot, NapFlag } from "#runtime/media";
+import type { EdgeSlot, NapFlag, UntoldAudio } from "#runtime/media";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import { registerAdmin } from "./admin.js";
 import { Admissions, type WaitingCall } from "./admissions.js";
@@ -223,11 +223,11 @@ export class Edge {
 
   /**
    * The call's owner is gone, and another one takes over: what the leg's rings hold for it, and of the caller's audio
-   * that was read, what came since `readSinceMs`. `rebind` or `playAndClose` follows in the same turn of the event
+   * that was read, what is untold. `rebind` or `playAndClose` follows in the same turn of the event
    * loop. Null: no media flows.
    */
-  takeRest(callId: string, readSinceMs: number): LegRest | null {
-    return this.#legsByCallId.get(callId)?.takeRest(readSinceMs) ?? null;
+  takeRest(callId: string, untold: UntoldAudio): LegRest | null {
+    return this.#legsByCallId.get(callId)?.takeRest(untold) ?? null;
   }
 
   /** The leg's socket stays; its rings are these from now on, and begin with what was `held`. */

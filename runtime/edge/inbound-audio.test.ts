@@ -26,14 +26,16 @@ function setUp(format: AudioFormat = MULAW_8K) {
       audio.take(message, nowMs);
     },
     /** First byte of each record since last asked. */
-    written: () => drain(arena.shardSide(0).in).map((bytes) => bytes[0]),
-    bytes: () => Buffer.concat(drain(arena.shardSide(0).in)),
+    written: () => drain(arena.shardSide(0).in).map(({ bytes }) => bytes[0]),
+    timestamps: () => drain(arena.shardSide(0).in).map(({ atMs }) => atMs),
+    bytes: () => Buffer.concat(drain(arena.shardSide(0).in).map(({ bytes }) => bytes)),
   };
 }
 
-function drain(ring: InRingConsumer): Buffer[] {
-  const records: Buffer[] = [];
-  while (ring.read()) records.push(Buffer.from(ring.payload.subarray(0, ring.length)));
+function drain(ring: InRingConsumer) {
+  const records: { readonly bytes: Buffer; readonly atMs: number }[] = [];
+  while (ring.read())
+    records.push({ bytes: Buffer.from(ring.payload.subarray(0, ring.length)), atMs: ring.timestampMs });
   return records;
 }
 
@@ -116,4 +118,17 @@ void t.test("linear audio loses half a sample rather than its byte order", async
   t.strictSame(problems, ["mediaOddLength"]);
   take(7, 3, 60, 40, 640);
   t.strictSame([...bytes().subarray(0, 2)], [0, 0], "its silence is zero");
+});
+
+void t.test("frames that came at one instant are told apart by their timestamps", async (t) => {
+  const { take, timestamps } = setUp();
+  for (let frame = 0; frame < 5; frame += 1) take(frame, frame + 1, frame * 20, 0);
+  take(5, 6, 100, 20);
+  const at = timestamps();
+  t.equal(at.length, 6);
+  t.ok(
+    at.every((atMs, index) => index === 0 || atMs > at[index - 1]!),
+    at.join(" "),
+  );
+  t.ok(at[4]! < 5_000.01 && at[5] === 5_020, "and a burst takes no time");
 });

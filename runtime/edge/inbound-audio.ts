@@ -24,6 +24,11 @@ const SILENCE_FILL_MAX_MS = 1_000;
 const AHEAD_OF_TIME_MAX_MS = 200;
 /** Timestamps that are off by less are jitter of the carrier's own counting. */
 const GAP_TOLERANCE_MS = FRAME_MS / 2;
+/**
+ * Frames of one burst came at one instant; each is later than the one before by so much, so that a record's timestamp
+ * says where in the audio it stands (`UntoldAudio`). A ring of them is an eighth of a millisecond.
+ */
+const TIE_MS = 2 ** -10;
 
 export class InboundAudio {
   #ring: InRingProducer;
@@ -34,6 +39,8 @@ export class InboundAudio {
   readonly #silence: Uint8Array;
   #lastChunk = -1;
   #firstAtMs = -1;
+  /** Of the last record. */
+  #takenAtMs = -1;
   /** Audio written, silence included. */
   #writtenMs = 0;
   /** Where the carrier's clock should stand at the next message; -1 when not known. */
@@ -58,7 +65,7 @@ export class InboundAudio {
     this.#ring = ring;
   }
 
-  /** `nowMs` is the records' timestamp: when the audio came, not when it was spoken. */
+  /** `nowMs` is the records' timestamp, to a tie: when the audio came, not when it was spoken. */
   take(message: InboundMessage, nowMs: number): void {
     const { chunk, timestampMs } = message;
     let length = message.audioLength;
@@ -71,12 +78,13 @@ export class InboundAudio {
     if (this.#isLate(chunk, timestampMs)) return this.#onProblem("mediaLate");
     if (this.#firstAtMs < 0) this.#firstAtMs = nowMs;
     const gapMs = this.#gapMs(chunk, timestampMs, durationMs);
+    this.#takenAtMs = nowMs > this.#takenAtMs ? nowMs : this.#takenAtMs + TIE_MS;
     if (gapMs > 0) this.#fillSilence(gapMs, nowMs);
     if (chunk >= 0) this.#lastChunk = chunk;
     this.#nextTimestampMs = timestampMs >= 0 ? timestampMs + durationMs : -1;
     this.#writtenMs += durationMs;
     this.#counters.framesIn++;
-    this.#ring.writeAudio(message.audio, 0, length, nowMs);
+    this.#ring.writeAudio(message.audio, 0, length, this.#takenAtMs);
   }
 
   /** By the count, which is exact; by the clock where there is no count. */
@@ -108,7 +116,7 @@ export class InboundAudio {
     let restBytes = filledMs * this.#bytesPerMs;
     while (restBytes > 0) {
       const length = Math.min(restBytes, this.#silence.length);
-      this.#ring.writeAudio(this.#silence, 0, length, nowMs);
+      this.#ring.writeAudio(this.#silence, 0, length, this.#takenAtMs);
       restBytes -= length;
     }
   }

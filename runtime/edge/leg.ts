@@ -17,12 +17,15 @@ import type { WebSocket } from "uWebSockets.js";
 import type { Clock } from "#runtime/actor";
 import {
   type AudioFormat,
+  type AudioReplay,
   bytesPerMs,
   type EdgeSlot,
   type HeldRecord,
   LegEnd,
   type PlayoutRest,
   RecordKind,
+  type UntoldAudio,
+  replayOf,
 } from "#runtime/media";
 import type { Logger, Metrics } from "#runtime/telemetry";
 import type { WaitingCall } from "./admissions.js";
@@ -102,6 +105,8 @@ const SOCKET_GONE = "Received TCP FIN";
 export interface LegRest extends PlayoutRest {
   /** Of the caller: what nobody has read, and as much of what was read as was asked for. */
   readonly held: readonly HeldRecord[];
+  /** Of the beginning of `held`. */
+  readonly replay: AudioReplay;
 }
 
 /** So much of what was read is given to the next owner when the caller was being listened to over a reply. */
@@ -277,14 +282,15 @@ export class Leg implements Pumped, PlayoutSink {
    * Its owner is gone: takes from the rings what another one needs. `rebind` or `playAndClose` follows before
    * anything else happens. Null: it does not stream.
    */
-  takeRest(readSinceMs: number): LegRest | null {
+  takeRest(untold: UntoldAudio): LegRest | null {
     const phase = this.#phase;
     if (phase.name !== "streaming") return null;
     const nowMs = this.#environment.clock.nowMs();
     const rest = phase.playout.takeRest(nowMs, this.#echoedMark);
     const spokeOver = rest.wasPaused || rest.wasCut;
-    const held = this.#side.in.held(spokeOver ? Math.min(readSinceMs, nowMs - SPOKE_OVER_MS) : readSinceMs);
-    return { ...rest, held };
+    const againMs = spokeOver ? Math.min(untold.againMs, nowMs - SPOKE_OVER_MS) : untold.againMs;
+    const held = this.#side.in.held({ ...untold, againMs });
+    return { ...rest, held, replay: replayOf(held, untold, phase.start.format) };
   }
 
   /** Another owner's rings, which are reset or hold nothing: the socket, its pace and the line's time stay. */

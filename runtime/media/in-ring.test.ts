@@ -3,6 +3,8 @@ import { Arena } from "./arena.js";
 import { InRingConsumer } from "./in-ring.js";
 import { IN_RESERVED, resolveArenaLayout, SLOT_CONTROL_WORDS } from "./layout.js";
 import { RecordKind } from "./records.js";
+import { NOTHING_UNTOLD, replayOf } from "./untold-audio.js";
+import { MULAW_8K } from "./format.js";
 
 const RECORD_COUNT = 8;
 /** 0, and starts from which a few records reach and pass 2^31 and 2^32. */
@@ -147,4 +149,16 @@ void t.test("a record overwritten while it is copied is thrown away and counted"
   let readCount = 2;
   while (consumer.read()) readCount++;
   t.equal(readCount + consumer.droppedCount, written);
+});
+
+void t.test("the next owner gets what nobody has read, and of what was read what is untold", async (t) => {
+  const { producer, consumer } = open();
+  for (let n = 0; n < RECORD_COUNT; n += 1) producer.writeAudio(new Uint8Array(160).fill(n), 0, 160, n * 20);
+  for (let n = 0; n < RECORD_COUNT - 1; n += 1) consumer.read();
+  const of = (untold: Parameters<typeof producer.held>[0]): number[] =>
+    producer.held(untold).map(({ payload }) => payload[0]!);
+  t.same(of(NOTHING_UNTOLD), [7]);
+  const untold = { fromMs: 20, toldMs: 60, untilMs: 100, againMs: 120 };
+  t.same(of(untold), [2, 3, 4, 6, 7], "from, until the agent spoke; and again");
+  t.same(replayOf(producer.held(untold), untold, MULAW_8K), { toldMs: 40, earlierMs: 60 });
 });

@@ -30,6 +30,7 @@ import {
 } from "./layout.js";
 import { ReadRecord, writeHeader, writePayload } from "./record-io.js";
 import { RecordKind } from "./records.js";
+import { type UntoldAudio, isUntold } from "./untold-audio.js";
 
 /**
  * How often one read() starts over after being overtaken. Once is already rare (the producer must lap the
@@ -91,10 +92,10 @@ export class InRingProducer {
 
   /**
    * What the ring still holds for whoever goes on with the leg, oldest first: audio and keys that the shard has not
-   * read, and audio that it has, as far back as `readSinceMs` and the ring reach. Other events mean something to
+   * read, and audio that it has and that is untold, as far back as the ring reaches. Other events mean something to
    * their owner alone. Allocates: once per owner, not per frame.
    */
-  held(readSinceMs: number): HeldRecord[] {
+  held(untold: UntoldAudio): HeldRecord[] {
     const { i32, f64 } = this.#views;
     const published = i32[this.#slotWord + IN_PUBLISHED]!;
     const read = Atomics.load(i32, this.#slotWord + IN_READ);
@@ -110,7 +111,7 @@ export class InRingProducer {
       const wasRead = ((sequence - read) | 0) < 0;
       const isHeld =
         kind === RecordKind.audio
-          ? !wasRead || timestampMs >= readSinceMs
+          ? !wasRead || isUntold(untold, timestampMs)
           : kind === RecordKind.dtmf && !wasRead;
       if (!isHeld) continue;
       const words = i32.slice(recordWord + RECORD_PAYLOAD, recordWord + RECORD_WORDS);

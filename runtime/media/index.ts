@@ -61,4 +61,5 @@ export type { OutRingConsumer, OutRingProducer } from "./out-ring.js";
 export type { PlayoutRest } from "./playout-rest.js";
 export { LegEnd, RecordKind } from "./records.js";
 export { Resampler } from "./resampler.js";
+export { type AudioReplay, NOTHING_UNTOLD, type UntoldAudio, replayOf } from "./untold-audio.js";
 export { WAV_HEADER_BYTES, wavHeader } from "./wav.js";
