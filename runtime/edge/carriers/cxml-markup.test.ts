@@ -1,12 +1,19 @@
 import { XMLParser } from "fast-xml-parser";
 import t from "tap";
 import twilio from "twilio";
+import { create } from "xmlbuilder2";
 import { createSignalWire } from "./signalwire.js";
 import { createTwilio } from "./twilio.js";
 
 const carrier = createTwilio({ authTokens: [] });
 const signalwire = createSignalWire({ signingKeys: [], codec: "L16@16000h" });
 const parser = new XMLParser({ ignoreAttributes: false, trimValues: false, parseTagValue: false });
+
+interface Element {
+  readonly nodeName: string;
+  readonly textContent: string;
+  getAttribute(name: string): string | null;
+}
 
 /** As a tree, so that quoting and spacing do not matter. */
 function tree(markup: string): unknown {
@@ -67,6 +74,24 @@ void t.test("what XML cannot hold does not break the markup", async (t) => {
   const markup = carrier.sayMarkup("bell \u0007 and half \ud800 a pair", "en");
   t.match(tree(markup), { Response: { Say: { "@_language": "en" } } });
   t.notOk(markup.includes("\u0007") || markup.includes("\ud800"), markup);
+});
+
+void t.test("whatever a tenant writes is one text, in an element and in an attribute", async (t) => {
+  const texts = [
+    "plain",
+    "",
+    "<Hangup/>",
+    `"/><Dial>1</Dial>`,
+    "a & b &amp; c",
+    "two\nlines\tand\r\nmore",
+    "'é☎𝄞 ]]> \u0085",
+  ];
+  for (const text of texts) {
+    const say = create(carrier.sayMarkup(text, text)).root().first().node as unknown as Element;
+    t.equal(say.nodeName, "Say");
+    t.equal(say.textContent, text);
+    t.equal(say.getAttribute("language"), text);
+  }
 });
 
 void t.test("SignalWire's stream names its codec", async (t) => {
