@@ -24,7 +24,7 @@ export function isSignedForm(
   repeated: RepeatedParameters,
 ): boolean {
   const suffix = joinParameters(form, repeated);
-  return webhookUrlCandidates(url).some((candidate) => isSigned(keys, signature, candidate + suffix));
+  return someWebhookUrl(url, (candidate) => isSigned(keys, signature, candidate + suffix));
 }
 
 /** For bodies that are not forms: the carrier put the body's SHA-256 into the query, and signed the URL alone. */
@@ -38,7 +38,7 @@ export function isSignedBody(
   const claimed = new URLSearchParams(query < 0 ? "" : url.slice(query)).get("bodySHA256");
   const actual = createHash("sha256").update(body).digest("hex");
   if (claimed === null || !isEqual(claimed, actual)) return false;
-  return webhookUrlCandidates(url).some((candidate) => isSigned(keys, signature, candidate));
+  return someWebhookUrl(url, (candidate) => isSigned(keys, signature, candidate));
 }
 
 /** Of a socket upgrade: no parameters, and a trailing slash may have come or gone. */
@@ -74,12 +74,12 @@ function isEqual(given: string, expected: string): boolean {
   return givenBytes.length === expectedBytes.length && timingSafeEqual(givenBytes, expectedBytes);
 }
 
-function webhookUrlCandidates(url: string): string[] {
-  const asReceived = portCandidates(url);
-  if (!URL.canParse(url)) return asReceived;
+/** The rewritten ones are made only when the URL as it came is not the one. */
+function someWebhookUrl(url: string, isIt: (candidate: string) => boolean): boolean {
+  if (portCandidates(url).some(isIt)) return true;
+  if (!URL.canParse(url)) return false;
   const normalised = portCandidates(new URL(url).toString());
-  const candidates = [...asReceived, ...normalised, ...normalised.map(withLegacyQuery)];
-  return [...new Set(candidates)];
+  return normalised.some(isIt) || normalised.map(withLegacyQuery).some(isIt);
 }
 
 /** The URL without a port, and with the one it names or the standard one. */
