@@ -214,10 +214,12 @@ export class LineFixture {
     });
   }
 
-  /** The caller says this, over whatever is on the line; time goes on to its end. */
-  say(text: string, gainDb = 0): void {
+  /** The caller says this, over whatever is on the line, so far into a frame; time goes on to its end. */
+  say(text: string, gainDb = 0, offsetSamples = 0): void {
     const { samples, words } = toneVoice.synthesize(text);
-    this.sound(samples, gainDb, words.at(-1)?.endMs);
+    const offset = new Int16Array(offsetSamples + samples.length);
+    offset.set(samples, offsetSamples);
+    this.sound(offset, gainDb, (words.at(-1)?.endMs ?? 0) + offsetSamples / 8);
   }
 
   /** The same for any sound. */
@@ -235,6 +237,11 @@ export class LineFixture {
   /** Gaps the caller heard inside the agent's speech. */
   get underrunCount(): number {
     return this.#phone.spurts.reduce((sum, spurt) => sum + spurt.underrunCount, 0);
+  }
+
+  /** Stretches of the agent's speech, longer gaps between them. */
+  get spurtCount(): number {
+    return this.#phone.spurts.length;
   }
 
   #startEdge(): () => void {

@@ -107,7 +107,7 @@ export interface TurnsDeps {
   readonly onIdle: () => void;
   /** The caller did something. */
   readonly onActivity: () => void;
-  /** A turn is over, and words for the last of what was heard never came. */
+  /** Words for the last of what was heard never came: a turn is over without them, or a pause was for nothing. */
   readonly onWordsMissing: () => void;
   /** The agent's last words were heard. */
   readonly onAgentEnds: () => void;
@@ -559,6 +559,8 @@ export class Turns {
     }
     if (decision !== "resume") return;
     const reason = backchannel && caller.length > 0 ? "backchannel" : "tooShort";
+    // A cough, or a word of a recogniser that has gone deaf: asked for its final it answers, or is given up.
+    if (words.length === 0) this.#deps.onWordsMissing();
     // A late recogniser's words of before our reply may have come during it: they are the next turn.
     listener.forgetAfter(state.bargeFromMs);
     state.bargeFromMs = vad.positionMs;

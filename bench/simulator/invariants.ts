@@ -208,9 +208,13 @@ function takenOver(world: WorldRecord): readonly string[] {
   return [...movedOnce(world), ...takenOverSoon(world)];
 }
 
-/** Of a shard that is drained each call moves once, if there is room elsewhere. */
+/**
+ * Of a shard that is drained each call moves once, if there is room elsewhere; not where the shard that had room is lost
+ * before the call has come to a pause.
+ */
 function movedOnce(world: WorldRecord): readonly string[] {
   const drains = world.script.faults.filter(({ kind }) => kind === "shardDrain").length;
+  if (world.script.faults.some(({ kind }) => kind !== "shardDrain" && TAKES_SHARDS.has(kind))) return [];
   return callsOf(world).flatMap(({ row }) => {
     const moves = row.events.filter(
       (event) => event.kind === "callResumed" && event.reason === "moved",

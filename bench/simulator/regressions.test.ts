@@ -207,3 +207,22 @@ void t.test("a sentence longer than the ring outlives its shard", async (t) => {
     t.equal(counts["resumes"], 1);
   }
 });
+
+/**
+ * A recogniser went deaf in the second half of a question, which came over the answer to the first. Half a second of speech
+ * without a word paused the answer and let it go on; the recogniser was asked for nothing, and the half that it had not heard
+ * was told twenty seconds later, by the next one, or never.
+ */
+void t.test("a recogniser that goes deaf in what is said over an answer costs no word", async (t) => {
+  for (const pauseMs of [950, 1_020, 1_100]) {
+    for (const afterFrames of [49, 55, 62]) {
+      const steps = [
+        { kind: "hesitate", question: 1, pauseMs } as const,
+        { kind: "wait", ms: 16_000 } as const,
+      ];
+      const deaf = { vendor: "stt", nth: 0, fault: { kind: "stall", afterFrames, ms: 0 } } as const;
+      const { violations } = await runScript({ ...CALM, calls: [{ ...CALL, steps }], vendors: [deaf] });
+      t.same(violations, [], `${pauseMs} ms, deaf after ${afterFrames} frames`);
+    }
+  }
+});
