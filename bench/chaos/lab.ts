@@ -32,6 +32,8 @@ export type TappedVendor = keyof typeof TAPPED;
 /** A spool that waits for its disk or its control plane sends within seconds of having them back. */
 const RETRY_MS = 100;
 const RETRIES_MAX = 200;
+/** Longer than a process is given before it is killed. */
+const STOP_TIMEOUT_MS = 30_000;
 
 interface NodeOnStage {
   readonly process: NodeProcess;
@@ -157,8 +159,17 @@ export class Lab {
 
 type Stop = () => unknown;
 
+/** Each, whatever becomes of the others, and none for ever. @throws what did not stop, when all have been asked. */
 async function closeAll(stops: readonly Stop[]): Promise<void> {
-  for (const stop of stops.toReversed()) await stop();
+  const failures: unknown[] = [];
+  for (const stop of stops.toReversed()) {
+    const stopped = Promise.resolve()
+      .then(stop)
+      .catch((error: unknown) => void failures.push(error));
+    const isLate = sleep(STOP_TIMEOUT_MS, true, { ref: false });
+    if ((await Promise.race([stopped, isLate])) === true) failures.push(`it goes on: ${stop.toString()}`);
+  }
+  if (failures.length > 0) throw new Error(`the stage was not cleared: ${failures.join("; ")}`);
 }
 
 async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {

@@ -35,7 +35,7 @@ const program = new Command("chaos")
         if (!options.json) show(result);
       } catch (error) {
         // The others are played all the same.
-        console.error(`FAILED ${scenario.name}: its stage could not be set up: ${String(error)}`);
+        console.error(`FAILED ${scenario.name}: ${error instanceof Error ? error.message : String(error)}`);
         process.exitCode = 1;
       }
     }
