@@ -1,6 +1,6 @@
 /**
  * More callers than there is room for: the admitted are as well off as if the others had never called. The node is
- * a process of its own. Times are printed; what is asserted are counts, words, and ratios with room for a
+ * a process of its own, and the emulators: no thread needs more than its fair share of a busy machine. Times are printed; what is asserted are counts, words, and ratios with room for a
  * machine that does other things as well.
  */
 import { once } from "node:events";
@@ -10,8 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type PhoneCall, placeCall } from "#bench/caller";
-import { startEmulators } from "#bench/emulators";
-import { type NodeProcess, startNodeProcess } from "#bench/processes";
+import { type NodeProcess, startEmulatorProcess, startNodeProcess } from "#bench/processes";
 import { plainWords } from "./node.fixture.js";
 
 const SLOTS = 50;
@@ -56,10 +55,10 @@ async function startCrowdedNode(t: Test): Promise<NodeProcess> {
   const tenants = [tenant("quiet", QUIET, 1_000), tenant("noisy", NOISY, NOISY_CAP)];
   const tenantsFile = join(folder, "tenants.json");
   writeFileSync(tenantsFile, JSON.stringify({ tenants }));
-  const emulators = await startEmulators({ ttsRealtimeFactor: 200 });
+  const emulators = await startEmulatorProcess({ ttsFactor: 200 });
   const node = await startNodeProcess({
     environment: {
-      ...emulators.env(),
+      ...emulators.environment,
       LUMENTRA_TENANTS_FILE: tenantsFile,
       LUMENTRA_SHARDS: "1",
       LUMENTRA_CALLS_PER_SHARD: String(SLOTS),
@@ -70,7 +69,7 @@ async function startCrowdedNode(t: Test): Promise<NodeProcess> {
   });
   t.teardown(async () => {
     await node.stop();
-    await emulators.close();
+    await emulators.stop();
     rmSync(folder, { recursive: true, force: true });
   });
   return node;
