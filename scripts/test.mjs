@@ -6,7 +6,7 @@
 // Not by `tap run`: that hooks itself into every process a test starts, which doubles what starting nodes and
 // emulators costs, and runs files by the alphabet, which leaves the longest to itself at the end.
 import { spawn, spawnSync } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, statSync } from "node:fs";
 import { availableParallelism, setPriority } from "node:os";
 import { createInterface } from "node:readline";
 
@@ -93,7 +93,10 @@ async function run(file) {
     detached: true,
   });
   let hasLeft = false;
-  child.once("exit", () => (hasLeft = signalAll(child, "SIGKILL")));
+  child.once("exit", () => {
+    hasLeft = isAnyAlive(child);
+    signalAll(child, "SIGKILL");
+  });
   running.add(child);
   if (isComputing(file)) setPriority(child.pid, NICENESS);
   const killer = setTimeout(() => signalAll(child, "SIGKILL"), KILL_AFTER_MS);
@@ -124,12 +127,35 @@ async function run(file) {
   console.log(isOk ? `ok - ${file} # ${took}` : [...output, `not ok - ${file} # ${took}, ${end}`].join("\n"));
 }
 
-/** To the file's process and those it started; whether there were any. */
+/** To the file's process and those it started. */
 function signalAll(child, signal) {
   try {
-    return process.kill(-child.pid, signal);
+    process.kill(-child.pid, signal);
   } catch {
-    return false;
+    // They are gone.
+  }
+}
+
+/**
+ * Whether one of those that it started still runs. Ended ones whose parent was killed stay in the group, as zombies,
+ * where nobody reaps.
+ */
+function isAnyAlive({ pid: group }) {
+  try {
+    return readdirSync("/proc").some((name) => /^\d+$/.test(name) && isAliveIn(group, name));
+  } catch {
+    return false; // no /proc: nobody can say
+  }
+}
+
+function isAliveIn(group, pid) {
+  try {
+    // The command may hold spaces and parentheses; after the last one: state, parent, group.
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const [state, , ofGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(ofGroup) === group && state !== "Z" && state !== "X";
+  } catch {
+    return false; // ended meanwhile
   }
 }
 
