@@ -31,8 +31,16 @@ export async function startTestCluster(
     redisUrl: redis.url,
     providers: emulators.env(),
   });
-  t.teardown(() => cluster.stop());
+  stopAfter(t, cluster);
   return { ...cluster, redis };
+}
+
+/** Of a test that fails, the processes' last words are told. */
+export function stopAfter(t: Test, cluster: Cluster): void {
+  t.teardown(async () => {
+    if (!t.passing()) for (const log of cluster.logs()) t.comment(log);
+    await cluster.stop();
+  });
 }
 
 /** Before the nodes start, so that no call can come before they know it. */

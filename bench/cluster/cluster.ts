@@ -58,6 +58,8 @@ export interface Cluster {
   readonly operator: RpcClient;
   /** Where carriers send webhooks. */
   readonly balancer: Balancer;
+  /** What each process logged last, in a few words of its own. */
+  logs(): readonly string[];
   /** A client with another key. */
   client(key: string): RpcClient;
   stop(): Promise<void>;
@@ -160,6 +162,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       store,
       operator,
       balancer,
+      logs: () => [
+        ...nodes.map((node, index) => `node ${index}: ${lastLogged(node)}`),
+        ...controlPlanes.map((plane, index) => `control plane ${index}: ${lastLogged(plane)}`),
+      ],
       client,
       stop,
     };
@@ -167,6 +173,12 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await stop();
     throw error;
   }
+}
+
+/** Without what it says to people at its start. */
+export function lastLogged({ logTail }: { readonly logTail: string }): string {
+  const lines = logTail.split("\n").filter((line) => line.startsWith("{"));
+  return lines.join("\n") || "nothing";
 }
 
 /** A node serves once a control plane has it and its tenants are known, which on a busy machine is later than its port. */

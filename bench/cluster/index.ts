@@ -9,4 +9,4 @@
  * await cluster.stop();
  * ```
  */
-export { type Cluster, type ClusterOptions, plainTenant, startCluster } from "./cluster.js";
+export { type Cluster, type ClusterOptions, lastLogged, plainTenant, startCluster } from "./cluster.js";

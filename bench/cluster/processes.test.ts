@@ -5,7 +5,7 @@ import t from "tap";
 import { type PhoneCall, placeCall } from "#bench/caller";
 import { startEmulators } from "#bench/emulators";
 import { readUsage } from "#bench/processes";
-import { NUMBER, checkJournal, closedJournal, makeTenant } from "./cluster.fixture.js";
+import { NUMBER, checkJournal, closedJournal, makeTenant, stopAfter } from "./cluster.fixture.js";
 import { startCluster } from "./cluster.js";
 
 /** The kernel draws a process for each connection, and phones use one again that is free: more call until both have some. */
@@ -30,7 +30,7 @@ void t.test(
         LUMENTRA_WEBHOOK_URL: `http://localhost:${port}`,
       },
     });
-    t.teardown(() => cluster.stop());
+    stopAfter(t, cluster);
     const [parent] = cluster.nodes;
     t.equal(parent!.edgeUrl, `http://127.0.0.1:${port}`);
     const before = childrenOf(parent!.pid);
