@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import t from "tap";
 import { type PhoneCall, placeCall } from "#bench/caller";
 import { startEmulatorProcess, startNodeProcess } from "#bench/processes";
-import { DENTIST, RESTAURANT, plainWords } from "./node.fixture.js";
+import { DENTIST, RESTAURANT, gapCount, plainWords } from "./node.fixture.js";
 
 const CALLS = 100;
 const TALK_MS = 9_000;
@@ -42,12 +42,9 @@ async function converse(nodeUrl: string, index: number): Promise<readonly string
     turns += 1;
   }
   call.hangUp();
-  // On a starved machine audio can come too late; each gap may cost a word, and the phone counts them: short
-  // ones inside a spurt of speech, and a longer one by the spurt that it makes of the rest. Greeting and each
-  // reply are one spurt otherwise.
-  const { stats, spurts } = await call.ended;
-  const gapCount = stats.underrunCount + Math.max(0, spurts.length - (turns + 1));
-  if (missingWords > gapCount) wrong.push(`${own}: ${missingWords} words were not heard`);
+  await call.ended;
+  // The greeting, and a reply per turn.
+  if (missingWords > gapCount(call, turns + 1)) wrong.push(`${own}: ${missingWords} words were not heard`);
   wrong.push(...foreignWords(call, own), ...call.violations.map(({ detail }) => detail));
   return wrong;
 }

@@ -142,6 +142,14 @@ export async function heardExactly(
   return t.ok(written.length - heard.length <= underrunCount, `${what}: one word lost per gap at most`);
 }
 
+/**
+ * On a starved machine audio can come too late, and each gap may cost a word. The phone counts the short ones inside a
+ * spurt of speech; a longer one makes another spurt of the rest of what is one otherwise.
+ */
+export function gapCount(call: PhoneCall, spurtsExpected: number): number {
+  return call.gapCount + Math.max(0, call.spurts.length - spurtsExpected);
+}
+
 /** For comparing what was heard with what was written: letters and digits only. */
 export function plainWords(text: string): string[] {
   return text

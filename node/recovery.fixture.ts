@@ -66,9 +66,7 @@ export function wordsSince(phone: PhoneCall, count: number): string[] {
 
 /** A machine that is busy may cost a word: counts, not words, say how far it is. */
 export async function heardMore(phone: PhoneCall, since: number, wordCount: number): Promise<void> {
-  await phone.waitForHeard(
-    () => wordsSince(phone, since).length >= wordCount - phone.stats.underrunCount - phone.stats.brokenWords,
-  );
+  await phone.waitForHeard(() => wordsSince(phone, since).length >= wordCount - phone.gapCount);
 }
 
 /** The greeting was heard; how many words have been. */

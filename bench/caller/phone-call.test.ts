@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import t from "tap";
+import { VirtualClock } from "#runtime/actor";
 import { placeCall } from "./place-call.js";
 import { type PeerScript, ScriptedPeer, sendClear, sendMark, sendMedia } from "./scripted-peer.js";
 import { runScript } from "./script.js";
@@ -50,6 +51,29 @@ void t.test(
     t.equal(peer.webhooks.length, 1, "no redirect after the caller's own hang-up");
   },
 );
+
+void t.test("gaps are counted as they happen, not only when the stream is over", async (t) => {
+  const peer = await listen(t, { answer: (_webhook, peer) => peer.connectMarkup("/m") });
+  const clock = new VirtualClock();
+  const call = await placeCall({ nodeUrl: peer.url, to: TO, clock });
+  const socket = peer.sockets[0]!;
+  await socket.started;
+  const play = async (): Promise<void> => {
+    const played = new Promise<void>((resolve) => call.onMedia(() => resolve()));
+    sendMedia(socket, new Uint8Array(8 * 100));
+    await played;
+  };
+  await play();
+  clock.advance(130);
+  t.equal(call.gapCount, 0);
+  await play();
+  t.equal(call.gapCount, 1);
+  t.equal(call.stats.underrunCount, 0);
+  call.hangUp();
+  clock.advance(100);
+  t.equal((await call.ended).stats.underrunCount, 1);
+  t.equal(call.gapCount, 1);
+});
 
 void t.test(
   "new parameters are signed like the others, and a repeated webhook is the same call",

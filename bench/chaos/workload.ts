@@ -129,8 +129,8 @@ export class Workload {
     let answered = false;
     const sentence = `Please say ${words.join(" ")}`;
     const said = await sayOnceThereIsALine(call, sentence);
-    const gapsBefore = call.stats.underrunCount + call.stats.brokenWords;
-    const gaps = (): number => call.stats.underrunCount + call.stats.brokenWords - gapsBefore;
+    const gapsBefore = call.gapCount;
+    const gaps = (): number => call.gapCount - gapsBefore;
     const heardSince = (): readonly string[] => plainWords(call.heard, said.endedAtMs);
     try {
       const isAnswering = () => spelled(heardSince()).length > 0 || call.agentPlaying;
