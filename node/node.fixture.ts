@@ -94,10 +94,7 @@ export async function startTestNode(t: Test, options: TestNodeOptions = {}): Pro
     call: (callOptions) => placeCall({ nodeUrl, to: DENTIST, ...callOptions }),
     async stoodStillMs() {
       const { text } = await admin("/metrics");
-      const delays = [...text.matchAll(/^lumentra_event_loop_delay_ms\{[^}]*quantile="max"[^}]*\} (\S+)$/gm)];
-      // A main thread and a shard: fewer means that they are no longer told.
-      assert(delays.length >= 2, "every thread tells its event loop's delay");
-      return Math.max(...delays.map(([, value]) => Number(value)));
+      return longestStandstillMs(text);
     },
     async journal(call) {
       for (let attempt = 0; attempt < JOURNAL_ATTEMPTS; attempt += 1) {
@@ -109,6 +106,14 @@ export async function startTestNode(t: Test, options: TestNodeOptions = {}): Pro
       throw new Error(`the journal of ${call.callSid} was not closed`);
     },
   };
+}
+
+/** Of a page of metrics: the longest that a thread of the node stood still since the page before. */
+export function longestStandstillMs(metrics: string): number {
+  const delays = [...metrics.matchAll(/^lumentra_event_loop_delay_ms\{[^}]*quantile="max"[^}]*\} (\S+)$/gm)];
+  // A main thread and a shard: fewer means that they are no longer told.
+  assert(delays.length >= 2, "every thread tells its event loop's delay");
+  return Math.max(...delays.map(([, value]) => Number(value)));
 }
 
 /** The shard's last events reach the main thread a tick or two after the leg is gone. */
