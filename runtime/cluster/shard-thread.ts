@@ -1,5 +1,6 @@
 /** The thread that a shard lives in, as the main thread knows it: a worker, or what a simulation puts in its place. */
 import { type ResourceLimits, Worker } from "node:worker_threads";
+import { keepYoungHeapsSmall } from "#runtime/heap";
 import type { FromShard, ShardBoot, ToShard } from "./messages.js";
 
 /** What is asked of a worker. */
@@ -20,13 +21,15 @@ export interface WorkerSettings {
 
 /** @throws when no thread can be made at all */
 export function startWorker(entry: URL, { env, resourceLimits }: WorkerSettings, boot: ShardBoot): Worker {
-  return new Worker(entry, {
+  const worker = new Worker(entry, {
     name: `shard-${boot.shardId}`,
     workerData: boot,
     execArgv: workerExecArgv(),
     ...(env === undefined ? {} : { env }),
     ...(resourceLimits === undefined ? {} : { resourceLimits }),
   });
+  worker.once("online", keepYoungHeapsSmall);
+  return worker;
 }
 
 /** A shard starts from a clean slate: no loaders, hooks or inspectors of the process around it. */
