@@ -153,7 +153,18 @@ void t.test("no word twice: a phone that is sent a piece again", async (t) => {
 void t.test("a message is kept: a disk that keeps nothing", async (t) => {
   const { calls } = scriptOf();
   const steps = [{ kind: "message", number: 0 } as const];
-  const script = scriptOf({ calls: [{ ...calls[0]!, steps }], outage: { vendor: "stt", atMs: 2_000 } });
+  const script = scriptOf({
+    calls: [{ ...calls[0]!, steps }],
+    outage: { vendor: "stt", atMs: 2_000, ms: null },
+  });
   t.same(await caughtBy(script, {}), []);
   t.same(await caughtBy(script, { keepsMessages: false }), ["a message is kept"]);
+});
+
+void t.test("an outage passes: vendors that stay away", async (t) => {
+  const outage = { vendor: "llm", atMs: 500, ms: 2_000 } as const;
+  const [call] = scriptOf().calls;
+  const script = scriptOf({ calls: [{ ...call!, atMs: 14_000 }], outage });
+  t.same(await caughtBy(script, {}), []);
+  t.same(await caughtBy(script, { vendorsReturn: false }), ["an outage passes"]);
 });

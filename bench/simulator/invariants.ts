@@ -6,7 +6,7 @@ import type { JournalEvent } from "#actors/journal";
 import type { Question } from "./caller.js";
 import type { Line } from "./line.js";
 import type { CallRow } from "./plane.js";
-import type { WorldFault } from "./script.js";
+import { type WorldFault, recoveredAtMs } from "./script.js";
 import { WATCHDOG } from "./sim-node.js";
 import type { WorldRecord } from "./world.js";
 
@@ -22,6 +22,8 @@ const TAKE_OVER_MS = 50;
 const SEEN_LATE_MS = 2 * WATCHDOG.lookEveryMs + WATCHDOG.heartbeatMs;
 /** Who stays on the line so long after he spoke has left his message. */
 const MESSAGE_WITHIN_MS = 2_000;
+/** A call that never finds room is asked ten times a second. */
+const MOVES_WITHOUT_ROOM_MAX = 4;
 const TAKES_SHARDS: ReadonlySet<string> = new Set(["shardDeath", "shardDrain", "hang"]);
 const QUESTION = /q\d+/g;
 const ANSWER_WORD = /^r\d+[a-z]/;
@@ -209,17 +211,21 @@ function takenOver(world: WorldRecord): readonly string[] {
 }
 
 /**
- * Of a shard that is drained each call moves once, if there is room elsewhere; not where the shard that had room is lost
- * before the call has come to a pause.
+ * Of a shard that is drained each call moves once, if there is room elsewhere. The room that was there when it was asked to
+ * may be gone when it comes to a pause: the shard that had it lost, or its slots taken. Then it moves a few times more.
  */
 function movedOnce(world: WorldRecord): readonly string[] {
-  const drains = world.script.faults.filter(({ kind }) => kind === "shardDrain").length;
-  if (world.script.faults.some(({ kind }) => kind !== "shardDrain" && TAKES_SHARDS.has(kind))) return [];
+  const { faults, limits, calls } = world.script;
+  const drains = faults.filter(({ kind }) => kind === "shardDrain").length;
+  const losesRoom =
+    limits.slotsPerShard < calls.length ||
+    faults.some(({ kind }) => kind !== "shardDrain" && TAKES_SHARDS.has(kind));
+  const movesMax = drains * (losesRoom ? MOVES_WITHOUT_ROOM_MAX : 1);
   return callsOf(world).flatMap(({ row }) => {
     const moves = row.events.filter(
       (event) => event.kind === "callResumed" && event.reason === "moved",
     ).length;
-    return moves > drains ? [`${row.callId} was moved ${moves} times for ${drains} drains`] : [];
+    return moves > movesMax ? [`${row.callId} was moved ${moves} times for ${drains} drains`] : [];
   });
 }
 
@@ -270,6 +276,24 @@ function messageKept(world: WorldRecord): readonly string[] {
   return wrong;
 }
 
+/**
+ * When vendors that were gone have been back for a while, callers who come then notice nothing any more: breakers have let
+ * somebody try, and what they say is heard, answered and spoken.
+ */
+function outagePasses(world: WorldRecord): readonly string[] {
+  const { outage, vendors, faults, limits } = world.script;
+  if (outage === null || vendors.length > 0 || faults.length > 0 || limits.requestsMax <= 4) return [];
+  const afterMs = world.startedAtMs + recoveredAtMs(outage);
+  return callsOf(world).flatMap(({ row }) => {
+    const began = row.events[0];
+    if (began === undefined || began.atMs < afterMs) return [];
+    const failed = row.events.find((event) => event.kind === "providerFailed");
+    return failed?.kind === "providerFailed"
+      ? [`${row.callId} began when all vendors were back, and ${failed.provider} failed it: ${failed.code}`]
+      : [];
+  });
+}
+
 function isAnswerWord(word: string): boolean {
   return ANSWER_WORD.test(word);
 }
@@ -286,7 +310,7 @@ function wasAnswered(line: Line, askedAtMs: number, name: string): boolean {
 
 /** He stayed, his words got through, and the call went on; else nobody owes him an answer. */
 function isOwed(
-  { script: { vendors, faults, limits } }: WorldRecord,
+  { script: { vendors, faults, limits, outage } }: WorldRecord,
   line: Line,
   row: CallRow,
   { beganAtMs, endedAtMs }: Question,
@@ -299,7 +323,7 @@ function isOwed(
     ({ kind, atMs }) => (kind === "providerFailed" || kind === "callEnded") && atMs < endedAtMs + 8_000,
   );
   if (wasClosed || endedBy === "providerFailed") return false;
-  const isCalm = vendors.length === 0 && faults.length === 0 && limits.requestsMax > 4;
+  const isCalm = vendors.length === 0 && faults.length === 0 && outage === null && limits.requestsMax > 4;
   const withinMs = isCalm && !line.hasStalled ? ANSWER_WITHIN_MS : ANSWER_WITHIN_DEADLINES_MS;
   return line.endedAtMs >= endedAtMs + withinMs;
 }
@@ -338,6 +362,7 @@ export const INVARIANTS = {
   "no word twice": noWordTwice,
   "a lost shard's calls go on": takenOver,
   "a message is kept": messageKept,
+  "an outage passes": outagePasses,
 } as const satisfies Readonly<Record<string, Invariant>>;
 
 export interface Violation {

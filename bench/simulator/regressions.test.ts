@@ -1,7 +1,7 @@
 /** What the simulator found in the node, each as the least script that shows it. */
 import t from "tap";
 import { runScript } from "./run-seed.js";
-import type { CallScript, Script } from "./script.js";
+import { type CallScript, type Script, recoveredAtMs } from "./script.js";
 
 const CALM: Omit<Script, "calls"> = {
   seed: 3,
@@ -223,6 +223,35 @@ void t.test("a recogniser that goes deaf in what is said over an answer costs no
       const deaf = { vendor: "stt", nth: 0, fault: { kind: "stall", afterFrames, ms: 0 } } as const;
       const { violations } = await runScript({ ...CALM, calls: [{ ...CALL, steps }], vendors: [deaf] });
       t.same(violations, [], `${pauseMs} ms, deaf after ${afterFrames} frames`);
+    }
+  }
+});
+
+/**
+ * Every model was gone for some seconds. When they were back the first caller to ask was the breaker's probe, and whoever
+ * asked before it had its answer was turned away: an apology, a message, the end, with a model that worked and no other to
+ * turn to. Who has nobody else to ask asks the one that is being tried.
+ */
+void t.test("callers who come after an outage are answered, together as well", async (t) => {
+  for (const vendor of ["stt", "llm", "tts"] as const) {
+    for (const [atMs, ms] of [
+      [500, 5_000],
+      [3_500, 5_000],
+      [3_500, 9_000],
+      [2_500, 5_000],
+    ] as const) {
+      const outage = { vendor, atMs, ms };
+      const callOf = (index: number): CallScript => {
+        const ask = (nth: number) => ({ ...ASK, question: 2 * index + nth }) as const;
+        const startMs = index < 4 ? index * 900 : recoveredAtMs(outage) + index * 300;
+        return { ...CALL, atMs: startMs, steps: [ask(1), ask(2), { kind: "wait", ms: 8_000 }] };
+      };
+      const limits = { ...CALM.limits, slotsPerShard: 16, requestsMax: 64 };
+      const calls = Array.from({ length: 8 }, (_, index) => callOf(index));
+      const hasFallbacks = vendor === "tts"; // a second one that is gone as well
+      const { violations, faults } = await runScript({ ...CALM, limits, calls, outage, hasFallbacks });
+      t.same(violations, [], `${vendor}, ${ms} ms from ${atMs}`);
+      t.equal(faults["outagePasses"], 1);
     }
   }
 });

@@ -115,10 +115,19 @@ export interface Limits {
   readonly tenantCap: number;
 }
 
-/** All providers of a kind are gone from here on. */
+/** All providers of a kind are gone from here on, for so long; null: they do not come back. */
 export interface Outage {
   readonly vendor: VendorFault["vendor"];
   readonly atMs: number;
+  readonly ms: number | null;
+}
+
+/**
+ * When an outage that ended is over for callers too: breakers stay open longer with each probe that fails, up to about as
+ * long as it lasted, and it takes two that do not.
+ */
+export function recoveredAtMs({ atMs, ms }: Outage): number {
+  return ms === null ? Number.POSITIVE_INFINITY : atMs + ms + 2 * ms + RECOVERY_MS;
 }
 
 export interface Script {
@@ -146,7 +155,11 @@ export const STEPS_MAX = 4;
 /** Calls begin within this long, so that most of them are live at once. */
 const ARRIVALS_MS = 6_000;
 const LONGEST_CALL_MS = 20_000;
-const OUTAGE_SHARE = 0.1;
+const OUTAGE_SHARE = 0.12;
+const PASSING_SHARE = 0.6;
+const OUTAGE_LASTS_MS = [300, 9_000] as const;
+/** The first stay of a breaker, and a probe's own time. */
+const RECOVERY_MS = 4_000;
 
 class Draw {
   readonly #random: Random;
@@ -212,8 +225,12 @@ export function drawScript(
     limits: kinds.has("limits") ? limits : drawLimits(draw, false),
     calls: scripts.map((call, index) => ({
       ...call,
+      // Of an outage that passes the first half of the callers are in it, and the others come when it is over.
+      atMs: outage?.ms == null || index * 2 < calls ? call.atMs : recoveredAtMs(outage) + call.atMs,
       steps:
-        outage === null ? call.steps : [...withoutFarewell(call.steps), { kind: "message", number: index }],
+        outage === null || outage.ms !== null
+          ? call.steps
+          : [...withoutFarewell(call.steps), { kind: "message", number: index }],
       carrier: kinds.has("carrier") ? call.carrier : call.carrier.filter(({ kind }) => kind === "hangUp"),
     })),
     vendors: kinds.has("vendors") ? vendors : [],
@@ -227,7 +244,11 @@ function withoutFarewell(steps: readonly Step[]): readonly Step[] {
 }
 
 function drawOutage(draw: Draw): Outage {
-  return { vendor: draw.of(["stt", "llm", "tts"] as const), atMs: draw.whole(0, LONGEST_CALL_MS / 2) };
+  return {
+    vendor: draw.of(["stt", "llm", "tts"] as const),
+    atMs: draw.whole(0, LONGEST_CALL_MS / 2),
+    ms: draw.chance(PASSING_SHARE) ? draw.whole(...OUTAGE_LASTS_MS) : null,
+  };
 }
 
 function drawCall(draw: Draw, nodes: number, question: { next: number }, stepsMax: number): CallScript {

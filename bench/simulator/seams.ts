@@ -20,6 +20,8 @@ export interface Seams {
   readonly hasSpares?: boolean;
   /** Whether a disk keeps what is written to a caller's message. @default true */
   readonly keepsMessages?: boolean;
+  /** Whether vendors that were gone come back when the script says so. @default true */
+  readonly vendorsReturn?: boolean;
   /** Text of the model's answer. */
   readonly answer?: (text: string) => string;
   /** What replay is compared with: the events written so far. */

@@ -85,6 +85,8 @@ export interface WorldRecord {
   /** When everything was closed. */
   readonly atEnd: { readonly timers: number; readonly connections: number };
   readonly virtualMs: number;
+  /** When the script began: its instants count from here. */
+  readonly startedAtMs: number;
   readonly endedAtMs: number;
 }
 
@@ -118,10 +120,13 @@ class World {
   readonly #asked: WorldRecord["asked"][number][] = [];
   readonly #faultCounts = new Map<string, number>();
   readonly #shardErrors: unknown[] = [];
+  readonly #vendorsReturn: boolean;
   #outAtMs = Number.POSITIVE_INFINITY;
+  #outUntilMs = Number.POSITIVE_INFINITY;
 
   constructor(script: Script, seams: Seams, cache: VoiceCache, turnsLoop = false) {
     this.#script = script;
+    this.#vendorsReturn = seams.vendorsReturn ?? true;
     this.#time = new SimTime(seededRandom(script.seed), turnsLoop);
     this.#planeThread = new SimThread(this.#time);
     this.#plane = new Plane(this.#time, this.#planeThread, script.limits.tenantCap, seams);
@@ -163,14 +168,16 @@ class World {
     for (const node of this.#nodes) await node.start();
     await this.#plane.start();
     await time.runUntil(() => false, beganAtMs + START_MS);
+    const startedAtMs = time.nowMs();
     for (const [index, { atMs }] of this.#script.calls.entries())
       if (atMs < LONGEST_MS) time.setTimer(atMs, () => this.#lines[index]!.dial());
     const faults = this.#script.faults.map((fault) => time.setTimer(fault.atMs, () => this.#strike(fault)));
     const { outage } = this.#script;
     if (outage !== null) {
       this.#outAtMs = time.nowMs() + outage.atMs;
+      if (outage.ms !== null && this.#vendorsReturn) this.#outUntilMs = this.#outAtMs + outage.ms;
       const out = time.setTimer(outage.atMs, () => {
-        this.#noteFault("outage");
+        this.#noteFault(outage.ms === null ? "outage" : "outagePasses");
         for (const node of this.#nodes) node.vendorGone(outage.vendor);
       });
       faults.push(out);
@@ -213,6 +220,7 @@ class World {
         connections: living.reduce((count, node) => count + node.vendorConnections, 0),
       },
       virtualMs: endedAtMs - beganAtMs,
+      startedAtMs,
       endedAtMs,
     };
   }
@@ -269,7 +277,8 @@ class World {
   }
 
   #isOut(vendor: VendorFault["vendor"]): boolean {
-    return this.#script.outage?.vendor === vendor && this.#time.nowMs() >= this.#outAtMs;
+    const nowMs = this.#time.nowMs();
+    return this.#script.outage?.vendor === vendor && nowMs >= this.#outAtMs && nowMs < this.#outUntilMs;
   }
 
   #noteFault(kind: string): void {

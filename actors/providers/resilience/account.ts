@@ -96,9 +96,9 @@ export class ProviderAccount {
     return this.#breaker.mayTry() && this.budget.mayEnter(holder);
   }
 
-  /** One request, for `holder` (a tenant). The ticket must be ended. */
-  enter(holder: string, reason: Reason): Ticket | Denial {
-    const denial = this.#enter(holder, reason);
+  /** One request, for `holder` (a tenant); `isLast`: it has nobody else to ask. The ticket must be ended. */
+  enter(holder: string, reason: Reason, isLast = false): Ticket | Denial {
+    const denial = this.#enter(holder, reason, isLast);
     if (denial === null) return new OpenTicket(this, holder);
     this.#deps.metrics.denied(this.name, denial, reason);
     return denial;
@@ -154,12 +154,12 @@ export class ProviderAccount {
     return era === this.#breaker.era;
   }
 
-  #enter(holder: string, reason: Reason): Denial | null {
-    if (!this.#breaker.mayTry()) return "breakerOpen";
+  #enter(holder: string, reason: Reason, isLast: boolean): Denial | null {
+    if (!this.#breaker.mayTry(isLast)) return "breakerOpen";
     if (!this.budget.mayEnter(holder)) return "budget";
     if (reason === "first" || reason === "fallback") this.#retries.deposit();
     else if (!this.#retries.tryDraw()) return "retryBudget";
-    this.#breaker.tryEnter();
+    this.#breaker.tryEnter(isLast);
     this.budget.tryEnter(holder);
     return null;
   }

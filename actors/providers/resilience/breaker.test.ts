@@ -139,3 +139,19 @@ void t.test("one that was silent on open connections is closed by answers alone"
   }
   t.equal(breaker.state, "closed");
 });
+
+void t.test(
+  "who has nobody else to ask is let through beside the probe, and not while it is open",
+  async (t) => {
+    const { breaker, fail, untilOpen } = setUp();
+    fail(FAULTS_IN_ROW);
+    t.notOk(breaker.tryEnter(true), "nobody is asked what was just found out");
+    untilOpen();
+    t.ok(breaker.tryEnter());
+    t.notOk(breaker.tryEnter());
+    t.ok(breaker.tryEnter(true));
+    breaker.failed();
+    t.equal(breaker.state, "open", "what became of it counts like the probe's");
+    t.notOk(breaker.tryEnter(true));
+  },
+);

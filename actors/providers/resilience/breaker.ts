@@ -12,7 +12,7 @@
  * cancelled by the caller's "no, wait" without having failed, and is hedged; and a test must own the time.
  *
  * Invariants
- * B1 open lets nobody through; half-open at most PROBES_AT_ONCE at a time.
+ * B1 open lets nobody through; half-open at most PROBES_AT_ONCE at a time, and who has nobody else to ask.
  * B2 it stays open longer each time it is opened again without having closed, up to BACKOFF_MAX_MS, with jitter.
  * B3 no timer: time is looked at when somebody asks.
  * B4 a connection that opens is no success, but ends a probe well: it is what a network's hiccup takes away, and what
@@ -84,17 +84,17 @@ export class Breaker {
     return this.#state === "open" ? Math.max(0, this.#openUntilMs - this.#clock.nowMs()) : 0;
   }
 
-  /** Whether one more may try now. Takes nothing. */
-  mayTry(): boolean {
+  /** Whether one more may try now; `isLast`: he has nobody else to ask. Takes nothing. */
+  mayTry(isLast = false): boolean {
     if (this.#state === "closed") return true;
     const nowMs = this.#clock.nowMs();
     if (this.#state === "open") return nowMs >= this.#openUntilMs;
-    return this.#probeCount < PROBES_AT_ONCE || nowMs - this.#probedAtMs >= PROBE_PATIENCE_MS; // B1
+    return isLast || this.#probeCount < PROBES_AT_ONCE || nowMs - this.#probedAtMs >= PROBE_PATIENCE_MS; // B1
   }
 
   /** Lets one through, or not. What it did is told by `succeeded`, `failed` or `abandoned`, once, within its era. */
-  tryEnter(): boolean {
-    if (!this.mayTry()) return false;
+  tryEnter(isLast = false): boolean {
+    if (!this.mayTry(isLast)) return false;
     if (this.#state === "closed") return true;
     if (this.#state === "open") this.#move("halfOpen");
     // Also in place of one that has told nothing for long.

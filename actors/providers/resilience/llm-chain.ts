@@ -147,13 +147,15 @@ class ChainedReply implements LlmStream, Due {
     this.#arm();
   }
 
-  /** False: there is nobody left who may be asked. */
+  /** False: there is nobody left who may be asked. One that others are just trying is better than nobody. */
   #askNext(reason: Reason): boolean {
+    const why = ({ isShunned }: Candidate): Reason => (reason === "first" && isShunned ? "retry" : reason);
+    const tried: Candidate[] = [];
     for (let next = this.#left.shift(); next !== undefined; next = this.#left.shift()) {
-      const why = reason === "first" && next.isShunned ? "retry" : reason;
-      if (this.#ask(next, why)) return true;
+      if (this.#ask(next, why(next))) return true;
+      if (this.#lastDenial === "breakerOpen") tried.push(next);
     }
-    return false;
+    return tried.some((candidate) => this.#ask(candidate, why(candidate), true));
   }
 
   /** K1. There is nobody else: its other server may answer. */
@@ -163,9 +165,9 @@ class ChainedReply implements LlmStream, Due {
     return this.#ask(candidate, "retry");
   }
 
-  #ask(candidate: Candidate, reason: Reason): boolean {
+  #ask(candidate: Candidate, reason: Reason, isLast = false): boolean {
     const { clock, tenantId, metrics } = this.#deps;
-    const ticket = candidate.route.account.enter(tenantId, reason);
+    const ticket = candidate.route.account.enter(tenantId, reason, isLast);
     if (typeof ticket === "string") {
       this.#lastDenial = ticket;
       return false;

@@ -188,15 +188,19 @@ class ChainedSpeech implements TtsStream, Due {
 
   /** Has the text from `baseChars` on said by the next who may be asked. */
   #askNext(reason: Reason, baseChars: number): boolean {
+    const why = ({ isShunned }: Candidate): Reason => (reason === "first" && isShunned ? "retry" : reason);
+    const tried: Candidate[] = [];
     for (let next = this.#left.shift(); next !== undefined; next = this.#left.shift()) {
-      if (this.#ask(next, reason === "first" && next.isShunned ? "retry" : reason, baseChars)) return true;
+      if (this.#ask(next, why(next), baseChars)) return true;
+      if (this.#lastDenial === "breakerOpen") tried.push(next);
     }
-    return false;
+    // One that others are just trying is better than nobody.
+    return tried.some((candidate) => this.#ask(candidate, why(candidate), baseChars, true));
   }
 
-  #ask(candidate: Candidate, reason: Reason, baseChars: number): boolean {
+  #ask(candidate: Candidate, reason: Reason, baseChars: number, isLast = false): boolean {
     const { route } = candidate;
-    const ticket = route.account.enter(this.#deps.tenantId, reason);
+    const ticket = route.account.enter(this.#deps.tenantId, reason, isLast);
     if (typeof ticket === "string") {
       this.#lastDenial = ticket;
       return false;
