@@ -27,8 +27,8 @@ export interface LiveCall {
   readonly webhookAtMs: number;
   readonly startedAtUnixMs: number;
   readonly pii: { readonly from: string; readonly to: string };
-  /** Set: it had an owner before, here or elsewhere. */
-  readonly resumed: null | { readonly gapMs: number; readonly journal: readonly JournalEvent[] };
+  /** Set: it had an owner before, here or elsewhere, and waits for its media socket. */
+  resumed: null | { readonly gapMs: number; readonly journal: readonly JournalEvent[] };
   /** What the leg carries; null until its media socket has opened. */
   format: AudioFormat | null;
   state: "reserved" | "open" | "recovering" | "leaving";

@@ -245,6 +245,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       replay: null,
       reason: "legLost" as const,
     };
+    call.resumed = null;
     this.#deps.placement.confirm(callId, epoch);
     const opened = this.#pool.open(call.lease, {
       callId,

@@ -4,7 +4,7 @@
  * test can act at the exact instant.
  */
 import { type Clock, VirtualClock } from "#runtime/actor";
-import type { CallOutcome, ResumeReason } from "#runtime/cluster";
+import type { CallOutcome, CallStart, ResumeReason } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
 import {
   Arena,
@@ -112,6 +112,7 @@ export class CallFixture {
   readonly journal: JournalEvent[] = [];
   readonly requests: LlmRequest[] = [];
   readonly cancelled: number[] = [];
+  readonly start: CallStart;
   readonly call: Call;
   /** Whether the shard would wait with the next frame; `run` does not. */
   readonly lull: Lull;
@@ -151,25 +152,26 @@ export class CallFixture {
     this.voiceKey = { ...voice, provider: tts.name, language: tenant.language, format: MULAW_8K };
     const leg = this.#arena.shardSide(0);
     this.lull = new Lull(leg.in);
+    this.start = {
+      callId: "call-1",
+      carrierCallId: "CA1",
+      carrier: "twilio",
+      tenantId: "test",
+      epoch: options.epoch ?? (options.resumed ? 2 : 1),
+      nodeId: options.resumed ? "node-2" : "node-1",
+      tenure: 0,
+      resumed: options.resumed
+        ? { playing: null, replay: null, reason: "legLost", ...options.resumed }
+        : null,
+      format: MULAW_8K,
+      webhookAtMs: clock.nowMs(),
+      openedAtMs: clock.nowMs(),
+      pii: { from: "+15550100001", to: "+12025550101" },
+    };
     this.call = new Call({
       clock,
       log: silentLogger,
-      start: {
-        callId: "call-1",
-        carrierCallId: "CA1",
-        carrier: "twilio",
-        tenantId: "test",
-        epoch: options.epoch ?? (options.resumed ? 2 : 1),
-        nodeId: options.resumed ? "node-2" : "node-1",
-        tenure: 0,
-        resumed: options.resumed
-          ? { playing: null, replay: null, reason: "legLost", ...options.resumed }
-          : null,
-        format: MULAW_8K,
-        webhookAtMs: clock.nowMs(),
-        openedAtMs: clock.nowMs(),
-        pii: { from: "+15550100001", to: "+12025550101" },
-      },
+      start: this.start,
       leg,
       lull: this.lull,
       tenant,

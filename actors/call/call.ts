@@ -106,7 +106,10 @@ export class Call {
   readonly #stt: SttStream;
   readonly #inbound: Inbound;
   /** What another owner's journal says; null for a call that begins here. */
-  readonly #replayed: Replayed | null;
+  /** Until the call has begun. */
+  #replayed: Replayed | null;
+  /** Wall clock; null when it was this owner that answered, or the journal does not tell. */
+  readonly #startedAtUnixMs: number | null;
   readonly #silence: Silence;
   readonly #keypad: Keypad;
   readonly #timers: Record<"maxDuration" | "hangUp", TimerHandle | null> = {
@@ -142,6 +145,7 @@ export class Call {
     const stillPlaying = playing === null ? null : { playing, format };
     this.#replayed =
       journal === undefined ? null : replayJournal(journal, this.#history, tenant, stillPlaying);
+    this.#startedAtUnixMs = this.#replayed?.startedAtUnixMs ?? null;
     const nextSequence = this.#replayed?.nextSequence ?? 0;
     this.#journal = new JournalWriter(callId, start.epoch, nextSequence, clock, deps.emit);
     this.#vad = new VoiceActivity(format, { echoGuard, hangoverMs: VAD_HANGOVER_MS });
@@ -233,6 +237,8 @@ export class Call {
     const { start, tenant, counters } = this.#deps;
     const { carrier, carrierCallId, tenantId, nodeId, pii, resumed } = start;
     const replayed = this.#replayed;
+    this.#replayed = null;
+    start.resumed = null;
     // Nothing of the former owner's may have reached us.
     if (replayed === null || replayed.nextSequence === 0)
       this.#journal.record({ kind: "callStarted", tenantId, carrier, carrierCallId, nodeId, pii });
@@ -392,7 +398,7 @@ export class Call {
   /** Since the caller was answered, whoever owned the call then. */
   #lastedMs(): number {
     const { clock, start } = this.#deps;
-    const startedAtUnixMs = this.#replayed?.startedAtUnixMs ?? null;
+    const startedAtUnixMs = this.#startedAtUnixMs;
     if (startedAtUnixMs === null) return clock.nowMs() - start.openedAtMs;
     return Math.max(0, clock.unixMs() - startedAtUnixMs); // the only clock that two nodes share
   }

@@ -304,6 +304,7 @@ void t.test("a goodbye that was heard before the node died only needs the hang-u
   }
   const journal = former.journal.filter(({ kind }) => kind !== "callEnded");
   const next = new CallFixture({ clock: former.clock, resumed: { gapMs: LONG, journal } });
+  t.equal(next.start.resumed, null, "what the call came with is let go of once it is replayed");
   next.run(100);
   t.same(next.outcome, { kind: "agentHungUp" });
   t.equal(next.facts("agentProgress").length, 0, "without another word");

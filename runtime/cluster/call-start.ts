@@ -16,8 +16,11 @@ export interface CallStart {
   readonly nodeId: string;
   /** Which of the call's actors on this node it is, from 0: what an earlier one still writes is refused. */
   readonly tenure: number;
-  /** Set when another owner had the call before: go on from its journal. */
-  readonly resumed: null | {
+  /**
+   * Set when another owner had the call before: go on from its journal. Whoever has begun lets go of it: a journal and
+   * seconds of audio are more than the rest of a call, which may last for hours.
+   */
+  resumed: null | {
     /** From the last sign of the old leg, as far as known, to the webhook that brought the call back. */
     readonly gapMs: number;
     /** Its journal so far, in order; events as actors/journal has them. */
