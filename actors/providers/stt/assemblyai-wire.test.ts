@@ -141,7 +141,7 @@ void t.test("nothing is sent before Begin; every message holds 50 to 1,000 ms, i
   t.equal(messages.length, 1);
   stream.write(Buffer.alloc(8_000 * 3), true);
   await eventually(() => messages.includes('{"type":"ForceEndpoint"}'));
-  t.equal(messages[1], "<1600>");
+  t.equal(messages[1], "<1920>");
   t.equal(messages[2], '{"type":"ForceEndpoint"}', "after what was written before it");
   stream.close();
   await eventually(() => messages.at(-1) === '{"type":"Terminate"}');

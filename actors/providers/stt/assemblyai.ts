@@ -32,7 +32,7 @@ function assemblyDialect(formatTurns: boolean): SttDialect {
     name: "assemblyai",
     leadInRepeats: false,
     idleBatchMs: 100,
-    quietBatchMs: 200,
+    quietBatchMs: 240,
     // A message holds 50 to 1,000 ms.
     speechBatchMs: 60,
     crowdedBatchMs: 60,

@@ -177,13 +177,13 @@ void t.test(
 );
 
 void t.test(
-  "on a line that has been silent for 2 s pieces are of 200 ms, and speech does not wait for one",
+  "on a line that has been silent for 2 s pieces are of 240 ms, and speech does not wait for one",
   async (t) => {
     const { providers, session } = await rig(t);
     const stream = providers.stt("deepgram").open(request(), listen().events);
     const { messages } = await session(0);
     await quietTurns(); // open
-    frames(stream, 100 + 10 + 7, false);
+    frames(stream, 100 + 12 + 7, false);
     frames(stream, 1, true);
     frames(stream, 6, false);
     await eventually(() => messages.length === 23);
@@ -191,7 +191,7 @@ void t.test(
       messages.slice(0, 20),
       Array.from({ length: 20 }, () => "<800>"),
     );
-    t.same(messages.slice(20), ["<1600>", "<1280>", "<800>"]);
+    t.same(messages.slice(20), ["<1920>", "<1280>", "<800>"]);
   },
 );
 

@@ -2,7 +2,7 @@
  * One call's recogniser stream on one session: batches audio, maps the vendor's time to the call's,
  * watches for a recogniser gone quiet, and ends once.
  *
- *   write() -> batch (20 ms in speech, 100 ms in silence, 200 when it lasts) -> session, or `waiting` until the session is open
+ *   write() -> batch (20 ms in speech, 100 ms in silence, 240 when it lasts) -> session, or `waiting` until the session is open
  *
  * Invariants:
  * D1  Audio leaves in the order it came and none is lost: what came before the socket was open follows
