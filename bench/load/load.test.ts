@@ -257,6 +257,7 @@ void t.test(
     t.equal(value("records dropped by rings"), 0);
     t.ok(value("interruption to clear p50") > 0, "the interrupter was heard");
     t.ok(value("calls that ended") >= 5, "the short call came again, and so did those of one turn");
+    t.ok(value("node memory, whole process") > 50, "MiB");
     for (const name of ["added p50", "node CPU per call and second", "generator CPU per call and second"]) {
       t.ok(value(name) > 0, name);
     }

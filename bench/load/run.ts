@@ -136,6 +136,9 @@ class LoadRun {
   readonly #emulatorCpu = new Averaged("emulator CPU per call and second", "ms");
   readonly #pacing = new Bucketed();
   readonly #loops = new Sliced("event loop of the worst thread late, p99 of a window");
+  /** Of two runs with different numbers of calls its difference says what one call more takes. */
+  readonly #wholeMemory = new Averaged("node memory, whole process", "MiB");
+  /** What the process has grown since before the first call. */
   readonly #memory = new Averaged("node memory per call", "KiB");
   readonly #objective = new ObjectiveCount();
 
@@ -297,6 +300,7 @@ class LoadRun {
         if (busy + this.#busyBefore === 0) perCall(this.#quietCpu, node.cores);
         this.#pacing.add(node.pacingBuckets, slice);
         if (node.eventLoopP99Ms !== null) this.#loops.record(node.eventLoopP99Ms, slice);
+        this.#wholeMemory.add(node.rssBytes / 2 ** 20, 1, slice);
         if (this.#baseRssBytes !== null && up >= RSS_CALLS_MIN) {
           this.#memory.add((node.rssBytes - this.#baseRssBytes) / 1_024, up, slice);
         }
@@ -368,6 +372,7 @@ class LoadRun {
       ...this.#edgeCpu.figures(),
       ...this.#shardCpu.figures(),
       ...this.#quietCpu.figures(),
+      ...this.#wholeMemory.figures(),
       ...this.#memory.figures(),
       ...this.#generatorCpu.figures("none"),
       ...this.#emulatorCpu.figures("none"),
