@@ -35,6 +35,8 @@ export class Caller {
   readonly heard: HeardWord[] = [];
   /** What he left as a message. */
   message: { readonly word: string; readonly beganAtMs: number; endedAtMs: number } | null = null;
+  /** When he said goodbye; null while he has not. */
+  leftAtMs: number | null = null;
   /** Keys he wants to press now; the line takes them. */
   readonly keys: string[] = [];
   /** His script is over, and he hangs up. */
@@ -142,6 +144,7 @@ export class Caller {
       }
       case "farewell":
         yield* this.#untilSilent(400);
+        this.leftAtMs = this.#nowMs();
         yield* this.#say(["Goodbye."]);
         yield* this.#wait(FAREWELL_PATIENCE_MS);
         return;

@@ -15,7 +15,7 @@ function scriptOf(part: Part = {}): Script {
     nodes: 1,
     shardsPerNode: 1,
     hasSpare: false,
-    hasFallbacks: false,
+    fallbacks: "none",
     limits: {
       slotsPerShard: 4,
       inRecordCount: 128,

@@ -24,6 +24,12 @@ const SEEN_LATE_MS = 2 * WATCHDOG.lookEveryMs + WATCHDOG.heartbeatMs;
 const MESSAGE_WITHIN_MS = 2_000;
 /** A call that never finds room is asked ten times a second. */
 const MOVES_WITHOUT_ROOM_MAX = 4;
+/** Of audio in an in-ring. */
+const RING_MS = 2_560;
+/** A recogniser that says nothing is given up after so long. */
+const LATE_MAX_MS = 6_000;
+/** Who is cut off says goodbye into the silence, or as soon as somebody is there again. */
+const GAP_NOTICED_MS = 3_000;
 const TAKES_SHARDS: ReadonlySet<string> = new Set(["shardDeath", "shardDrain", "hang"]);
 const QUESTION = /q\d+/g;
 const ANSWER_WORD = /^r\d+[a-z]/;
@@ -182,6 +188,7 @@ function answeredOnce(world: WorldRecord): readonly string[] {
       if (wasAnswered(line, question.endedAtMs, name) || !isOwed(world, line, row, question)) continue;
       // Whoever goes on from a journal that lacks a turn may not know that it was asked.
       if (losesAudio(world, line) || world.witness.lostCalls.has(row.callId)) continue;
+      if (leftTheRing(world, row, question) || leftAfterGap(line, row, question)) continue;
       wrong.push(`${row.callId}: ${name} was asked at ${question.endedAtMs} and never answered`);
     }
   }
@@ -332,6 +339,32 @@ function isOwed(
 function losesAudio({ script }: WorldRecord, line: Line): boolean {
   if (script.limits.inRecordCount >= 128) return false;
   return line.hasStalled || script.faults.some(isHold);
+}
+
+/**
+ * A recogniser that was late or deaf, and its call's owner lost before it told: what was said before the ring's two and a half
+ * seconds is lost with them.
+ */
+function leftTheRing({ script }: WorldRecord, row: CallRow, { beganAtMs }: Question): boolean {
+  const wasLate = script.vendors.some(({ vendor }) => vendor === "stt");
+  return (
+    wasLate &&
+    row.events.some(
+      (event) =>
+        event.kind === "callResumed" &&
+        event.atMs - beganAtMs > RING_MS &&
+        event.atMs - beganAtMs < RING_MS + LATE_MAX_MS,
+    )
+  );
+}
+
+/** His call was lost and brought back, and in place of waiting for the answer he said goodbye. */
+function leftAfterGap({ caller }: Line, row: CallRow, { endedAtMs }: Question): boolean {
+  const { leftAtMs } = caller;
+  if (leftAtMs === null) return false;
+  return row.events.some(
+    ({ kind, atMs }) => kind === "callResumed" && atMs > endedAtMs && atMs < leftAtMs + GAP_NOTICED_MS,
+  );
 }
 
 function isHold({ kind }: WorldFault): boolean {

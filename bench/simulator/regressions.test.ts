@@ -8,7 +8,7 @@ const CALM: Omit<Script, "calls"> = {
   nodes: 1,
   shardsPerNode: 1,
   hasSpare: false,
-  hasFallbacks: false,
+  fallbacks: "none",
   limits: {
     slotsPerShard: 4,
     inRecordCount: 128,
@@ -248,8 +248,8 @@ void t.test("callers who come after an outage are answered, together as well", a
       };
       const limits = { ...CALM.limits, slotsPerShard: 16, requestsMax: 64 };
       const calls = Array.from({ length: 8 }, (_, index) => callOf(index));
-      const hasFallbacks = vendor === "tts"; // a second one that is gone as well
-      const { violations, faults } = await runScript({ ...CALM, limits, calls, outage, hasFallbacks });
+      const fallbacks = vendor === "tts" ? "models" : "none"; // gone as well
+      const { violations, faults } = await runScript({ ...CALM, limits, calls, outage, fallbacks });
       t.same(violations, [], `${vendor}, ${ms} ms from ${atMs}`);
       t.equal(faults["outagePasses"], 1);
     }

@@ -136,8 +136,8 @@ export interface Script {
   readonly shardsPerNode: number;
   /** One more shard per node, for the calls of one that dies. */
   readonly hasSpare: boolean;
-  /** Behind each vendor stands a second one; faults strike whichever is asked. */
-  readonly hasFallbacks: boolean;
+  /** What stands behind each vendor: another model of its own, or another vendor; faults strike whichever is asked. */
+  readonly fallbacks: "none" | "models" | "vendors";
   readonly limits: Limits;
   readonly calls: readonly CallScript[];
   readonly vendors: readonly VendorFault[];
@@ -204,7 +204,7 @@ export function drawScript(
     drawWorldFault(draw, nodes, shardsPerNode, calls),
   );
   const limits = drawLimits(draw, draw.chance(0.25));
-  const hasFallbacks = draw.chance(0.5);
+  const fallbacks = draw.chance(0.5) ? draw.of(["models", "vendors"] as const) : "none";
   const hasSpare = draw.chance(0.4);
   const gone = drawOutage(draw);
   const outage = kinds.has("vendors") && draw.chance(OUTAGE_SHARE) ? gone : null;
@@ -221,7 +221,7 @@ export function drawScript(
     nodes,
     shardsPerNode,
     hasSpare,
-    hasFallbacks,
+    fallbacks,
     limits: kinds.has("limits") ? limits : drawLimits(draw, false),
     calls: scripts.map((call, index) => ({
       ...call,

@@ -46,7 +46,7 @@ function* smallerOf(script: Script): Generator<Script, void> {
   }
   if (script.nodes > 1 && faults.every((fault) => fault.kind === "crash")) yield { ...script, nodes: 1 };
   if (script.outage !== null) yield { ...script, outage: null };
-  if (script.hasFallbacks) yield { ...script, hasFallbacks: false };
+  if (script.fallbacks !== "none") yield { ...script, fallbacks: "none" };
   if (script.hasSpare) yield { ...script, hasSpare: false };
   if (script.shardsPerNode > 1) yield { ...script, shardsPerNode: 1 };
 }

@@ -3,10 +3,14 @@ import type { Network, NetworkPool, NetworkSocket } from "#actors/providers";
 import type { SttFault, TtsFault, VendorFault } from "./script.js";
 import { SimSocket } from "./sim-socket.js";
 import type { SimThread, SimTime } from "./sim-time.js";
+import { AssemblyVendor } from "./vendor-assembly.js";
+import { ElevenVendor } from "./vendor-eleven.js";
 import { LlmVendor, type LlmWorld } from "./vendor-llm.js";
 import { SttVendor } from "./vendor-stt.js";
 import { TtsVendor } from "./vendor-tts.js";
 
+/** Deepgram's and AssemblyAI's. */
+const STT_PATH = /\/v1\/listen|\/v3\/ws/;
 const HANDSHAKE_MS = [15, 90] as const;
 
 /** What the vendors of a world share. */
@@ -33,7 +37,7 @@ export class SimNetwork implements Network {
   openSocket(url: string): NetworkSocket {
     const { time } = this.#world;
     const socket = new SimSocket(time, this.thread, (gone) => this.#sockets.delete(gone));
-    const vendor = url.includes("/v1/listen") ? "stt" : "tts";
+    const vendor = STT_PATH.test(url) ? "stt" : "tts";
     this.#sockets.set(socket, vendor);
     const delayMs = time.between(...HANDSHAKE_MS);
     if (this.#world.isOut(vendor)) {
@@ -43,14 +47,18 @@ export class SimNetwork implements Network {
     const onFault = (kind: string): void => this.#world.onFault(kind);
     if (vendor === "tts") {
       const faultOf = (contextId: string): TtsFault | null => this.#world.ttsFault(callIdOf(contextId));
-      socket.accept(delayMs, new TtsVendor(time, socket, faultOf, onFault));
+      const Voice = url.includes("/multi-stream-input") ? ElevenVendor : TtsVendor;
+      socket.accept(delayMs, new Voice(time, socket, faultOf, onFault));
       return socket.asNetworkSocket();
     }
     const fault = this.#world.sttFault();
     if (fault?.kind === "refuse") {
       onFault("sttRefuse");
       socket.refuse(delayMs, 429);
-    } else socket.accept(delayMs, new SttVendor(time, socket, fault, onFault));
+    } else {
+      const Recogniser = url.includes("/v3/ws") ? AssemblyVendor : SttVendor;
+      socket.accept(delayMs, new Recogniser(time, socket, fault, onFault));
+    }
     return socket.asNetworkSocket();
   }
 

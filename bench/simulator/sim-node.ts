@@ -361,12 +361,15 @@ function throwOnce(target: object, method: string): void {
 }
 
 function providerSettings({ requestsMax }: Limits): ProviderSettings {
-  const { deepgram, groq, cerebras, cartesia } = providerDefaults;
+  const { deepgram, groq, cerebras, cartesia, assemblyai, anthropic, elevenlabs } = providerDefaults;
   return {
     // Sockets ahead for the calls of a world, not of a node.
     deepgram: { ...deepgram, apiKey: "sim", warmPerKind: 1, warmMax: 2 },
     groq: { ...groq, apiKey: "sim", requestsMax },
     cerebras: { ...cerebras, apiKey: "sim", requestsMax },
     cartesia: { ...cartesia, apiKey: "sim" },
+    assemblyai: { ...assemblyai, apiKey: "sim", warmPerKind: 1, warmMax: 2 },
+    anthropic: { ...anthropic, apiKey: "sim", requestsMax },
+    elevenlabs: { ...elevenlabs, apiKey: "sim" },
   };
 }

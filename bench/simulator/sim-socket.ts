@@ -8,6 +8,8 @@ import type { NetworkSocket } from "#actors/providers";
 import type { SimThread, SimTime } from "./sim-time.js";
 
 export interface VendorEnd {
+  /** The client has heard that it is open. */
+  onOpen?(): void;
   onText(text: string): void;
   onBinary(data: Uint8Array): void;
   onGone(): void;
@@ -86,6 +88,7 @@ export class SimSocket {
       this.#vendor = vendor;
       this.#emit("upgrade", { headers: {} });
       this.#emit("open");
+      vendor.onOpen?.();
     });
   }
 
@@ -111,6 +114,11 @@ export class SimSocket {
       this.#emit("error", Object.assign(new Error("reset"), { code: "ECONNRESET" }));
       this.#closed(1006, "");
     });
+  }
+
+  /** The vendor closes it, and says why. */
+  end(code: number, reason: string): void {
+    this.#deliver(0, () => this.#closed(code, reason));
   }
 
   /** The client's process or thread is gone. */

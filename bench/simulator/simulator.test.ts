@@ -5,6 +5,8 @@ import { runScript } from "./run-seed.js";
 import { FAULT_KINDS, STEPS_MAX, type Script, drawScript } from "./script.js";
 import { shrink } from "./shrink.js";
 import { simulate } from "./simulate.js";
+import { violationsOf } from "./invariants.js";
+import { runWorld } from "./world.js";
 
 const ALL = new Set(FAULT_KINDS);
 
@@ -36,6 +38,29 @@ void t.test("every invariant holds over a few hundred calls", async (t) => {
   for (const kind of ["crash", "cut", "shardDeath", "nodeDeath", "partition", "stall", "marksLost"])
     t.ok((faults[kind] ?? 0) > 0, kind);
   for (const kind of ["resumes", "bargeIns", "toolCalls"]) t.ok((counts[kind] ?? 0) > 0, kind);
+});
+
+void t.test("other vendors go on, each over a wire of its own", async (t) => {
+  const ask = (question: number) => ({ kind: "ask", question, pauseMs: 300, tool: question === 2 }) as const;
+  const call = { atMs: 0, node: 0, carrier: [] } as const;
+  const drawn = drawScript(3, new Set(), 1);
+  const vendors = [
+    ...[0, 1, 2, 3].map((nth) => ({
+      vendor: "stt",
+      nth,
+      fault: { kind: "reset", afterFrames: 30, ms: 0 },
+    })),
+    { vendor: "llm", call: 0, nth: 0, fault: { kind: "stall", ms: 0, afterTokens: 1 } },
+    { vendor: "tts", call: 0, nth: 1, fault: { kind: "reset", ms: 0 } },
+  ] as Script["vendors"];
+  const steps = [ask(1), ask(2), ask(3), { kind: "wait", ms: 14_000 } as const];
+  const script = { ...drawn, nodes: 1, fallbacks: "vendors", calls: [{ ...call, steps }], vendors } as const;
+  const world = await runWorld(script);
+  t.same(violationsOf(world), []);
+  const went = [...world.plane.rows.values()].flatMap(({ events }) =>
+    events.flatMap((event) => (event.kind === "providerFailed" ? [event.fallback] : [])),
+  );
+  for (const vendor of ["assemblyai", "anthropic", "elevenlabs"]) t.ok(went.includes(vendor), vendor);
 });
 
 void t.test("a failing script shrinks to what the failure needs", async (t) => {

@@ -1,10 +1,12 @@
 /**
- * Groq's chat API at message level: reads the request's messages and streams an answer as server-sent events.
+ * A language model at message level: reads the request's messages and streams an answer as server-sent events, in the words of
+ * whichever API is asked (llm-wires.ts).
  *
  * An answer names the questions that were asked and not answered yet (`q7`), and is told from every other by its words
  * (`r3a r3b …`), so that an answer heard twice, or never, shows.
  */
 import type { NetworkPool } from "#actors/providers";
+import { type AnswerPart, type Asked, type AskedMessage, type LlmWire, wireOf } from "./llm-wires.js";
 import type { LlmFault } from "./script.js";
 import type { Seams } from "./seams.js";
 import type { SimThread, SimTime } from "./sim-time.js";
@@ -12,12 +14,6 @@ import type { SimThread, SimTime } from "./sim-time.js";
 type Options = Parameters<NetworkPool["dispatch"]>[0];
 type Handler = Parameters<NetworkPool["dispatch"]>[1];
 type Controller = Parameters<NonNullable<Handler["onRequestStart"]>>[0];
-
-export interface AskedMessage {
-  readonly role: string;
-  readonly content: string | null;
-  readonly tool_calls?: readonly { readonly function: { readonly name: string } }[];
-}
 
 export interface LlmWorld {
   readonly time: SimTime;
@@ -54,9 +50,12 @@ export class LlmVendor implements NetworkPool {
   }
 
   dispatch(options: Options, handler: Handler): boolean {
-    const stream = new AnswerStream(this.#world, this.#thread, handler, () => this.#streams.delete(stream));
+    const wire = wireOf(options.path);
+    const stream = new AnswerStream(this.#world, wire, this.#thread, handler, () =>
+      this.#streams.delete(stream),
+    );
     this.#streams.add(stream);
-    stream.start(options.method === "GET" ? null : (JSON.parse(options.body as string) as Asked));
+    stream.start(options.method === "GET" ? null : wire.asked(options.body as string));
     return true;
   }
 
@@ -76,22 +75,18 @@ export class LlmVendor implements NetworkPool {
   }
 }
 
-interface Asked {
-  readonly user: string;
-  readonly messages: readonly AskedMessage[];
-  readonly tools?: readonly unknown[];
-}
-
 class AnswerStream {
   readonly #world: LlmWorld;
+  readonly #wire: LlmWire;
   readonly #thread: SimThread;
   readonly #handler: Handler;
   readonly #onGone: () => void;
   #isOver = false;
   #dueAtMs = 0;
 
-  constructor(world: LlmWorld, thread: SimThread, handler: Handler, onGone: () => void) {
+  constructor(world: LlmWorld, wire: LlmWire, thread: SimThread, handler: Handler, onGone: () => void) {
     this.#world = world;
+    this.#wire = wire;
     this.#thread = thread;
     this.#handler = handler;
     this.#onGone = onGone;
@@ -137,46 +132,51 @@ class AnswerStream {
     const { time } = this.#world;
     this.#later(4, () => this.#handler.onResponseStart?.(controller, 200, {}, "OK"));
     if (fault?.kind === "stall") return; // the client's deadline ends it
-    const pieces = this.#pieces(asked);
+    const { opening, done } = this.#wire;
+    const parts = this.#parts(asked);
     const slowMs = fault?.kind === "slow" ? fault.ms : 0;
     const breakAt = fault?.kind === "reset" || fault?.kind === "stallMid" ? fault.afterTokens : Infinity;
-    for (const [index, piece] of pieces.entries()) {
+    for (const [index, part] of parts.entries()) {
       if (index >= breakAt) break;
       const delayMs = index === 0 ? time.between(...FIRST_TOKEN_MS) : time.between(...BETWEEN_TOKENS_MS);
-      this.#later(delayMs + (index === 0 ? slowMs : 0), () => this.#data(controller, piece));
+      this.#later(delayMs + (index === 0 ? slowMs : 0), () =>
+        this.#data(controller, (index === 0 ? opening : "") + this.#wire.part(part)),
+      );
     }
     if (fault?.kind === "stallMid") return;
     if (fault?.kind === "reset") {
       const error = Object.assign(new Error("reset"), { code: "ECONNRESET" });
       return this.#later(1, () => this.#end(() => this.#handler.onResponseError?.(controller, error)));
     }
-    if (fault?.kind !== "noDone") this.#later(1, () => this.#data(controller, "[DONE]"));
+    if (fault?.kind !== "noDone") this.#later(1, () => this.#data(controller, done));
     this.#later(1, () => this.#end(() => this.#handler.onResponseEnd?.(controller, {})));
   }
 
-  /** The chunks of an answer, in order. */
-  #pieces(asked: Asked): readonly string[] {
+  /** The parts of an answer, in order. */
+  #parts(asked: Asked): readonly AnswerPart[] {
     const { messages } = asked;
     const last = messages.at(-1)!;
     const said = messages.findLast(({ role }) => role === "user")?.content ?? "";
-    const wantsTool = last.role === "user" && said.includes("hours") && asked.tools !== undefined;
-    if (wantsTool) {
-      const call = { index: 0, id: "call_1", type: "function" };
+    const wantsTool = last.role === "user" && said.includes("hours") && asked.hasTools;
+    if (wantsTool)
       return [
-        chunk({ tool_calls: [{ ...call, function: { name: "check_opening_hours", arguments: "{}" } }] }),
-        chunk({}, "tool_calls"),
+        { kind: "tool", name: "check_opening_hours" },
+        { kind: "stop", forTool: true },
       ];
-    }
     const number = this.#world.nextAnswer();
     const questions = unanswered(messages);
     const about = questions.length === 0 ? "So" : `About ${questions.join(" and ")}`;
-    const words = Array.from({ length: this.#world.answerWords() }, (_, index) => {
+    const answer = Array.from({ length: this.#world.answerWords() }, (_, index) => {
       const word = `r${number}${LETTERS[index % LETTERS.length]}`;
       return index % 5 === 4 ? `${word}.` : word;
     });
-    const whole = `${about}, ${words.join(" ")} done.`;
+    const whole = `${about}, ${answer.join(" ")} done.`;
     const text = this.#world.seams.answer?.(whole) ?? whole;
-    return [...text.split(/(?<= )/).map((content) => chunk({ content })), chunk({}, "stop")];
+    const words = text.split(/(?<= )/);
+    return [
+      ...words.map((word) => ({ kind: "text", text: word }) as const),
+      { kind: "stop", forTool: false },
+    ];
   }
 
   #whole(controller: Controller, status: number, body: object, retryAfterMs = 0): void {
@@ -187,7 +187,7 @@ class AnswerStream {
   }
 
   #data(controller: Controller, data: string): void {
-    this.#handler.onResponseData?.(controller, Buffer.from(`data: ${data}\n\n`));
+    this.#handler.onResponseData?.(controller, Buffer.from(data));
   }
 
   /** In order: one instant each. */
@@ -219,12 +219,4 @@ function unanswered(messages: readonly AskedMessage[]): readonly string[] {
     }
   }
   return [...open];
-}
-
-function chunk(delta: object, finishReason: string | null = null): string {
-  return JSON.stringify({
-    id: "sim",
-    object: "chat.completion.chunk",
-    choices: [{ index: 0, delta, finish_reason: finishReason }],
-  });
 }

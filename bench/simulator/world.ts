@@ -24,7 +24,7 @@ import type { VendorWorld } from "./sim-network.js";
 import { simMetrics } from "./sim-metrics.js";
 import { SimNode } from "./sim-node.js";
 import { SimThread, SimTime } from "./sim-time.js";
-import type { AskedMessage } from "./vendor-llm.js";
+import type { AskedMessage } from "./llm-wires.js";
 import { Witness } from "./witness.js";
 
 /** Providers are warm, and the nodes have said that they are ready. */
@@ -59,6 +59,14 @@ const WITH_FALLBACKS: TenantConfig = tenantSchema.parse({
     ...TENANT.tts,
     fallbacks: [{ provider: "cartesia", model: "sonic-2", voice: TENANT.tts.voice }],
   },
+});
+
+/** Second choices are other vendors, with wires of their own. */
+const WITH_OTHERS: TenantConfig = tenantSchema.parse({
+  ...TENANT,
+  stt: { ...TENANT.stt, fallbacks: [{ provider: "assemblyai" }] },
+  llm: { ...TENANT.llm, fallbacks: [{ provider: "anthropic" }] },
+  tts: { ...TENANT.tts, fallbacks: [{ provider: "elevenlabs" }] },
 });
 
 /** What a run leaves behind. */
@@ -109,6 +117,12 @@ async function runIn(create: () => World): Promise<WorldRecord> {
 
 let warmedUp: Promise<unknown> | null = null;
 
+const TENANTS: Readonly<Record<Script["fallbacks"], TenantConfig>> = {
+  none: TENANT,
+  models: WITH_FALLBACKS,
+  vendors: WITH_OTHERS,
+};
+
 class World {
   readonly #script: Script;
   readonly #time: SimTime;
@@ -130,7 +144,7 @@ class World {
     this.#time = new SimTime(seededRandom(script.seed), turnsLoop);
     this.#planeThread = new SimThread(this.#time);
     this.#plane = new Plane(this.#time, this.#planeThread, script.limits.tenantCap, seams);
-    const tenant = script.hasFallbacks ? WITH_FALLBACKS : TENANT;
+    const tenant = TENANTS[script.fallbacks];
     this.#witness = new Witness(tenant, seams);
     const vendors = this.#vendors(seams);
     this.#nodes = Array.from({ length: script.nodes }, (_, index) => {

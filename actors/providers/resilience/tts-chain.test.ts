@@ -145,6 +145,18 @@ void t.test("a missing done: what was said is not said again", async (t) => {
   t.equal(heardMs.get(1), 880);
 });
 
+void t.test("a voice that breaks off after its last word: the tail of it is heard", async (t) => {
+  const { stream, one, told, heardMs } = setUp();
+  stream.push("Yes, of course.");
+  stream.finish();
+  one.last.events.onWords(timed("Yes, of course."));
+  one.last.events.onAudio(audio(600, 1));
+  one.last.events.onAudio(audio(360, 1)); // 60 ms more than it says that its words last
+  one.last.events.onError(failure("TTS_STREAM_BROKEN"));
+  t.same(told, ["done"]);
+  t.equal(heardMs.get(1), 960);
+});
+
 void t.test("held audio is let go before the ear needs it", async (t) => {
   const { stream, one, heardMs, clock } = setUp();
   stream.push("Wonderful indeed");

@@ -293,10 +293,13 @@ class ChainedSpeech implements TtsStream, Due {
     this.#lastFailed = { name: attempt.candidate.route.name, error };
     this.#deps.onFailed(attempt.candidate.index);
     const baseChars = this.#restFrom(attempt);
+    const hasSaidAll = this.#finished && attempt.cameBytes > 0 && this.#text.slice(baseChars).trim() === "";
+    // What comes after the last word is its tail then, wherever the voice says that the word ends.
+    if (hasSaidAll) this.#handOn(attempt, Infinity);
     this.#dropHeld(attempt);
     if (this.#over) return;
-    if (this.#finished && attempt.cameBytes > 0 && this.#text.slice(baseChars).trim() === "") {
-      // It has said everything but "done".
+    if (hasSaidAll) {
+      // Everything but "done".
       this.#settle();
       this.#events.onDone();
       return;
