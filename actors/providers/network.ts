@@ -1,21 +1,30 @@
 /**
- * The way to the vendors: WebSockets by `ws`, HTTP by undici. Passed in, so that a simulation can stand at the wire
+ * The way to the vendors: WebSockets by a client of ours (client-socket.ts), HTTP by undici. Passed in, so that a simulation can stand at the wire
  * and run the real clients in its own time.
  */
 import { createRequire } from "node:module";
-import type { Writable } from "node:stream";
 import type { Dispatcher, Pool as PoolType } from "undici";
-import { WebSocket } from "ws";
-import { FRAME_PAYLOAD_MAX_BYTES, binaryFrame } from "./binary-frame.js";
+import { ClientSocket, type ClientSocketOptions, type HandshakeAnswer } from "./client-socket.js";
 
 /** The pool alone: the package's index would load a hundred files more into every shard. */
 const Pool = createRequire(import.meta.url)("undici/lib/dispatcher/pool.js") as typeof PoolType;
 
-/** What is used of `ws`, and audio beside it. */
-export interface NetworkSocket
-  extends Pick<WebSocket, "on" | "send" | "ping" | "close" | "terminate" | "bufferedAmount"> {
+/** A WebSocket; every event comes on a later tick than the call that caused it. */
+export interface NetworkSocket {
+  on(event: "upgrade", listener: (answer: HandshakeAnswer) => void): unknown;
+  on(event: "unexpected-response", listener: (request: unknown, answer: HandshakeAnswer) => void): unknown;
+  on(event: "open" | "pong", listener: () => void): unknown;
+  /** The data is the listener's during the event only. */
+  on(event: "message", listener: (data: Buffer, isBinary: boolean) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "close", listener: (code: number, reason: Buffer) => void): unknown;
+  readonly bufferedAmount: number;
+  send(text: string): void;
   /** A binary message; the buffer may be reused at once. Nothing once the socket closes. */
   sendBinary(data: Uint8Array): void;
+  ping(): void;
+  close(code: number): void;
+  terminate(): void;
 }
 
 /** What is used of an undici pool. */
@@ -25,10 +34,7 @@ export interface NetworkPool {
   destroy(): Promise<void>;
 }
 
-export interface NetworkSocketOptions {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly messageMaxBytes: number;
-}
+export type NetworkSocketOptions = ClientSocketOptions;
 
 export interface NetworkPoolOptions {
   readonly socketsMax: number;
@@ -43,24 +49,6 @@ export interface Network {
 
 /** Idle sockets stay open this long, unless the server says less; turns are seconds apart, calls minutes. */
 const KEEP_ALIVE_MS = 120_000;
-
-/** `ws`, but for binary messages: both end in the same connection, synchronously, so they leave in the order they were sent. */
-class ClientSocket extends WebSocket implements NetworkSocket {
-  #connection: Writable | null = null;
-
-  constructor(url: string, { headers, messageMaxBytes }: NetworkSocketOptions) {
-    super(url, { headers, perMessageDeflate: false, maxPayload: messageMaxBytes });
-    this.once("upgrade", (response) => {
-      this.#connection = response.socket;
-    });
-  }
-
-  sendBinary(data: Uint8Array): void {
-    if (this.readyState !== WebSocket.OPEN) return;
-    if (this.#connection === null || data.length > FRAME_PAYLOAD_MAX_BYTES) this.send(data);
-    else this.#connection.write(binaryFrame(data));
-  }
-}
 
 export const systemNetwork: Network = {
   openSocket: (url, options) => new ClientSocket(url, options),

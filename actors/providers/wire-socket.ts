@@ -1,5 +1,5 @@
 /**
- * One WebSocket to a provider, on `ws`: the handshake with its deadline, proof of life, and one end.
+ * One WebSocket to a provider: the handshake with its deadline, proof of life, and one end.
  *
  * Used beneath the Deepgram SDK (as its transport) and by the Cartesia client, because the SDKs' own
  * sockets offer `permessage-deflate` (a zlib context per socket is several times a call's memory budget),
@@ -11,10 +11,10 @@
  * S2  No callback runs synchronously inside a call of the owner's.
  * S3  Whatever the peer does, a socket told to close is gone after CLOSE_GRACE_MS.
  */
-import type { IncomingMessage } from "node:http";
 import type { Clock } from "#runtime/actor";
 import { type Due, type DueSweep, NEVER } from "./due-sweep.js";
 import { type Failure, reasonOfStatus, retryAfterMs, systemCode } from "./failures.js";
+import type { HandshakeAnswer } from "./client-socket.js";
 import { type Network, type NetworkSocket, systemNetwork } from "./network.js";
 
 /** After our close frame the peer has this long to answer: one slow round trip, not a stalled peer's minutes. */
@@ -174,7 +174,7 @@ export class WireSocket implements Due {
     this.#owner.onText(data.toString("utf8"));
   }
 
-  #onRefused(response: IncomingMessage): void {
+  #onRefused(response: HandshakeAnswer): void {
     this.#noteRequestId(response);
     const status = response.statusCode ?? 0;
     const { errorHeader } = this.#options;
@@ -188,7 +188,6 @@ export class WireSocket implements Due {
       ...this.#idDetail(),
     } as const;
     // The body repeats the headers we read; not waiting for it keeps a slow one from holding the dial.
-    response.destroy();
     this.fail({ reason: reasonOfStatus(status), what: `refused the connection (${status})`, detail });
   }
 
@@ -223,7 +222,7 @@ export class WireSocket implements Due {
     this.#owner.onClosed(this.#failure);
   }
 
-  #noteRequestId(response: IncomingMessage): void {
+  #noteRequestId(response: HandshakeAnswer): void {
     const id = response.headers[this.#options.requestIdHeader];
     if (typeof id === "string") this.#requestId = id;
   }
