@@ -1,4 +1,4 @@
-// Runs every compiled test file as a process of its own and ends with one line alone: `N passed, N failed`.
+// Runs every compiled test file, most as processes of their own, and ends with one line alone: `N passed, N failed`.
 // Arguments name the files to run instead: `npm test -- dist/runtime/media/*.test.js`.
 // Prints one line per file and everything of what failed. A file that dies, times out or counts nothing fails the run
 // even if no assertion did.
@@ -45,9 +45,40 @@ const COMPUTING = [
   "scripts",
 ];
 const NICENESS = 15;
+/** Small files that share a process, up to so many (see test-batch.mjs): two thirds of what they cost is its start. */
+const BATCH = 8;
+const BATCHED = [
+  "actors/call/",
+  "actors/speech/",
+  "actors/tenants/",
+  "actors/providers/",
+  "bench/speech/",
+  "runtime/media/",
+  "runtime/actor/",
+];
+/** Not these: they start threads, take their own time, or measure the process they run in. */
+const ALONE = [
+  "actors/call/long-call",
+  "actors/call/replay",
+  "actors/providers/llm/vendors",
+  "actors/providers/stt/assemblyai",
+  "actors/providers/stt/deepgram",
+  "actors/providers/stt/replaying-wire",
+  "actors/providers/stt/whisper",
+  "actors/providers/stt/whisper-wire",
+  "actors/providers/tts/cartesia",
+  "actors/providers/tts/elevenlabs",
+  "actors/providers/tts/http-pcm",
+  "bench/speech/spoken-voice",
+  "runtime/actor/actor",
+  "runtime/actor/clocks",
+  "runtime/actor/supervision",
+  "runtime/media/nap-flag",
+  "runtime/media/threads",
+];
 
 const cores = availableParallelism();
-/** Of a processor each takes a fifth, on the whole. */
+/** Of a processor each takes two fifths, on the whole; once nothing is left to compute, so many more run. */
 const REAL_TIME_JOBS = cores + 1;
 const COMPUTING_JOBS = Math.max(1, Math.floor(cores / 2));
 
@@ -66,27 +97,29 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 
 let passed = 0;
 let failed = 0;
-const files = process.argv.length > 2 ? process.argv.slice(2) : allTests();
+const files = process.argv.length > 2 ? process.argv.slice(2).map((file) => [file]) : inBatches(allTests());
 const computing = inOrder(files.filter(isComputing), COMPUTING);
 const realTime = inOrder(
-  files.filter((file) => !isComputing(file)),
+  files.filter((batch) => !isComputing(batch)),
   REAL_TIME,
 );
 await Promise.all([
   ...Array.from({ length: REAL_TIME_JOBS }, () => work(() => realTime.shift() ?? computing.shift())),
-  ...Array.from({ length: COMPUTING_JOBS }, () => work(() => computing.shift())),
+  ...Array.from({ length: COMPUTING_JOBS }, () => work(() => computing.shift() ?? realTime.shift())),
 ]);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 console.log(`\n${passed} passed, ${process.exitCode === 0 ? failed : Math.max(failed, 1)} failed`);
 
 async function work(next) {
-  for (let file = next(); file !== undefined; file = next()) await run(file);
+  for (let batch = next(); batch !== undefined; batch = next()) await run(batch);
 }
 
-/** Resolves when the file's process is gone and its line is printed. */
-async function run(file) {
+/** Resolves when the process of one file, or of several, is gone and its line is printed. */
+async function run(batch) {
   const startedAtMs = performance.now();
-  const child = spawn(process.execPath, ["--enable-source-maps", file], {
+  const file = batch.join(" ");
+  const scripts = batch.length === 1 ? batch : ["scripts/test-batch.mjs", ...batch];
+  const child = spawn(process.execPath, ["--enable-source-maps", ...scripts], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, TAP: "1", TAP_TIMEOUT: process.env.TAP_TIMEOUT ?? String(TIMEOUT_S) },
     // A group of its own: a test that dies leaves its nodes behind, and they would take from all that follow.
@@ -98,7 +131,7 @@ async function run(file) {
     signalAll(child, "SIGKILL");
   });
   running.add(child);
-  if (isComputing(file)) setPriority(child.pid, NICENESS);
+  if (isComputing(batch)) setPriority(child.pid, NICENESS);
   const killer = setTimeout(() => signalAll(child, "SIGKILL"), KILL_AFTER_MS);
   let totals;
   // Without the tests that passed.
@@ -166,15 +199,32 @@ function allTests() {
     .toSorted();
 }
 
-function isComputing(file) {
-  return rankOf(file, COMPUTING) < COMPUTING.length;
+function inBatches(all) {
+  const batches = [];
+  const open = new Map();
+  for (const file of all) {
+    const place = BATCHED.find((prefix) => file.startsWith(`dist/${prefix}`));
+    const isAlone = ALONE.some((prefix) => file === `dist/${prefix}.test.js`);
+    const batch = open.get(place);
+    if (place === undefined || isAlone) batches.push([file]);
+    else if (batch !== undefined && batch.length < BATCH) batch.push(file);
+    else {
+      open.set(place, [file]);
+      batches.push(open.get(place));
+    }
+  }
+  return batches;
+}
+
+function isComputing(batch) {
+  return rankOf(batch, COMPUTING) < COMPUTING.length;
 }
 
 function inOrder(list, prefixes) {
   return list.toSorted((a, b) => rankOf(a, prefixes) - rankOf(b, prefixes));
 }
 
-function rankOf(file, prefixes) {
+function rankOf([file], prefixes) {
   const at = prefixes.findIndex((prefix) => file.startsWith(`dist/${prefix}`));
   return at < 0 ? prefixes.length : at;
 }
