@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JournalEvent } from "#actors/journal";
 import { fetchClosedJournal } from "#bench/caller";
-import { type Cluster, plainTenant, startCluster } from "#bench/cluster";
+import { type Cluster, lastLogged, plainTenant, startCluster } from "#bench/cluster";
 import { NetworkTap } from "#bench/emulators";
 import {
   type EmulatorProcess,
@@ -95,11 +95,7 @@ export class Lab {
 
   /** What each process warned of last. */
   logs(): readonly string[] {
-    const planes = this.cluster?.controlPlanes ?? [];
-    return [
-      ...this.nodes.map(({ process }, index) => `node ${index}: ${warnings(process)}`),
-      ...planes.map((plane, index) => `control plane ${index}: ${warnings(plane)}`),
-    ];
+    return this.cluster?.logs() ?? this.nodes.map(({ process }) => `the node: ${lastLogged(process)}`);
   }
 
   async close(): Promise<void> {
@@ -249,12 +245,6 @@ async function addTenant(operator: Cluster["operator"], config: Record<string, u
   await operator.call("PhoneNumberService", "CreatePhoneNumber", {
     phoneNumber: { number: NUMBER, tenantId: TENANT },
   });
-}
-
-/** Without what it says to people at its start. */
-function warnings({ logTail }: { readonly logTail: string }): string {
-  const lines = logTail.split("\n").filter((line) => line.startsWith("{"));
-  return lines.join("\n") || "nothing";
 }
 
 function segmentPaths(dataFolder: string): readonly string[] {
