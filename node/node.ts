@@ -33,9 +33,9 @@ const AFTER_MEDIA_MS = 1_000;
 /**
  * Of a shard's heap, where objects begin: three semispaces, as V8 counts. Of its own 48 MiB two are touched to the last
  * page as soon as a few calls talk, and hold garbage: 330 KiB a call at a hundred of them. What a call makes is dead
- * within milliseconds or lives for a turn, so that 3 take no more time (docs/BENCHMARKS.md).
+ * within milliseconds or lives for a turn, so that 6 take no more time (docs/BENCHMARKS.md).
  */
-const SHARD_YOUNG_MIB = 3;
+const SHARD_YOUNG_MIB = 6;
 
 export interface RunningNode {
   readonly edgePort: number;

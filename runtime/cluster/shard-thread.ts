@@ -21,6 +21,7 @@ export interface WorkerSettings {
 
 /** @throws when no thread can be made at all */
 export function startWorker(entry: URL, { env, resourceLimits }: WorkerSettings, boot: ShardBoot): Worker {
+  keepYoungHeapsSmall();
   const worker = new Worker(entry, {
     name: `shard-${boot.shardId}`,
     workerData: boot,

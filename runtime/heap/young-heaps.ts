@@ -10,4 +10,6 @@ import { setFlagsFromString } from "node:v8";
  */
 export function keepYoungHeapsSmall(): void {
   setFlagsFromString("--semi-space-growth-factor=1");
+  // What a heap begins with, MiB, of those made from here on: at 1 a shard's is collected twice as often.
+  setFlagsFromString("--min-semi-space-size=2");
 }
