@@ -5,7 +5,7 @@ import { runScript } from "./run-seed.js";
 import type { Script } from "./script.js";
 import type { Seams } from "./seams.js";
 
-type Part = Partial<Pick<Script, "calls" | "faults" | "nodes" | "hasSpare" | "outage">>;
+type Part = Partial<Pick<Script, "calls" | "faults" | "nodes" | "hasSpare" | "fallbacks" | "outage">>;
 
 /** One caller who asks twice and hangs up. */
 function scriptOf(part: Part = {}): Script {
@@ -155,16 +155,22 @@ void t.test("a message is kept: a disk that keeps nothing", async (t) => {
   const steps = [{ kind: "message", number: 0 } as const];
   const script = scriptOf({
     calls: [{ ...calls[0]!, steps }],
-    outage: { vendor: "stt", atMs: 2_000, ms: null },
+    outage: { vendor: "stt", whose: "all", atMs: 2_000, ms: null },
   });
   t.same(await caughtBy(script, {}), []);
   t.same(await caughtBy(script, { keepsMessages: false }), ["a message is kept"]);
 });
 
 void t.test("an outage passes: vendors that stay away", async (t) => {
-  const outage = { vendor: "llm", atMs: 500, ms: 2_000 } as const;
+  const outage = { vendor: "llm", whose: "all", atMs: 500, ms: 2_000 } as const;
   const [call] = scriptOf().calls;
   const script = scriptOf({ calls: [{ ...call!, atMs: 14_000 }], outage });
   t.same(await caughtBy(script, {}), []);
   t.same(await caughtBy(script, { vendorsReturn: false }), ["an outage passes"]);
+});
+
+void t.test("an outage passes: another vendor behind the one that is gone, and nobody asks it", async (t) => {
+  const outage = { vendor: "llm", whose: "first", atMs: 500, ms: null } as const;
+  t.same(await caughtBy(scriptOf({ outage, fallbacks: "vendors" }), {}), []);
+  t.ok((await caughtBy(scriptOf({ outage, fallbacks: "none" }), {})).includes("an outage passes"));
 });

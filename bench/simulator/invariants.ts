@@ -285,13 +285,17 @@ function messageKept(world: WorldRecord): readonly string[] {
 
 /**
  * When vendors that were gone have been back for a while, callers who come then notice nothing any more: breakers have let
- * somebody try, and what they say is heard, answered and spoken.
+ * somebody try, and what they say is heard, answered and spoken. Where another vendor stands behind the one that is gone,
+ * nobody is ever turned away.
  */
 function outagePasses(world: WorldRecord): readonly string[] {
   const { outage, vendors, faults, limits } = world.script;
   if (outage === null || vendors.length > 0 || faults.length > 0 || limits.requestsMax <= 4) return [];
   const afterMs = world.startedAtMs + recoveredAtMs(outage);
   return callsOf(world).flatMap(({ row }) => {
+    const lost = row.events.find((event) => event.kind === "providerFailed" && event.fallback === null);
+    if (outage.whose === "first" && lost?.kind === "providerFailed")
+      return [`${row.callId} was given up for ${lost.provider}: ${lost.code}, with another vendor behind it`];
     const began = row.events[0];
     if (began === undefined || began.atMs < afterMs) return [];
     const failed = row.events.find((event) => event.kind === "providerFailed");

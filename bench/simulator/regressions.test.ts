@@ -240,7 +240,7 @@ void t.test("callers who come after an outage are answered, together as well", a
       [3_500, 9_000],
       [2_500, 5_000],
     ] as const) {
-      const outage = { vendor, atMs, ms };
+      const outage = { vendor, whose: "all", atMs, ms } as const;
       const callOf = (index: number): CallScript => {
         const ask = (nth: number) => ({ ...ASK, question: 2 * index + nth }) as const;
         const startMs = index < 4 ? index * 900 : recoveredAtMs(outage) + index * 300;

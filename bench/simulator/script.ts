@@ -115,9 +115,11 @@ export interface Limits {
   readonly tenantCap: number;
 }
 
-/** All providers of a kind are gone from here on, for so long; null: they do not come back. */
+/** Providers of a kind are gone from here on, for so long; null: they do not come back. */
 export interface Outage {
   readonly vendor: VendorFault["vendor"];
+  /** All of the kind, or only the first, with another vendor behind it. */
+  readonly whose: "all" | "first";
   readonly atMs: number;
   readonly ms: number | null;
 }
@@ -157,6 +159,7 @@ const ARRIVALS_MS = 6_000;
 const LONGEST_CALL_MS = 20_000;
 const OUTAGE_SHARE = 0.12;
 const PASSING_SHARE = 0.6;
+const FIRST_ALONE_SHARE = 0.4;
 const OUTAGE_LASTS_MS = [300, 9_000] as const;
 /** The first stay of a breaker, and a probe's own time. */
 const RECOVERY_MS = 4_000;
@@ -208,6 +211,7 @@ export function drawScript(
   const hasSpare = draw.chance(0.4);
   const gone = drawOutage(draw);
   const outage = kinds.has("vendors") && draw.chance(OUTAGE_SHARE) ? gone : null;
+  const hasOthers = fallbacks === "vendors" || outage?.whose === "first";
   const wanted = (fault: WorldFault): boolean =>
     kinds.has(
       fault.kind === "crash" || fault.kind === "hang"
@@ -221,14 +225,14 @@ export function drawScript(
     nodes,
     shardsPerNode,
     hasSpare,
-    fallbacks,
+    fallbacks: hasOthers ? "vendors" : fallbacks,
     limits: kinds.has("limits") ? limits : drawLimits(draw, false),
     calls: scripts.map((call, index) => ({
       ...call,
       // Of an outage that passes the first half of the callers are in it, and the others come when it is over.
       atMs: outage?.ms == null || index * 2 < calls ? call.atMs : recoveredAtMs(outage) + call.atMs,
       steps:
-        outage === null || outage.ms !== null
+        outage === null || outage.ms !== null || outage.whose === "first"
           ? call.steps
           : [...withoutFarewell(call.steps), { kind: "message", number: index }],
       carrier: kinds.has("carrier") ? call.carrier : call.carrier.filter(({ kind }) => kind === "hangUp"),
@@ -246,6 +250,7 @@ function withoutFarewell(steps: readonly Step[]): readonly Step[] {
 function drawOutage(draw: Draw): Outage {
   return {
     vendor: draw.of(["stt", "llm", "tts"] as const),
+    whose: draw.chance(FIRST_ALONE_SHARE) ? "first" : "all",
     atMs: draw.whole(0, LONGEST_CALL_MS / 2),
     ms: draw.chance(PASSING_SHARE) ? draw.whole(...OUTAGE_LASTS_MS) : null,
   };

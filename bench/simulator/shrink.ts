@@ -46,7 +46,8 @@ function* smallerOf(script: Script): Generator<Script, void> {
   }
   if (script.nodes > 1 && faults.every((fault) => fault.kind === "crash")) yield { ...script, nodes: 1 };
   if (script.outage !== null) yield { ...script, outage: null };
-  if (script.fallbacks !== "none") yield { ...script, fallbacks: "none" };
+  // Who was promised another vendor has one.
+  if (script.fallbacks !== "none" && script.outage?.whose !== "first") yield { ...script, fallbacks: "none" };
   if (script.hasSpare) yield { ...script, hasSpare: false };
   if (script.shardsPerNode > 1) yield { ...script, shardsPerNode: 1 };
 }

@@ -11,6 +11,8 @@ import { TtsVendor } from "./vendor-tts.js";
 
 /** Deepgram's and AssemblyAI's. */
 const STT_PATH = /\/v1\/listen|\/v3\/ws/;
+/** AssemblyAI's and ElevenLabs', which stand behind the first. */
+const OTHERS_PATH = /\/v3\/ws|\/multi-stream-input/;
 const HANDSHAKE_MS = [15, 90] as const;
 
 /** What the vendors of a world share. */
@@ -19,15 +21,15 @@ export interface VendorWorld extends LlmWorld {
   /** Of the next recogniser's socket. */
   sttFault(): SttFault | null;
   ttsFault(callId: string): TtsFault | null;
-  /** All of the kind are gone. */
-  isOut(vendor: VendorFault["vendor"]): boolean;
+  /** Gone: the first of its kind, or one that stands behind it. */
+  isOut(vendor: VendorFault["vendor"], isFirst: boolean): boolean;
 }
 
 export class SimNetwork implements Network {
   /** Set by the shard it belongs to. */
   thread!: SimThread;
   readonly #world: VendorWorld;
-  readonly #sockets = new Map<SimSocket, "stt" | "tts">();
+  readonly #sockets = new Map<SimSocket, { readonly vendor: "stt" | "tts"; readonly isFirst: boolean }>();
   readonly #pools = new Set<LlmVendor>();
 
   constructor(world: VendorWorld) {
@@ -38,16 +40,17 @@ export class SimNetwork implements Network {
     const { time } = this.#world;
     const socket = new SimSocket(time, this.thread, (gone) => this.#sockets.delete(gone));
     const vendor = STT_PATH.test(url) ? "stt" : "tts";
-    this.#sockets.set(socket, vendor);
+    const isFirst = !OTHERS_PATH.test(url);
+    this.#sockets.set(socket, { vendor, isFirst });
     const delayMs = time.between(...HANDSHAKE_MS);
-    if (this.#world.isOut(vendor)) {
+    if (this.#world.isOut(vendor, isFirst)) {
       socket.refuse(delayMs, 503);
       return socket.asNetworkSocket();
     }
     const onFault = (kind: string): void => this.#world.onFault(kind);
     if (vendor === "tts") {
       const faultOf = (contextId: string): TtsFault | null => this.#world.ttsFault(callIdOf(contextId));
-      const Voice = url.includes("/multi-stream-input") ? ElevenVendor : TtsVendor;
+      const Voice = isFirst ? TtsVendor : ElevenVendor;
       socket.accept(delayMs, new Voice(time, socket, faultOf, onFault));
       return socket.asNetworkSocket();
     }
@@ -56,14 +59,14 @@ export class SimNetwork implements Network {
       onFault("sttRefuse");
       socket.refuse(delayMs, 429);
     } else {
-      const Recogniser = url.includes("/v3/ws") ? AssemblyVendor : SttVendor;
+      const Recogniser = isFirst ? SttVendor : AssemblyVendor;
       socket.accept(delayMs, new Recogniser(time, socket, fault, onFault));
     }
     return socket.asNetworkSocket();
   }
 
-  openPool(): NetworkPool {
-    const pool = new LlmVendor(this.#world, this.thread);
+  openPool(origin: string): NetworkPool {
+    const pool = new LlmVendor(this.#world, this.thread, !origin.includes("anthropic"));
     this.#pools.add(pool);
     return pool;
   }
@@ -73,10 +76,11 @@ export class SimNetwork implements Network {
     return [...this.#pools].reduce((count, pool) => count + pool.openCount, this.#sockets.size);
   }
 
-  /** A kind of vendor is gone: what was open to it breaks. */
-  break(vendor: VendorFault["vendor"]): void {
-    if (vendor === "llm") for (const pool of this.#pools) pool.break();
-    else for (const [socket, of] of this.#sockets) if (of === vendor) socket.break(0);
+  /** Vendors are gone: what was open to them breaks. */
+  breakOut(): void {
+    for (const pool of this.#pools) pool.breakOut();
+    for (const [socket, { vendor, isFirst }] of this.#sockets)
+      if (this.#world.isOut(vendor, isFirst)) socket.break(0);
   }
 
   drop(): void {

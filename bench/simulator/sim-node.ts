@@ -10,7 +10,7 @@ import { ApologyStore, JournalStore, LocalPlacement, RemotePlacement, Switchboar
 import { type ShardBoot, ShardPool } from "#runtime/cluster";
 import { silentLogger } from "#runtime/telemetry";
 import { LEASE_TIME_MS, type Plane, RESUME_GRACE_MS } from "./plane.js";
-import type { Limits, VendorFault } from "./script.js";
+import type { Limits } from "./script.js";
 import type { Seams } from "./seams.js";
 import { SimEdge } from "./sim-edge.js";
 import { SimDisk } from "./sim-disk.js";
@@ -166,9 +166,9 @@ export class SimNode {
     this.#reportLater();
   }
 
-  /** A kind of vendor is gone. */
-  vendorGone(vendor: VendorFault["vendor"]): void {
-    for (const network of this.#networks) if (!network.thread.isDead) network.break(vendor);
+  /** Vendors are gone. */
+  vendorsGone(): void {
+    for (const network of this.#networks) if (!network.thread.isDead) network.breakOut();
   }
 
   partition(ms: number): void {

@@ -21,7 +21,7 @@ export interface LlmWorld {
   /** The fault of this call's n-th request, if any. */
   fault(callId: string): LlmFault | null;
   onFault(kind: string): void;
-  isOut(vendor: "llm"): boolean;
+  isOut(vendor: "llm", isFirst: boolean): boolean;
   /** Length of the next answer, in words. */
   answerWords(): number;
   /** Told of each request as it arrives. */
@@ -38,11 +38,13 @@ const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 export class LlmVendor implements NetworkPool {
   readonly #world: LlmWorld;
   readonly #thread: SimThread;
+  readonly #isFirst: boolean;
   readonly #streams = new Set<AnswerStream>();
 
-  constructor(world: LlmWorld, thread: SimThread) {
+  constructor(world: LlmWorld, thread: SimThread, isFirst: boolean) {
     this.#world = world;
     this.#thread = thread;
+    this.#isFirst = isFirst;
   }
 
   get openCount(): number {
@@ -55,13 +57,18 @@ export class LlmVendor implements NetworkPool {
       this.#streams.delete(stream),
     );
     this.#streams.add(stream);
-    stream.start(options.method === "GET" ? null : wire.asked(options.body as string));
+    if (this.#isOut) stream.refuse();
+    else stream.start(options.method === "GET" ? null : wire.asked(options.body as string));
     return true;
   }
 
-  /** What is under way breaks off. */
-  break(): void {
-    for (const stream of this.#streams) stream.break();
+  /** If it is gone, what is under way breaks off. */
+  breakOut(): void {
+    if (this.#isOut) for (const stream of this.#streams) stream.break();
+  }
+
+  get #isOut(): boolean {
+    return this.#world.isOut("llm", this.#isFirst);
   }
 
   destroy(): Promise<void> {
@@ -113,7 +120,6 @@ class AnswerStream {
     this.#dueAtMs = time.nowMs() + time.between(4, 20);
     const controller = this.#controller;
     this.#later(0, () => this.#handler.onRequestStart?.(controller, null));
-    if (this.#world.isOut("llm")) return this.#whole(controller, 503, { error: { message: "down" } });
     if (asked === null) return this.#whole(controller, 200, { object: "list", data: [] });
     this.#world.onAsked(asked.user, asked.messages);
     const fault = this.#world.fault(asked.user);
@@ -121,6 +127,14 @@ class AnswerStream {
     if (fault?.kind === "tooMany")
       return this.#whole(controller, 429, { error: { message: "slow down", type: "rate_limit" } }, fault.ms);
     this.#answer(controller, asked, fault);
+  }
+
+  refuse(): void {
+    const { time } = this.#world;
+    this.#dueAtMs = time.nowMs() + time.between(4, 20);
+    const controller = this.#controller;
+    this.#later(0, () => this.#handler.onRequestStart?.(controller, null));
+    this.#whole(controller, 503, { error: { message: "down" } });
   }
 
   break(): void {

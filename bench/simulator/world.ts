@@ -192,7 +192,7 @@ class World {
       if (outage.ms !== null && this.#vendorsReturn) this.#outUntilMs = this.#outAtMs + outage.ms;
       const out = time.setTimer(outage.atMs, () => {
         this.#noteFault(outage.ms === null ? "outage" : "outagePasses");
-        for (const node of this.#nodes) node.vendorGone(outage.vendor);
+        for (const node of this.#nodes) node.vendorsGone();
       });
       faults.push(out);
     }
@@ -282,7 +282,7 @@ class World {
         );
         return found?.vendor === "tts" ? found.fault : null;
       },
-      isOut: (vendor) => this.#isOut(vendor),
+      isOut: (vendor, isFirst) => this.#isOut(vendor, isFirst),
       onFault: (kind) => this.#noteFault(kind),
       answerWords: () => this.#time.between(2, 12),
       onAsked: (callId, messages) => this.#asked.push({ callId, atMs: this.#time.nowMs(), messages }),
@@ -290,9 +290,11 @@ class World {
     };
   }
 
-  #isOut(vendor: VendorFault["vendor"]): boolean {
+  #isOut(vendor: VendorFault["vendor"], isFirst: boolean): boolean {
     const nowMs = this.#time.nowMs();
-    return this.#script.outage?.vendor === vendor && nowMs >= this.#outAtMs && nowMs < this.#outUntilMs;
+    const { outage } = this.#script;
+    if (outage?.vendor !== vendor || (outage.whose === "first" && !isFirst)) return false;
+    return nowMs >= this.#outAtMs && nowMs < this.#outUntilMs;
   }
 
   #noteFault(kind: string): void {
