@@ -116,6 +116,22 @@ export function longestStandstillMs(metrics: string): number {
   return Math.max(...delays.map(([, value]) => Number(value)));
 }
 
+/** What a ring holds: 128 frames of 20 ms, less a few that are under way. */
+const RING_MS = 2_400;
+
+/**
+ * No ring lost a record, or threads stood still for longer than it holds: a phone whose thread got no processor sends
+ * all that it should have sent at once, and nobody else fills a ring. How long they did, at the most.
+ */
+export function expectNoDrops(t: Test, metrics: string, phonesLoop: { readonly max: number }): number {
+  const found = metrics.matchAll(/^lumentra_ring_drops_total\{[^}]*\} (\d+)$/gm);
+  const drops = [...found].map(([, count]) => Number(count));
+  t.equal(drops.length, 2, "in and out are counted");
+  const stoodStillMs = longestStandstillMs(metrics) + phonesLoop.max / 1e6;
+  t.ok(Math.max(...drops) === 0 || stoodStillMs > RING_MS, "no record was dropped", { drops, stoodStillMs });
+  return stoodStillMs;
+}
+
 /** The shard's last events reach the main thread a tick or two after the leg is gone. */
 const JOURNAL_RETRY_MS = 20;
 const JOURNAL_ATTEMPTS = 250;
