@@ -29,6 +29,8 @@ export interface CallRow {
   readonly events: JournalEvent[];
   state: "live" | "suspended" | "ended";
   suspendedAtMs: number;
+  /** How it ended is only thought: nobody was heard of it. Stands behind its events, and is none of them. */
+  lostEnd: JournalEvent | null;
 }
 
 /** What happened to journals, for the invariants. */
@@ -135,6 +137,7 @@ export class Plane {
         events: [],
         state: "live",
         suspendedAtMs: 0,
+        lostEnd: null,
       };
       this.rows.set(event.callId, row);
     }
@@ -142,6 +145,20 @@ export class Plane {
       this.counts.refusedEvents += 1;
       return;
     }
+    const { lostEnd } = row;
+    if (lostEnd !== null) row.events.pop();
+    this.#appendTo(row, nodeId, event);
+    if (lostEnd === null) return;
+    // It stays so until it goes on or says itself how it ended.
+    if (event.kind === "callResumed" || event.kind === "callEnded") {
+      row.lostEnd = null;
+      return;
+    }
+    row.events.push({ ...lostEnd, sequence: row.events.length, epoch: row.epoch });
+    row.state = "ended";
+  }
+
+  #appendTo(row: CallRow, nodeId: string, event: JournalEvent): void {
     if (event.sequence < row.events.length) {
       const known = row.events[event.sequence]!;
       if (known.epoch === event.epoch && known.kind === event.kind) this.counts.repeatedEvents += 1;
@@ -154,7 +171,8 @@ export class Plane {
       );
       return;
     }
-    if (row.state === "ended") this.faults.push(`${event.callId}: ${event.kind} after the end`);
+    if (row.state === "ended" && row.lostEnd === null)
+      this.faults.push(`${event.callId}: ${event.kind} after the end`);
     row.epoch = event.epoch;
     row.nodeId = nodeId;
     row.events.push(event);
@@ -255,7 +273,7 @@ export class Plane {
       row.suspendedAtMs = nowMs;
     } else if (final) {
       row.state = "ended";
-      row.events.push({
+      row.lostEnd = {
         kind: "callEnded",
         outcome: { kind: "nodeLost" },
         durationMs: this.#time.unixMs() - row.events[0]!.atUnixMs,
@@ -264,9 +282,8 @@ export class Plane {
         epoch: row.epoch,
         atMs: nowMs,
         atUnixMs: this.#time.unixMs(),
-      });
-      // Whoever had it may write nothing more.
-      row.epoch += 1;
+      };
+      row.events.push(row.lostEnd);
     }
     return row;
   }
