@@ -107,7 +107,10 @@ void t.test(
     t.match(hangUp.text, /<Response><Hangup\/><\/Response>$/);
     harness.delegate.after = { kind: "say", text: 'Bye & "thanks" <3', language: "en-US" };
     const say = await harness.post(`/twilio/after/${callId}`, voiceForm(carrierCallId));
-    t.match(say.text, /<Say language="en-US">Bye &amp; "thanks" &lt;3<\/Say><Hangup\/><\/Response>$/);
+    t.match(
+      say.text,
+      /<Say language="en-US">Bye &amp; &quot;thanks&quot; &lt;3<\/Say><Hangup\/><\/Response>$/,
+    );
     t.strictSame(harness.delegate.afterAsked[0], [callId, carrierCallId]);
   },
 );
