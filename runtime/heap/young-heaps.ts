@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8";
 
 /**
  * It stays as large as it is instead of doubling, up to 32 MiB of which every page is touched and holds garbage: for 200
- * calls the edge's thread took 70 KiB a call less, and the same CPU (docs/BENCHMARKS.md). The main thread's cannot be
+ * calls the edge's thread took 70 KiB a call less, for a twentieth more of its CPU (docs/BENCHMARKS.md). The main thread's cannot be
  * bounded by what is asked for a worker, nor by any setting of V8 but this once it runs. V8 goes back to doubling
  * whenever a thread's heap is made, so it is said again as soon as one is; and a program has grown it to its most by
  * the time its modules are loaded, so it is said before they are.
