@@ -15,36 +15,28 @@
  * T1 no audio of a reply is sent before its turn is committed, and no tool runs before.
  * T2 an added utterance replaces a reply that was not yet heard at most MAX_RESTARTS times in a row: then
  *    the reply is spoken and what was added becomes the next turn. No loop of cancelled replies.
- * T3 every caller turn enters journal and history once, before its answer and after what was heard of the
- *    reply that it cut. Until then the journal has it as progress: another owner answers it.
+ * T3 a caller turn is recorded (CallerTurn) before its answer and after what was heard of the reply that it cut.
  * T4 the failure of a generation ends the call only when its turn is committed.
  */
 import type { Clock } from "#runtime/actor";
 import type { LumentraError } from "#runtime/errors";
 import type { Logger } from "#runtime/telemetry";
-import {
-  type Endpointing,
-  type VoiceActivity,
-  expectedDigits,
-  isBackchannel,
-  matchQuickReply,
-  phrasesFor,
-  speechLanguage,
-} from "#actors/speech";
-import { decideBargeIn } from "./barge-in.js";
+import { type Endpointing, type VoiceActivity, matchQuickReply, phrasesFor } from "#actors/speech";
 import type { AudioInstants } from "./audio-instants.js";
+import { CallerTurn } from "./caller-turn.js";
 import type { CallCounters } from "./counters.js";
 import { EagerReply } from "./eager-reply.js";
+import { EchoWords } from "./echo-words.js";
+import { EndOfTurn } from "./end-of-turn.js";
 import type { Generation, GenerationEvents, Shortfall } from "./generation.js";
 import type { History } from "./history.js";
+import { Interruption, type InterruptionDeps } from "./interruption.js";
 import type { JournalWriter } from "./journal-writer.js";
 import { Ledger } from "./ledger.js";
 import type { Listener } from "./listener.js";
 import { ListeningTime } from "./listening-time.js";
-import { KnownWords, whoseWords } from "./overlap.js";
 import type { Playout } from "./playout.js";
 import type { ReplyPlan, Speaker } from "./speaker.js";
-import { ToldWords } from "./told-words.js";
 import type { CachedSpeech } from "./voice-cache.js";
 import { Wordless } from "./wordless.js";
 
@@ -52,19 +44,14 @@ import { Wordless } from "./wordless.js";
 export const MAX_RESTARTS = 2;
 /** A caller who began to speak over a prepared reply and said nothing gets it after this much silence. */
 export const HOLD_RELEASE_MS = 400;
-/**
- * Words of ours that come back this long after we fell silent, in audio, may still be echo. As long as the
- * echo guard looks back; what the recogniser and we ourselves are late does not count.
- */
-export const ECHO_TEXT_AFTER_MS = 600;
 
 export type TurnState =
   /** The caller has the floor, or nobody has. An eager reply may be under way, and in no other state. */
   | { readonly kind: "listening" }
   /** The caller's turn is over; nothing of the reply was sent. `held`: the caller makes a sound, we wait. */
   | { readonly kind: "preparing"; readonly generation: Generation; readonly said: string; held: boolean }
-  /** A reply is being played; what the caller says from `bargeFromMs` of audio on may stop it. */
-  | { readonly kind: "speaking"; bargeFromMs: number }
+  /** A reply is being played; what the caller says over it may stop it. */
+  | { readonly kind: "speaking"; readonly interruption: Interruption }
   /** Last words, or none: nothing the caller says changes anything any more. */
   | { readonly kind: "closing" };
 
@@ -117,11 +104,11 @@ export interface TurnsDeps {
 export class Turns {
   readonly #deps: TurnsDeps;
   #state: TurnState = { kind: "listening" };
-  /** Number of the present caller turn; the greeting is part of turn 0. */
-  #turn = 0;
-  /** Said in a turn whose reply was thrown away, and not yet in the history. */
-  #carried = "";
-  #isTurnRecorded = false;
+  readonly #callerTurn: CallerTurn;
+  readonly #endOfTurn: EndOfTurn;
+  readonly #echo: EchoWords;
+  readonly #interruptionDeps: InterruptionDeps;
+  /** T2. */
   #restarts = 0;
   readonly #eager: EagerReply;
   /** The reply being played ends the call once it was heard. */
@@ -132,23 +119,18 @@ export class Turns {
   /** Of the next reply: what of it the carrier is playing already. */
   #queuedWords: number | null = null;
   #onFirstAudio: ((atMs: number) => void) | null = null;
-  /** Position in the caller's audio when we fell silent. */
-  #agentSilentSinceMs = Number.NEGATIVE_INFINITY;
   readonly #wordless: Wordless;
   readonly #listening = new ListeningTime();
-  readonly #knownWords = new KnownWords();
-  readonly #told: ToldWords;
   /** Of the caller's audio so much was heard before what is about to be said. */
   #earlierMs = 0;
-  /** What the last decision on the caller's turn was made of, and until when it holds. */
-  readonly #decided = { version: -1, isSpeech: false, untilMs: 0, untilSilenceMs: 0 };
-  /** The agent's words that were last looked at for a number they ask for, and its digits. */
-  readonly #asked: { text: string; digits: number | null } = { text: "", digits: null };
 
   constructor(deps: TurnsDeps) {
     this.#deps = deps;
     const { log, counters, journal, maySpeculate } = deps;
-    this.#told = new ToldWords(deps);
+    this.#callerTurn = new CallerTurn(deps);
+    this.#endOfTurn = new EndOfTurn({ listening: this.#listening, ...deps });
+    this.#echo = new EchoWords(deps);
+    this.#interruptionDeps = { echo: this.#echo, callerTurn: this.#callerTurn, ...deps };
     this.#wordless = new Wordless({ listening: this.#listening, ...deps });
     this.#eager = new EagerReply({
       log,
@@ -156,7 +138,7 @@ export class Turns {
       journal,
       maySpeculate,
       generate: (said) => this.#generate(said),
-      nextTurn: () => this.#turn + 1,
+      nextTurn: () => this.turn + 1,
     });
   }
 
@@ -164,8 +146,9 @@ export class Turns {
     return this.#state.kind;
   }
 
+  /** Number of the present caller turn; the greeting is part of turn 0. */
   get turn(): number {
-    return this.#turn;
+    return this.#callerTurn.number;
   }
 
   /** Another owner's conversation: its last turn, and what the caller may be answering. Before anything is said. */
@@ -176,8 +159,7 @@ export class Turns {
     { throughAtMs, toldMs, earlierMs }: HeardBefore,
     onFirstAudio: (atMs: number) => void,
   ): void {
-    this.#turn = turn;
-    this.#told.takeUp(toldMs, throughAtMs);
+    this.#callerTurn.takeUp(turn, toldMs, throughAtMs);
     this.#earlierMs = earlierMs;
     this.#agentText = agentText;
     this.#queuedWords = queuedWords;
@@ -195,7 +177,7 @@ export class Turns {
   /** What another owner left to be answered; `said` is what of it is not in the history yet. */
   answer(said: string, aid: ReplyAid): void {
     const generation = this.#generate(said, aid);
-    this.#isTurnRecorded = said === "";
+    this.#callerTurn.owe(said);
     this.#prepare(generation, said);
   }
 
@@ -227,7 +209,7 @@ export class Turns {
     this.close(cut);
     const plan = {
       source: "prompt",
-      turn: this.#turn,
+      turn: this.turn,
       ledger: new Ledger(),
       // The rest of what another owner was saying goes on from what the carrier has; other words do not.
       queuedWords: typeof phrases[0] === "string" ? null : this.#takeQueued(),
@@ -260,7 +242,8 @@ export class Turns {
       case "preparing":
         return this.#considerAddition(this.#state);
       case "speaking":
-        return this.#considerBargeIn(this.#state);
+        if (this.#state.interruption.isCut(this.#unansweredMs())) this.#cut();
+        return;
       case "closing":
         return;
     }
@@ -280,10 +263,8 @@ export class Turns {
     }
     if (state.kind === "preparing") state.generation.discard();
     this.#eager.discard();
-    const prepared = state.kind === "preparing" && !this.#isTurnRecorded ? state.said : this.#carried;
-    const said = [prepared, this.#deps.listener.take()];
-    this.#isTurnRecorded = false;
-    this.#recordCallerTurn(said.filter(Boolean).join(" "));
+    const owed = state.kind === "preparing" ? state.said : null;
+    this.#callerTurn.recordLast(owed, this.#deps.listener.take());
     this.#deps.speaker.cut(cut);
     this.#move({ kind: "closing" }, cut);
   }
@@ -299,87 +280,46 @@ export class Turns {
 
   /** Nothing is under way that would have to be begun again. */
   get isQuiet(): boolean {
-    return this.#state.kind === "listening" && this.#deps.listener.isEmpty && this.#carried === "";
+    return this.#state.kind === "listening" && this.#deps.listener.isEmpty && !this.#callerTurn.hasCarried;
   }
 
   // ---- listening
 
   #considerEndpoint(): void {
-    const { listener, vad, clock, endpointing, language, playout } = this.#deps;
+    const { listener, vad, playout } = this.#deps;
     if (playout.isCutPending) return; // T3; and the model must know what was heard
     if (listener.isEmpty) return this.#considerWordless();
     if (vad.isSpeech) this.#deps.onActivity();
-    if (this.#isDecided()) return;
-    this.#forgetLateEcho();
+    if (this.#endOfTurn.isDecided) return;
+    this.#echo.forgetLate();
     if (listener.isEmpty) return;
-    const nowMs = clock.nowMs();
-    const silenceMs = vad.isFrameSpeech ? 0 : vad.silenceMs;
-    const decision = endpointing.decide({
-      nowMs,
-      text: listener.text,
-      isFinal: listener.isFinal,
-      sttEndOfSpeech: listener.endOfSpeech,
-      silenceMs,
-      sttTimeMs: this.#listening.sinceSpeechMs,
-      transcriptAtMs: listener.changedAtMs,
-      transcriptEndMs: listener.throughMs,
-      speechEndMs: vad.lastSpeechPositionMs,
-      language,
-      expectedDigits: this.#expectedDigits(),
-    });
+    const decision = this.#endOfTurn.decide(this.#agentText);
     if (decision.kind === "commit") {
       if (!decision.isCovered) this.#deps.onWordsMissing();
       return this.#commit(listener.take());
     }
-    this.#told.tellSpoken(this.#turn + 1, (words) => this.#withCarried(words));
-    this.#decided.version = listener.version;
-    this.#decided.isSpeech = vad.isFrameSpeech;
-    this.#decided.untilMs = decision.recheckAtMs;
-    this.#decided.untilSilenceMs = silenceMs + decision.recheckAtMs - nowMs;
+    this.#callerTurn.tellSpoken();
     if (decision.kind === "eager") this.#startEager();
-  }
-
-  /**
-   * Nothing has changed since the last decision and it holds for now: most frames. By the clock and by the
-   * audio, which after a stall comes faster than it.
-   */
-  #isDecided(): boolean {
-    const { listener, vad, clock } = this.#deps;
-    const { version, isSpeech, untilMs, untilSilenceMs } = this.#decided;
-    if (version !== listener.version || isSpeech !== vad.isFrameSpeech) return false;
-    return isSpeech || (clock.nowMs() < untilMs && vad.silenceMs < untilSilenceMs);
-  }
-
-  #expectedDigits(): number | null {
-    const asked = this.#asked;
-    if (asked.text !== this.#agentText) {
-      asked.text = this.#agentText;
-      asked.digits = expectedDigits(asked.text, speechLanguage(this.#deps.language));
-    }
-    return asked.digits;
   }
 
   #considerWordless(): void {
     if (!this.#wordless.isDue()) return;
     const asked = this.#agentText; // what he answers is still this
     const { didNotCatch } = phrasesFor(this.#deps.language);
-    this.sayPhrase(didNotCatch[this.#turn % didNotCatch.length]!, "prompt");
+    this.sayPhrase(didNotCatch[this.turn % didNotCatch.length]!, "prompt");
     this.#agentText = asked;
   }
 
   #startEager(): void {
-    const said = this.#withCarried(this.#deps.listener.text);
+    const said = this.#callerTurn.withCarried(this.#deps.listener.text);
     if (this.#eager.answers(said)) return;
     this.#eager.discard();
     if (this.#quickReply(said) === null) this.#eager.begin(said);
   }
 
   #commit(words: string): void {
-    this.#told.onTaken();
-    const said = this.#withCarried(words);
-    this.#carried = "";
+    const said = this.#callerTurn.take(words);
     if (said === "") return;
-    this.#isTurnRecorded = false;
     const quickReply = this.#quickReply(said);
     if (quickReply !== null) {
       this.#eager.discard();
@@ -394,7 +334,7 @@ export class Turns {
     this.#move({ kind: "preparing", generation, said, held: false }, "committed");
     generation.commit();
     if (generation.isReady) this.#start(generation);
-    if (!this.#isTurnRecorded) this.#recordCallerProgress(said);
+    this.#callerTurn.recordProgress(said);
   }
 
   #answerQuickly(said: string, kind: NonNullable<ReturnType<typeof matchQuickReply>>): void {
@@ -413,16 +353,6 @@ export class Turns {
     ledger.speechEndAtMs = vad.lastSpeechAtMs;
     ledger.sttInterimAtMs = listener.takenInterimAtMs;
     ledger.sttFinalAtMs = listener.takenFinalAtMs;
-  }
-
-  /** Our own last words, heard back after we fell silent. The caller's answer may stand behind them. */
-  #forgetLateEcho(): void {
-    const { vad, listener, playout } = this.#deps;
-    const untilMs = this.#agentSilentSinceMs + ECHO_TEXT_AFTER_MS;
-    if (listener.fromMs > untilMs) return;
-    const words = listener.wordsUntil(untilMs);
-    if (words.length > 0 && whoseWords(words, playout.spokenWords, vad, this.#knownWords).isEcho)
-      listener.forgetThrough(words.at(-1)!);
   }
 
   // ---- preparing
@@ -473,7 +403,7 @@ export class Turns {
     this.#queuedWords = null;
     this.#restarts += 1;
     this.#deps.counters.replyRestarted();
-    this.#carried = this.#isTurnRecorded ? "" : said;
+    this.#callerTurn.carry(said);
     this.#move({ kind: "listening" }, "the caller went on");
   }
 
@@ -508,11 +438,11 @@ export class Turns {
   ): void {
     this.#restarts = 0;
     this.#eager.newTurn();
-    const bargeFromMs = Math.max(this.#deps.vad.positionMs, this.#earlierMs);
-    this.#move({ kind: "speaking", bargeFromMs }, source);
+    const fromMs = Math.max(this.#deps.vad.positionMs, this.#earlierMs);
+    this.#move({ kind: "speaking", interruption: new Interruption(this.#interruptionDeps, fromMs) }, source);
     begin({
       source,
-      turn: this.#turn,
+      turn: this.turn,
       ledger,
       queuedWords: this.#takeQueued(),
       onStarted: (atMs) => {
@@ -521,7 +451,7 @@ export class Turns {
         this.#onFirstAudio = null;
       },
       onFinished: () => {
-        this.#agentSilentSinceMs = this.#deps.vad.positionMs;
+        this.#echo.onSilent();
         after();
       },
       onFailed: (error, provider) => this.#deps.onProviderFailed(error, provider),
@@ -534,49 +464,6 @@ export class Turns {
     return queued;
   }
 
-  #considerBargeIn(state: TurnState & { kind: "speaking" }): void {
-    const { vad, listener, playout, language } = this.#deps;
-    if (!vad.isSpeech && !playout.isPaused && !listener.hasWords) return; // most of the time
-    this.#tellLate(state.bargeFromMs);
-    const speechMs = vad.isSpeech ? (vad.lastSpeechAtMs ?? 0) - (vad.speechStartedAtMs ?? 0) : 0;
-    const words = listener.wordsAfter(state.bargeFromMs);
-    const { caller, echoCount, isEcho } = whoseWords(words, playout.spokenWords, vad, this.#knownWords);
-    if (words.length > 0 && isEcho) listener.forgetAfter(state.bargeFromMs);
-    const backchannel = isBackchannel(caller.join(" "), language);
-    const decision = decideBargeIn({
-      paused: playout.isPaused,
-      speechMs,
-      silenceMs: this.#unansweredMs(),
-      wordCount: caller.length,
-      isBackchannel: backchannel,
-    });
-    if (decision === "pause") playout.pause();
-    if (decision === "cut") {
-      // Our echo is no part of what the caller says; what he said before our reply is.
-      const hasEarlier = listener.wordsUntil(state.bargeFromMs).length > 0;
-      if (caller.length > 0 && echoCount > 0 && !hasEarlier) listener.forgetThrough(words[echoCount - 1]!);
-      this.#cut();
-    }
-    if (decision !== "resume") return;
-    const reason = backchannel && caller.length > 0 ? "backchannel" : "tooShort";
-    // A cough, or a word of a recogniser that has gone deaf: asked for its final it answers, or is given up.
-    if (words.length === 0) this.#deps.onWordsMissing();
-    // A late recogniser's words of before our reply may have come during it: they are the next turn.
-    listener.forgetAfter(state.bargeFromMs);
-    state.bargeFromMs = vad.positionMs;
-    playout.resume();
-    this.#deps.counters.bargeInRejected(reason);
-    this.#deps.journal.record({ kind: "bargeInRejected", turn: this.#turn, reason });
-  }
-
-  /** His words of before the reply: no turn takes them before its end, and the ring may have forgotten them by then. */
-  #tellLate(beforeMs: number): void {
-    const { vad, listener, playout } = this.#deps;
-    if (listener.fromMs > beforeMs || !this.#told.hasNews) return;
-    const { isEcho } = whoseWords(listener.wordsUntil(beforeMs), playout.spokenWords, vad, this.#knownWords);
-    if (!isEcho) this.#told.tellLate(this.#turn + 1, beforeMs);
-  }
-
   /** The caller is silent, and the recogniser has had time for words of what came before. */
   #unansweredMs(): number {
     return Math.min(this.#deps.vad.silenceMs, this.#listening.sinceSpeechMs);
@@ -585,7 +472,7 @@ export class Turns {
   /** `after`: what was heard of it is in journal and history. */
   #cut(after: () => void = () => {}): void {
     const { speaker, journal, clock, counters } = this.#deps;
-    const turn = this.#turn;
+    const { turn } = this;
     const decidedAtMs = clock.nowMs();
     this.#deps.onActivity();
     speaker.cut("bargeIn", (clearSentAtMs) => {
@@ -593,7 +480,7 @@ export class Turns {
       counters.bargeIn(decidedAtMs, clearSentAtMs);
       after();
     });
-    this.#agentSilentSinceMs = this.#deps.vad.positionMs;
+    this.#echo.onSilent();
     this.#wordless.ignoreSoundBefore(this.#deps.vad.speechStartedAtMs ?? decidedAtMs); // what cut us counts
     this.#move({ kind: "listening" }, "barge-in");
   }
@@ -607,42 +494,19 @@ export class Turns {
     this.consider();
   }
 
-  /** T3. */
   #recordCallerTurn(said: string): void {
-    if (said === "" || this.#isTurnRecorded) return;
-    this.#isTurnRecorded = true;
-    this.#wordless.onTurn();
-    this.#turn += 1;
-    this.#deps.history.addCaller(said);
-    const { throughAtMs } = this.#told;
-    this.#deps.journal.record({ kind: "callerTurn", turn: this.#turn, throughAtMs, pii: { said } });
-  }
-
-  /** Committed, but not final: what the caller adds before he hears anything joins it. */
-  #recordCallerProgress(said: string): void {
-    const { throughAtMs } = this.#told;
-    this.#deps.journal.record({
-      kind: "callerProgress",
-      turn: this.#turn + 1,
-      throughAtMs,
-      isOpen: false,
-      pii: { said },
-    });
+    if (this.#callerTurn.record(said)) this.#wordless.onTurn();
   }
 
   #quickReply(said: string): ReturnType<typeof matchQuickReply> {
     return matchQuickReply(said, this.#deps.language, this.#agentText.trimEnd().endsWith("?"));
   }
 
-  #withCarried(words: string): string {
-    return [this.#carried, words].filter(Boolean).join(" ");
-  }
-
   #move(next: TurnState, reason: string): void {
     const previous = this.#state.kind;
     if (previous === "closing" && next.kind !== "closing") return;
     this.#state = next;
-    this.#decided.version = -1;
-    this.#deps.log.debug({ from: previous, to: next.kind, reason, turn: this.#turn }, "turn");
+    this.#endOfTurn.forget();
+    this.#deps.log.debug({ from: previous, to: next.kind, reason, turn: this.turn }, "turn");
   }
 }
