@@ -132,7 +132,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
         }),
       ],
     },
-    { clock, log, metrics, delegate: switchboard, nap: pool.edgeNap },
+    { clock, log, metrics, delegate: switchboard, admin: switchboard.admin, nap: pool.edgeNap },
   );
   const pressure = new Pressure({
     clock,
@@ -182,7 +182,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       held: () => switchboard.held(),
       heldCount: () => switchboard.heldCount,
       isStopping: () => switchboard.isStopping,
-      isReady: () => switchboard.isReady,
+      isReady: () => switchboard.admin.isReady,
       pressure: () => pressure.current(),
       onDrain: (draining) => switchboard.setDraining(draining),
       onHangUp: (callId) => switchboard.endCall(callId, { kind: "operatorHungUp" }),

@@ -224,7 +224,7 @@ void t.test("a call whose shard dies just as the caller has hung up has an end a
   t.match(journals.get(callId)!.at(-1), end);
   t.match(spooled.at(-1), end, "the control plane hears of it, too");
   t.match(
-    await switchboard.metricsText(),
+    await switchboard.admin.metricsText(),
     /lumentra_calls_ended_total\{[^}]*outcome="callerHungUp"[^}]*\} 1/,
   );
 });

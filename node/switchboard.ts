@@ -6,12 +6,17 @@
  * S1 a slot goes back when the edge has let go of the leg and the shard has closed the call (or is lost).
  * S2 a live call counts against its tenant from its webhook on, until it has ended or nobody resumed it in time.
  * S3 whoever loses actor or shard goes on with another (Recovery), or hears an apology: the socket stays open for it.
- * S4 what an owner writes after its lease was lost goes nowhere: not into the journal here, not to the control plane. Nor
- *    does what a call's earlier actors on this node write.
+ * S4 all that is written of a call passes the JournalGate, which knows who may.
  */
 import { LRUCache } from "lru-cache";
-import type { Clock } from "#runtime/actor";
-import type { CallOutcome, LastOfShard, ShardPool, ShardPoolDelegate, SlotLease } from "#runtime/cluster";
+import {
+  type CallOutcome,
+  type LastOfShard,
+  OUTCOME_OF_LEG_END,
+  type ShardPool,
+  type ShardPoolDelegate,
+  type SlotLease,
+} from "#runtime/cluster";
 import type {
   Admission,
   AfterMedia,
@@ -22,60 +27,42 @@ import type {
   OverflowPolicy,
 } from "#runtime/edge";
 import { type AudioFormat, LegEnd } from "#runtime/media";
-import { type Logger, type Metrics, MetricsMerge, type MetricsSnapshot } from "#runtime/telemetry";
-import type { CallShardEvent, CallShardTopic } from "#actors/call";
-import type { JournalEvent } from "#actors/journal";
+import type { Logger } from "#runtime/telemetry";
+import type { CallShardEvent } from "#actors/call";
 import { Admitter, type AdmitterDeps, type NodeTenants, cutOff } from "./admitter.js";
 import type { ApologyStore } from "./apologies.js";
 import type { HeldCall } from "./control/held-call.js";
 import type { CallPlacement } from "./control/placement.js";
-import type { JournalStore } from "./journal-store.js";
+import { GONE_KEPT_MAX, JournalGate, type JournalGateDeps } from "./journal-gate.js";
 import { type LiveCall, LiveCalls } from "./live-calls.js";
 import { mulawTo } from "./mulaw-to.js";
+import { NodeAdmin, type NodeAdminDeps } from "./node-admin.js";
 import type { Pressure } from "./pressure/index.js";
 import { ProviderBoard } from "./provider-board.js";
 import { Quarantine } from "./quarantine.js";
 import { Recovery } from "./recovery.js";
 import { SuspendedCalls } from "./suspended-calls.js";
 
-/** A shard that cannot answer a scrape in this time is busy; its last figures stand in for it. */
-const METRICS_DEADLINE_MS = 1_000;
-
 /** A carrier asks within seconds of the socket's close; at 50 endings a second these last for twenty. */
 const LEG_ENDS_KEPT_MAX = 1_000;
-/** Calls that were lost to another owner, or sent to one, and may still be heard of: minutes of either. */
-const GONE_KEPT_MAX = 10_000;
 
-export interface SwitchboardDeps {
-  readonly clock: Clock;
+export interface SwitchboardDeps extends JournalGateDeps, Pick<NodeAdminDeps, "readMessage"> {
   readonly log: Logger;
-  readonly metrics: Metrics;
   readonly nodeId: string;
   readonly tenants: NodeTenants;
   readonly placement: CallPlacement;
-  readonly journals: JournalStore;
   readonly apologies: ApologyStore;
-  /** What a caller left as audio on this node. @default nobody ever does */
-  readonly readMessage?: (callId: string) => Promise<Uint8Array | null>;
   /** How long a call whose leg was lost waits for the carrier to ask. */
   readonly resumeGraceMs: number;
   readonly readJournal: AdmitterDeps["readJournal"];
-  /** Every event that is ours to write, in order per call: for the spool. */
-  readonly onJournal: ((event: JournalEvent) => void) | null;
   /** By carrier: the one account whose calls are ours; undefined for any. */
   readonly accounts: Readonly<Record<string, string | undefined>>;
   readonly canServe: AdmitterDeps["canServe"];
-  /**
-   * Room for calls that are gone, allocated at once; a simulated node, of which there are thousands, needs little.
-   * @default GONE_KEPT_MAX
-   */
-  readonly goneKeptMax?: number;
 }
 
-/** What the end of a journal says of its call. */
-type EndedCall = Pick<LiveCall, "callId" | "epoch" | "startedAtUnixMs">;
-
 export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
+  /** What the admin port is told. */
+  readonly admin: NodeAdmin;
   readonly #deps: SwitchboardDeps;
   readonly #calls = new LiveCalls();
   readonly #suspended: SuspendedCalls;
@@ -83,13 +70,9 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   /** Calls whose leg has ended and whose shard has yet to say so. */
   readonly #closing = new WeakMap<SlotLease, LiveCall>();
   readonly #providers: ProviderBoard;
-  readonly #merge = new MetricsMerge();
   /** How the latest legs ended, for the carrier that asks what to do next. */
   readonly #legEnds: LRUCache<string, LegEnd>;
-  /** S4: by call, the epoch from which on writing is allowed again. */
-  readonly #fences: LRUCache<string, number>;
-  /** S4: by call that had several actors here, the tenure of the last. */
-  readonly #tenures: LRUCache<string, number>;
+  readonly #journal: JournalGate;
   readonly #quarantine: Quarantine;
   readonly #recovery: Recovery;
   #pool!: ShardPool;
@@ -103,8 +86,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#deps = deps;
     const { goneKeptMax = GONE_KEPT_MAX } = deps;
     this.#legEnds = new LRUCache({ max: Math.min(LEG_ENDS_KEPT_MAX, goneKeptMax) });
-    this.#fences = new LRUCache({ max: goneKeptMax });
-    this.#tenures = new LRUCache({ max: goneKeptMax });
+    this.#journal = new JournalGate(deps);
     this.#providers = new ProviderBoard(deps.clock, deps.log);
     this.#suspended = new SuspendedCalls(deps.clock, deps.resumeGraceMs, ({ call }) => this.#lost(call));
     const tenantOf = (tenantId: string) => deps.tenants.byId(tenantId);
@@ -121,7 +103,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       pool: () => this.#pool,
       edge: () => this.#edge,
       tenantOf,
-      onTakenOver: ({ callId, tenure }) => this.#tenures.set(callId, tenure),
+      onTakenOver: ({ callId, tenure }) => this.#journal.fenceTenure(callId, tenure),
       onGivenUp: (call, outcome) => this.#giveUp(call, outcome),
     });
     this.#admitter = new Admitter({
@@ -133,10 +115,19 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       mayTakeCalls: () => this.#pressure.mayTakeCalls(),
       overflowAudioUrl: (tenantId, text) => this.#edge.overflowAudio.url(tenantId, text),
       onLost: (call) => this.#lost(call),
-      onResumed: ({ callId, epoch }) => this.#fences.set(callId, epoch),
-      onNoRoom: (call) => this.#complete(call, { kind: "legLost" }),
+      onResumed: ({ callId, epoch }) => this.#journal.fence(callId, epoch),
+      onNoRoom: (call) => this.#journal.complete(call, { kind: "legLost" }),
     });
-    deps.metrics.onCollect(() => this.#collect());
+    this.admin = new NodeAdmin({
+      ...deps,
+      calls: this.#calls,
+      suspended: this.#suspended,
+      providers: this.#providers,
+      quarantine: this.#quarantine,
+      recovery: this.#recovery,
+      pool: () => this.#pool,
+      pressure: () => this.#pressure,
+    });
   }
 
   /** Pool and edge were made with this as their delegate; nothing happens before this. */
@@ -203,7 +194,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   leaseLost(callId: string, epoch: number): void {
     const call = this.#calls.get(callId) ?? this.#suspended.get(callId)?.call;
     if (call !== undefined && call.epoch >= epoch) return; // it came back to us since
-    this.#fences.set(callId, epoch);
+    this.#journal.fence(callId, epoch);
     if (call === undefined) return;
     const { metrics, log, placement } = this.#deps;
     log.warn({ callId, ownEpoch: call.epoch, epoch }, "the call's lease is another's");
@@ -270,7 +261,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const outcome = { kind: call.resumed === null ? "mediaNeverCame" : "legLost" } as const;
     this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
     this.#deps.log.warn({ callId }, "no media socket came for an admitted call");
-    if (call.resumed !== null) this.#completeJournal(call, outcome);
+    if (call.resumed !== null) this.#journal.writeEnd(call, outcome);
     this.#forget(call);
     this.#release(call);
   }
@@ -291,7 +282,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       if (hadNobody) this.#suspended.closed(callId);
       return;
     }
-    if (hadNobody) this.#complete(call, endedBy(call, OUTCOME_OF_LEG_END[end]));
+    if (hadNobody) this.#journal.complete(call, endedBy(call, OUTCOME_OF_LEG_END[end]));
     this.#deps.journals.release(callId);
     this.#release(call);
   }
@@ -305,75 +296,6 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       return cutOff(first?.kind === "callStarted" ? this.#deps.tenants.byId(first.tenantId) : undefined);
     }
     return this.#admitter.resume(callId, epoch, call);
-  }
-
-  ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> } {
-    const { ready, reason } = this.#readiness();
-    const liveCalls = this.#calls.size;
-    const suspendedCalls = this.#suspended.size;
-    const pressure = this.#pressure.current();
-    // A provider that is down does not make the node unready: others stand behind it, and none is better elsewhere.
-    const providers = this.#providers.states();
-    const quarantined = this.#quarantine.list();
-    const shards = this.#pool.stats();
-    return { ready, detail: { reason, liveCalls, suspendedCalls, pressure, providers, quarantined, shards } };
-  }
-
-  /** New calls are welcome. */
-  get isReady(): boolean {
-    return this.#readiness().ready;
-  }
-
-  #readiness(): { readonly ready: boolean; readonly reason: string } {
-    const readiness = this.#pool.readiness();
-    if (!readiness.ready || this.#deps.tenants.isKnown !== false) return readiness;
-    return { ready: false, reason: "no control plane has told the tenants yet" };
-  }
-
-  drainShard(shardId: number): { readonly callCount: number } | null {
-    return this.#recovery.drainShard(shardId);
-  }
-
-  liveCalls(): readonly unknown[] {
-    return Array.from(this.#calls, ({ callId, carrier, carrierCallId, tenantId, state, ...call }) => ({
-      callId,
-      carrier,
-      carrierCallId,
-      tenantId,
-      state,
-      shardId: call.lease.shardId,
-      startedAt: new Date(call.startedAtUnixMs).toISOString(),
-      pii: call.pii,
-    }));
-  }
-
-  journal(callId: string): readonly unknown[] | null {
-    return this.#deps.journals.get(callId);
-  }
-
-  message(callId: string): Promise<Uint8Array | null> {
-    // The carrier's own id will do, as for the journal.
-    const ours = this.#deps.journals.ends(callId)?.first.callId ?? callId;
-    return this.#deps.readMessage?.(ours) ?? Promise.resolve(null);
-  }
-
-  async metricsText(): Promise<string> {
-    await this.#gatherMetrics();
-    return this.#merge.text();
-  }
-
-  async metricsSnapshot(): Promise<MetricsSnapshot> {
-    await this.#gatherMetrics();
-    return this.#merge.snapshot();
-  }
-
-  async #gatherMetrics(): Promise<void> {
-    const topic: CallShardTopic = "metrics";
-    for (const answer of await this.#pool.askAll(topic, null, METRICS_DEADLINE_MS)) {
-      if (answer.ok) this.#merge.update(`shard-${answer.shardId}`, answer.value as MetricsSnapshot);
-      else this.#deps.log.warn({ err: answer.error, shardId: answer.shardId }, "a shard gave no metrics");
-    }
-    this.#merge.update("main", await this.#deps.metrics.snapshot());
   }
 
   // ---- what the shards tell
@@ -396,8 +318,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       case "provider":
         return this.#providers.note(this.#pool, shardId, told.notice);
       case "journal":
-        if (told.tenure >= (this.#tenures.get(told.event.callId) ?? 0)) return this.#write(told.event);
-        return this.#deps.metrics.journalEvents.inc({ result: "fenced" }); // S4
+        return this.#journal.take(told.event, told.tenure);
       case "apology":
         return this.#deps.apologies.set(told.tenantId, told.audio);
       case "overflow":
@@ -432,7 +353,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const { metrics, log } = this.#deps;
     log.error({ shardId, reason, calls: leases.length }, "shard lost");
     if (reason !== "closed") metrics.shardRestarts.inc({ reason });
-    this.#merge.retire(`shard-${shardId}`); // its totals stay; its successor counts from zero
+    this.admin.retireShard(shardId);
     // Its leg has ended, and the shard will not say that the call has.
     for (const call of leases.map((lease) => this.#closing.get(lease))) {
       if (call === undefined) continue;
@@ -462,7 +383,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const isSuspended = this.#suspended.get(callId)?.call === call;
     const isSucceeded = (this.#calls.get(callId) ?? call) !== call;
     if (outcome.kind === "leaseLost" || isSucceeded) return;
-    if (outcome.kind !== "legLost") this.#complete(call, outcome);
+    if (outcome.kind !== "legLost") this.#journal.complete(call, outcome);
     if (!isSuspended) return;
     if (!this.#deps.journals.isComplete(callId)) return this.#suspended.closed(callId);
     // The leg was lost just as the call had ended for another reason.
@@ -478,49 +399,15 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
 
   /** A call without a leg ends. */
   #finish(call: LiveCall, outcome: CallOutcome): void {
-    this.#complete(call, outcome);
+    this.#journal.complete(call, outcome);
     this.#release(call);
   }
 
   /** S3 */
   #giveUp(call: LiveCall, outcome: CallOutcome): void {
     call.state = "leaving";
-    this.#complete(call, outcome);
+    this.#journal.complete(call, outcome);
     this.#apologise(call);
-  }
-
-  /** No actor is there to write its end, or what it wrote was dropped: then it has not counted it either. */
-  #complete(call: EndedCall, outcome: CallOutcome): void {
-    if (this.#deps.journals.isComplete(call.callId)) return;
-    this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
-    this.#completeJournal(call, outcome);
-  }
-
-  /** S4 */
-  #write(event: JournalEvent): void {
-    if (event.epoch < (this.#fences.get(event.callId) ?? 0)) {
-      this.#deps.metrics.journalEvents.inc({ result: "fenced" });
-      return;
-    }
-    this.#deps.journals.append(event);
-    this.#deps.onJournal?.(event);
-  }
-
-  /** A shard that is gone, or so far behind that it dropped the event, has not written the end: it is written here. */
-  #completeJournal({ callId, epoch, startedAtUnixMs }: EndedCall, outcome: CallOutcome): void {
-    const { clock, journals } = this.#deps;
-    if (journals.isComplete(callId)) return;
-    const atUnixMs = clock.unixMs();
-    this.#write({
-      kind: "callEnded",
-      outcome,
-      durationMs: atUnixMs - startedAtUnixMs,
-      callId,
-      sequence: journals.nextSequence(callId),
-      epoch,
-      atMs: clock.nowMs(),
-      atUnixMs,
-    });
   }
 
   /** S3. */
@@ -547,21 +434,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#onEmpty();
     this.#onEmpty = null;
   }
-
-  #collect(): void {
-    const { metrics } = this.#deps;
-    const counts = { reserved: 0, open: 0, recovering: 0, leaving: 0, suspended: this.#suspended.size };
-    for (const call of this.#calls) counts[call.state] += 1;
-    for (const [state, count] of Object.entries(counts)) metrics.calls.set({ state }, count);
-  }
 }
-
-const OUTCOME_OF_LEG_END = {
-  [LegEnd.stopped]: { kind: "callerHungUp" },
-  [LegEnd.socketLost]: { kind: "legLost" },
-  [LegEnd.evicted]: { kind: "legEvicted" },
-  [LegEnd.hungUp]: { kind: "agentHungUp" },
-} as const satisfies Record<LegEnd, CallOutcome>;
 
 /** A leg that is lost ends no call, but one that was to end anyhow. */
 function endedBy({ ending }: LiveCall, outcome: CallOutcome): CallOutcome {

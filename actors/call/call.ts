@@ -11,9 +11,9 @@
  * C3 every callback from outside runs under `guard`: a throw is this call's crash and nobody else's.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
-import type { CallOutcome, CallStart } from "#runtime/cluster";
+import { type CallOutcome, type CallStart, OUTCOME_OF_LEG_END } from "#runtime/cluster";
 import type { ErrorCode, LumentraError } from "#runtime/errors";
-import { LegEnd, type ShardSlot } from "#runtime/media";
+import type { LegEnd, ShardSlot } from "#runtime/media";
 import type { Logger } from "#runtime/telemetry";
 import type {
   LlmMessage,
@@ -568,10 +568,3 @@ export class Call {
     leave();
   };
 }
-
-const OUTCOME_OF_LEG_END = {
-  [LegEnd.stopped]: { kind: "callerHungUp" },
-  [LegEnd.socketLost]: { kind: "legLost" },
-  [LegEnd.evicted]: { kind: "legEvicted" },
-  [LegEnd.hungUp]: { kind: "agentHungUp" },
-} as const satisfies Record<LegEnd, CallOutcome>;

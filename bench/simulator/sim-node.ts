@@ -188,7 +188,7 @@ export class SimNode {
 
   /** Its calls move to others, each when nobody notices. */
   drainShard(index: number): void {
-    this.switchboard.drainShard(index);
+    this.switchboard.admin.drainShard(index);
   }
 
   /** By itself: half of the time with what it had to say. */

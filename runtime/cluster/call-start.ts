@@ -1,5 +1,5 @@
 /** What a shard is told when a call's media socket has opened. Plain data: it crosses threads. */
-import type { AudioFormat, AudioReplay, PlayoutRest } from "#runtime/media";
+import { type AudioFormat, type AudioReplay, LegEnd, type PlayoutRest } from "#runtime/media";
 
 export interface CallStart {
   /** Ours, unique for all time; in every log line and journal of the call. */
@@ -81,3 +81,11 @@ export type CallOutcome =
   | { readonly kind: "drained" }
   /** The webhook was answered but no media socket came before the token expired. */
   | { readonly kind: "mediaNeverCame" };
+
+/** What a call is recorded as when its leg has ended and nobody had asked for another end. */
+export const OUTCOME_OF_LEG_END = {
+  [LegEnd.stopped]: { kind: "callerHungUp" },
+  [LegEnd.socketLost]: { kind: "legLost" },
+  [LegEnd.evicted]: { kind: "legEvicted" },
+  [LegEnd.hungUp]: { kind: "agentHungUp" },
+} as const satisfies Record<LegEnd, CallOutcome>;

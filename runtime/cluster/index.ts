@@ -20,7 +20,7 @@
  * await pool.close();
  * ```
  */
-export type { CallOutcome, CallStart, ResumeReason } from "./call-start.js";
+export { type CallOutcome, type CallStart, OUTCOME_OF_LEG_END, type ResumeReason } from "./call-start.js";
 export { Heartbeat, type ShardLoad } from "./heartbeat.js";
 export type { FromShard, ShardBoot, ShardItem, ToShard } from "./messages.js";
 export type { ShardPoolOptions, WatchdogOptions } from "./options.js";

@@ -12,12 +12,12 @@
  */
 import type { TemplatedApp } from "uWebSockets.js";
 import type { Logger } from "#runtime/telemetry";
-import type { EdgeDelegate } from "./delegate.js";
+import type { AdminDelegate } from "./delegate.js";
 import { type Handler, respondLater, route } from "./http-exchange.js";
 
 export interface AdminEnvironment {
   readonly log: Logger;
-  readonly delegate: EdgeDelegate;
+  readonly delegate: AdminDelegate;
   readonly isDraining: () => boolean;
 }
 

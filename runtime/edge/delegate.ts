@@ -125,14 +125,15 @@ export interface EdgeDelegate {
    */
   afterMedia(callId: string | undefined, epoch: number, call: InboundCall): AfterMedia | Promise<AfterMedia>;
 
-  /** Admin port: begins to move a shard's calls to others; how many there are. Null: there is no such shard to drain. */
-  drainShard(shardId: number): { readonly callCount: number } | null;
   /** The packets there were are in the in-rings: tells the shards that want to be told. Once per turn of a busy loop. */
   wakeShards(): void;
   /** Calls Edge.pump for each slot whose out-ring was written since the last look; at each turn of a busy loop. */
   pumpRung(): void;
+}
 
-  /** Admin port: whether new calls are welcome, and why not. */
+/** What the admin port shows, and what may be asked for there. */
+export interface AdminDelegate {
+  /** Whether new calls are welcome, and why not. */
   ready(): { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> };
   liveCalls(): readonly unknown[];
   /** Null when there is no such call. */
@@ -143,4 +144,6 @@ export interface EdgeDelegate {
   metricsText(): Promise<string>;
   /** The same as plain data. */
   metricsSnapshot(): Promise<MetricsSnapshot>;
+  /** Begins to move a shard's calls to others; how many there are. Null: there is no such shard to drain. */
+  drainShard(shardId: number): { readonly callCount: number } | null;
 }

@@ -79,6 +79,7 @@ export class Harness {
         log: options.log ?? silentLogger,
         metrics: this.metrics,
         delegate: this.delegate,
+        admin: this.delegate,
         nap: null,
       },
     );

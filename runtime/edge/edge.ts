@@ -25,7 +25,7 @@ import { countBadInput } from "./bad-input.js";
 import type { Carrier } from "./carriers/carrier.js";
 import { InboundMessage } from "./carriers/inbound-message.js";
 import { EdgeCounters } from "./counters.js";
-import type { EdgeDelegate } from "./delegate.js";
+import type { AdminDelegate, EdgeDelegate } from "./delegate.js";
 import { route } from "./http-exchange.js";
 import { Leg, type LegEnvironment, type LegRest } from "./leg.js";
 import { LoopTurns } from "./loop-turns.js";
@@ -41,6 +41,7 @@ export interface EdgeDependencies {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly delegate: EdgeDelegate;
+  readonly admin: AdminDelegate;
   /** By it the shards find this thread when it naps between turns; null: it never does. See loop-turns.ts. */
   readonly nap: NapFlag | null;
 }
@@ -166,7 +167,7 @@ export class Edge {
 
     this.#adminApp = App();
     this.#limitAdminConnections(this.#adminApp);
-    registerAdmin(this.#adminApp, { log, delegate, isDraining: () => this.#isDraining });
+    registerAdmin(this.#adminApp, { log, delegate: dependencies.admin, isDraining: () => this.#isDraining });
     metrics.onCollect(() => this.#collect());
   }
 

@@ -33,6 +33,7 @@ export type {
   Admission,
   AfterMedia,
   ClaimedCall,
+  AdminDelegate,
   EdgeDelegate,
   InboundCall,
   OverflowPolicy,

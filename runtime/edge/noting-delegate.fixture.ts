@@ -3,6 +3,7 @@ import type { Arena, AudioFormat, LegEnd } from "#runtime/media";
 import type { MetricsSnapshot } from "#runtime/telemetry";
 import { Condition } from "./condition.fixture.js";
 import type {
+  AdminDelegate,
   Admission,
   AfterMedia,
   ClaimedCall,
@@ -23,7 +24,7 @@ interface DelegateEvent {
 }
 
 /** A test may put its own answer in `refuseWith`. */
-export class NotingDelegate implements EdgeDelegate {
+export class NotingDelegate implements EdgeDelegate, AdminDelegate {
   readonly calls: InboundCall[] = [];
   readonly events: DelegateEvent[] = [];
   readonly shards = new Map<string, ShardEnd>();

@@ -1,0 +1,74 @@
+import t, { type Test } from "tap";
+import { VirtualClock } from "#runtime/actor";
+import { createMetrics } from "#runtime/telemetry";
+import type { JournalEvent } from "#actors/journal";
+import { JournalGate } from "./journal-gate.js";
+import { JournalStore } from "./journal-store.js";
+
+const CALL = { callId: "call-1", epoch: 1, startedAtUnixMs: 0 };
+
+function gate(t: Test) {
+  const clock = new VirtualClock();
+  const metrics = createMetrics({ thread: "main" });
+  t.teardown(() => metrics.close());
+  const journals = new JournalStore();
+  const sent: JournalEvent[] = [];
+  const journal = new JournalGate({ clock, metrics, journals, onJournal: (event) => sent.push(event) });
+  const writes = (fields: object, tenure = 0): void =>
+    journal.take(
+      {
+        kind: "dtmf",
+        pii: { digit: "1" },
+        callId: CALL.callId,
+        atMs: 0,
+        atUnixMs: 0,
+        ...fields,
+      } as JournalEvent,
+      tenure,
+    );
+  const counted = async (name: string): Promise<number> => {
+    const line = (await metrics.registry.metrics()).split("\n").find((found) => found.startsWith(name));
+    return Number(line?.split(" ").at(-1) ?? 0);
+  };
+  return { journal, journals, sent, writes, counted };
+}
+
+void t.test("a former owner's words and an earlier actor's go nowhere, and are counted", async (t) => {
+  const { journal, journals, sent, writes, counted } = gate(t);
+  writes({ epoch: 1, sequence: 0 });
+  journal.fence(CALL.callId, 3);
+  writes({ epoch: 2, sequence: 1 });
+  writes({ epoch: 3, sequence: 1 });
+  journal.fenceTenure(CALL.callId, 1);
+  writes({ epoch: 3, sequence: 2 });
+  writes({ epoch: 3, sequence: 2 }, 1);
+  const written = [
+    { epoch: 1, sequence: 0 },
+    { epoch: 3, sequence: 1 },
+    { epoch: 3, sequence: 2 },
+  ];
+  t.match(sent, written);
+  t.match(journals.get(CALL.callId), written, "both get the same");
+  t.equal(await counted('lumentra_journal_events_total{result="fenced"'), 2);
+});
+
+void t.test("a call is ended once, whoever writes it, and counted by who does", async (t) => {
+  const { journal, sent, writes, counted } = gate(t);
+  const ended = 'lumentra_calls_ended_total{outcome="shardLost"';
+  writes({ epoch: 1, sequence: 0 });
+  journal.complete(CALL, { kind: "shardLost" });
+  t.match(sent.at(-1), { kind: "callEnded", sequence: 1, outcome: { kind: "shardLost" } });
+  journal.complete(CALL, { kind: "shardLost" });
+  t.equal(sent.length, 2);
+  t.equal(await counted(ended), 1);
+  journal.writeEnd({ ...CALL, callId: "call-2" }, { kind: "shardLost" });
+  t.equal(sent.length, 3, "another call's");
+  t.equal(await counted(ended), 1, "which was counted before");
+});
+
+void t.test("an end of ours is refused like any other when the call is another owner's", async (t) => {
+  const { journal, sent } = gate(t);
+  journal.fence(CALL.callId, 2);
+  journal.complete(CALL, { kind: "legLost" });
+  t.equal(sent.length, 0);
+});
