@@ -40,9 +40,9 @@ import { Listener } from "./listener.js";
 import { Playout } from "./playout.js";
 import { type Replayed, replayJournal, typedText } from "./resume.js";
 import { planResume } from "./resume-plan.js";
-import type { MessageFile, MessageFiles } from "./message-files.js";
+import type { MessageFiles } from "./message-files.js";
 import { LULL_AFTER_MS, type Lull } from "./lull.js";
-import { MessageTaker } from "./message-taker.js";
+import { MessageOffer } from "./message-offer.js";
 import { greetingText, systemPrompt } from "./prompt.js";
 import { quickReplyText } from "./tenant-phrases.js";
 import { Replies } from "./replies.js";
@@ -50,7 +50,7 @@ import { Silence } from "./silence.js";
 import { Speaker } from "./speaker.js";
 import { SttFeed } from "./stt-feed.js";
 import { Turns } from "./turns.js";
-import type { CachedSpeech, VoiceCache } from "./voice-cache.js";
+import type { VoiceCache } from "./voice-cache.js";
 
 /** The edge closes the leg within a tick of being asked; after this the call ends without its word. */
 export const HANG_UP_GRACE_MS = 2_000;
@@ -105,8 +105,7 @@ export class Call {
   readonly #turns: Turns;
   readonly #stt: SttStream;
   readonly #inbound: Inbound;
-  /** What another owner's journal says; null for a call that begins here. */
-  /** Until the call has begun. */
+  /** What another owner's journal says, until the call has begun; null for a call that begins here. */
   #replayed: Replayed | null;
   /** Wall clock; null when it was this owner that answered, or the journal does not tell. */
   readonly #startedAtUnixMs: number | null;
@@ -116,10 +115,7 @@ export class Call {
     maxDuration: null,
     hangUp: null,
   };
-  /** Set while (and after) the caller leaves a message: a kind of provider is gone. */
-  #message: MessageTaker | null = null;
-  readonly #feed: SttFeed;
-  #isSttLost = false;
+  readonly #message: MessageOffer;
   /** Set once we want the call to end: what it will be recorded as. */
   #leaving: CallOutcome | null = null;
   #ended = false;
@@ -224,8 +220,27 @@ export class Call {
       onSwitched: this.#onSwitched,
       onFailed: (error) => this.#fail(error, stt.name),
     });
-    this.#feed = new SttFeed(this.#stt, format);
-    this.#inbound = new Inbound(leg.in, this.#vad, this.#playout, this.#feed, this.#instants, {
+    const feed = new SttFeed(this.#stt, format);
+    this.#message = new MessageOffer({
+      turns: this.#turns,
+      listener: this.#listener,
+      vad: this.#vad,
+      journal: this.#journal,
+      stt: this.#stt,
+      feed,
+      guard,
+      clock,
+      start,
+      tenant,
+      tts,
+      ttsRequest,
+      cache,
+      messages: deps.messages,
+      counters: deps.counters,
+      leave: (words, cut, outcome) => this.#leave(words, cut, outcome),
+      hangUp: (outcome) => this.#hangUp(outcome),
+    });
+    this.#inbound = new Inbound(leg.in, this.#vad, this.#playout, feed, this.#instants, {
       onSpeechStart: () => this.#silence.onActivity(),
       onDtmf: (digit, atMs) => this.#onDtmf(digit, atMs),
       onLegEnded: (end) => this.#onLegEnded(end),
@@ -295,7 +310,7 @@ export class Call {
     if (this.#ended) return;
     this.#ended = true;
     this.#attempt([
-      () => this.#message?.close(true), // the next one listens on
+      () => this.#message.close(true), // the next one listens on
       () => this.#turns.handOver(),
       () => this.#playout.close(), // a cut that waits is settled, and recorded
       () => this.#journal.close(),
@@ -310,7 +325,7 @@ export class Call {
     if (this.#ended) return;
     this.#ended = true;
     this.#attempt([
-      () => this.#message?.close(),
+      () => this.#message.close(),
       () => this.#turns.close("legEnded"),
       () => this.#playout.close(),
       () => this.#stt.close(),
@@ -382,7 +397,7 @@ export class Call {
         this.#turns.answer(plan.said, plan);
         break;
       case "message":
-        this.#resumeMessage(plan.code, plan.phrases, plan.hasPart);
+        this.#message.resume(plan.code, plan.phrases, plan.hasPart);
         break;
       case "leave":
         if (plan.text === "") this.#hangUp(plan.outcome);
@@ -410,7 +425,7 @@ export class Call {
 
   #onDtmf(digit: string, atMs: number): void {
     this.#journal.record({ kind: "dtmf", pii: { digit } });
-    this.#message?.onKey();
+    this.#message.onKey();
     this.#silence.onActivity();
     this.#turns.onKey();
     this.#keypad.press(digit, atMs);
@@ -438,109 +453,24 @@ export class Call {
     this.#deps.log.warn({ provider, code: error.code, err: error }, "provider failed");
     this.#journal.record({ kind: "providerFailed", provider, code: error.code, fallback: null });
     const isStt = error.code.startsWith("STT_");
-    this.#isSttLost ||= isStt;
+    if (isStt) this.#message.sttLost();
     // Nobody needs to hear the caller for a goodbye; a voice that fails in it has said what it can.
     if (this.#leaving !== null) return isStt ? undefined : this.#hangUp(this.#leaving);
-    if (this.#message !== null) return isStt ? this.#message.sttLost() : undefined;
-    this.#takeMessage(error);
-  }
-
-  /** A kind of provider is gone: what is left is to apologise, and to keep what the caller wants to say. */
-  #takeMessage(error: LumentraError): void {
-    const phrases = phrasesFor(this.#deps.tenant.language);
-    const outcome: CallOutcome = { kind: "providerFailed", code: error.code };
-    const file = this.#openMessage();
-    const canSpeak = !error.code.startsWith("TTS_") || this.#isCached(phrases.messageOffer);
-    const canKeep = file !== null || !this.#isSttLost;
-    if (!canSpeak || !canKeep) {
-      file?.discard();
-      return this.#leave(phrases.apology.providerDown, "failed", outcome);
-    }
-    this.#offerMessage(error.code, [phrases.messageOffer], file, false);
-  }
-
-  /** Another owner had asked for it: nobody is asked anything else, whoever is back meanwhile. */
-  #resumeMessage(code: string, phrases: readonly (string | CachedSpeech)[], hasPart: boolean): void {
-    this.#offerMessage(code, phrases, this.#openMessage(), hasPart);
-  }
-
-  #openMessage(): MessageFile | null {
-    const { tenant, start, messages } = this.#deps;
-    return messages.open(tenant.id, start.callId, start.epoch, this.#journal.nextSequence, start.format);
-  }
-
-  /** `words`: none when they were heard. */
-  #offerMessage(
-    code: string,
-    words: readonly (string | CachedSpeech)[],
-    file: MessageFile | null,
-    hasPart: boolean,
-  ): void {
-    const { tenant, clock, counters } = this.#deps;
-    const phrases = phrasesFor(tenant.language);
-    const outcome: CallOutcome = { kind: "providerFailed", code };
-    this.#journal.record({ kind: "messageOffered", code, audioFile: file?.name ?? null });
-    const message = new MessageTaker(
-      {
-        clock,
-        vad: this.#vad,
-        listener: this.#listener,
-        journal: this.#journal,
-        file,
-        hasPart,
-        prompt: (after) => this.#turns.sayLast([phrases.messagePrompt], "legEnded", after),
-        onOver: (what) => {
-          const { messageThanks, silenceGoodbye, apology } = phrases;
-          const last = { taken: messageThanks, nothing: silenceGoodbye, lost: apology.providerDown };
-          this.#leave(last[what], "legEnded", outcome);
-        },
-        count: (kind) => counters.messageTaken(kind),
-        guard: this.#guard,
-      },
-      !this.#isSttLost,
-    );
-    this.#message = message;
-    const stt = this.#stt;
-    this.#feed.redirect({
-      write: (audio, speech) => {
-        message.write(audio);
-        stt.write(audio, speech);
-      },
-      flush: () => stt.flush(),
-      nudge: () => stt.nudge(),
-    });
-    if (words.length === 0) {
-      this.#turns.close("legEnded");
-      message.listen();
-      return;
-    }
-    this.#turns.sayLast(
-      words,
-      "failed",
-      () => message.listen(),
-      () => this.#hangUp(outcome),
-    );
-  }
-
-  #isCached(text: string): boolean {
-    const { cache, tts, tenant, start } = this.#deps;
-    const { model, voice } = tenant.tts;
-    const key = { provider: tts.name, model, voice, language: tenant.language, format: start.format };
-    return cache.get(key, text) !== null;
+    if (!this.#message.isMade) this.#message.make(error.code);
   }
 
   /** Last words, then the end (C2). */
   #leave(words: string, cut: "legEnded" | "failed", outcome: CallOutcome): void {
     if (this.#ended || this.#leaving !== null) return;
     this.#leaving = outcome;
-    this.#message?.close();
+    this.#message.close();
     this.#turns.sayLast([words], cut, () => this.#hangUp(outcome));
   }
 
   #hangUp(outcome: CallOutcome): void {
     if (this.#ended) return;
     this.#leaving = outcome;
-    this.#message?.close();
+    this.#message.close();
     this.#turns.close("legEnded");
     this.#deps.hangUp();
     this.#timers.hangUp ??= this.#after(HANG_UP_GRACE_MS, () => this.end(outcome));
