@@ -86,3 +86,28 @@ void t.test(
     t.equal(solo.state.breaker, "closed");
   },
 );
+
+/**
+ * Found by the simulator: a shard that had no call when another told it of an outage began that stay with its first call,
+ * twenty seconds after the outage was over, and turned the caller away.
+ */
+void t.test("what a shard was told before its first call holds no longer than it was to hold", async (t) => {
+  const told = { account: "STT solo", state: "open", forMs: 4_000 } as const;
+  const enterAfter = (ms: number): unknown => {
+    const { clock, accounts } = rig();
+    accounts.hear(told);
+    clock.advance(ms);
+    return accounts.get("STT", "solo").enter("a", "first");
+  };
+  t.equal(enterAfter(0), "breakerOpen");
+  t.equal(enterAfter(2_000), "breakerOpen");
+  t.type(enterAfter(5_000), "object");
+
+  const { clock, accounts } = rig();
+  accounts.hear(told);
+  clock.advance(3_000);
+  const solo = accounts.get("STT", "solo");
+  t.equal(solo.enter("a", "first"), "breakerOpen");
+  clock.advance(1_250);
+  t.type(solo.enter("a", "first"), "object", "the rest of its stay, and a quarter of that at most");
+});

@@ -20,8 +20,8 @@ export class ProviderAccounts {
   readonly #deps: AccountsDeps;
   readonly #budgets = new Map<string, ConcurrencyBudget>();
   readonly #accounts = new Map<string, ProviderAccount>();
-  /** Of accounts that nobody has asked for here; at most one per account there is. */
-  readonly #early = new Map<string, ProviderNotice>();
+  /** Of accounts that nobody has asked for here, and when it came; at most one per account there is. */
+  readonly #early = new Map<string, { readonly notice: ProviderNotice; readonly atMs: number }>();
 
   constructor(deps: AccountsDeps) {
     this.#deps = deps;
@@ -33,9 +33,11 @@ export class ProviderAccounts {
     if (known !== undefined) return known;
     const account = new ProviderAccount(kind, provider, this.#budget(kind, provider), this.#deps);
     this.#accounts.set(name, account);
-    const notice = this.#early.get(name);
-    if (notice !== undefined) account.hear(notice);
+    const early = this.#early.get(name);
     this.#early.delete(name);
+    // It may have come long ago: a stay that is over says nothing any more, nor is one begun anew.
+    const forMs = early === undefined ? 0 : early.notice.forMs - (this.#deps.clock.nowMs() - early.atMs);
+    if (early !== undefined && forMs > 0) account.hear({ ...early.notice, forMs });
     return account;
   }
 
@@ -43,7 +45,7 @@ export class ProviderAccounts {
   hear(notice: ProviderNotice): void {
     const account = this.#accounts.get(notice.account);
     if (account !== undefined) return account.hear(notice);
-    if (notice.state === "open") this.#early.set(notice.account, notice);
+    if (notice.state === "open") this.#early.set(notice.account, { notice, atMs: this.#deps.clock.nowMs() });
     else this.#early.delete(notice.account);
   }
 
