@@ -3,7 +3,8 @@
  * edge that was not told), a reply lay in the ring, two seconds after it should have been over it counted as played, and
  * history and journal told words as heard of which not one had left. The grace of the last mark is for carriers that
  * return none, so it begins when the ring is empty. The same with a word's mark that found no room: without it the clock
- * ran on over audio that nobody had taken.
+ * ran on over audio that nobody had taken. And with a pause that became a cut: what it held back had not left, while the
+ * clock ran on from the last mark that had come back.
  */
 import t from "tap";
 import { VirtualClock } from "#runtime/actor";
@@ -25,13 +26,14 @@ function setUp(outRecordCount = 128) {
     wakeEdge: () => {},
     guard: (body) => body(),
   });
-  const seen = { finished: 0, bytes: 0, cues: [] as number[] };
+  const seen = { finished: 0, bytes: 0, cues: [] as number[], marks: [] as number[] };
   const events: PlayoutEvents = { onStarted() {}, onMark() {}, onFinished: () => (seen.finished += 1) };
   /** The edge takes so many records, and no carrier returns a mark. */
   const take = (count = Number.POSITIVE_INFINITY): void => {
     for (let taken = 0; taken < count && out.read(); taken += 1) {
       if (out.kind === RecordKind.audio) seen.bytes += out.length;
       if (out.kind === RecordKind.cue) seen.cues.push(out.u32());
+      if (out.kind === RecordKind.mark) seen.marks.push(out.u32());
     }
   };
   playout.begin(events, 1);
@@ -80,5 +82,34 @@ void t.test("no word counts as heard that stands behind a mark without room", as
     clock.advance(200);
   }
   t.equal(seen.bytes, SECOND.length, "all of it leaves in the end");
+  playout.close();
+});
+
+void t.test("what a pause held back is not told as heard when the reply is cut", async (t) => {
+  const { clock, playout, seen, take } = setUp();
+  playout.audio(SECOND);
+  // A voice that tells the times of its words behind their audio: no mark stands between these.
+  playout.audio(SECOND);
+  playout.text(" five six seven eight");
+  const late = ["five", "six", "seven", "eight"];
+  playout.words(
+    late.map((word, index) => ({ word, startMs: 1_000 + index * 250, endMs: 1_250 + index * 250 })),
+  );
+  playout.end();
+  // The edge sends on to the next mark, and no further; the carrier plays it.
+  while (seen.marks.length < 4) take(1);
+  playout.onCueSent(seen.cues[0]!, clock.nowMs());
+  playout.pause();
+  clock.advance(1_000);
+  playout.onMarkEchoed(seen.marks[3]!, clock.nowMs());
+  t.equal(playout.confirmedText, "one two three four");
+
+  clock.advance(600);
+  let told: string | null = null;
+  playout.cut((words) => (told = words));
+  take();
+  playout.onCleared(clock.nowMs());
+  t.equal(told, "one two three four");
+  t.equal(seen.bytes, SECOND.length);
   playout.close();
 });

@@ -12,7 +12,7 @@
  * Invariants
  * P1 audio enters the ring in order, once, and nothing of a reply after `cut()`.
  * P2 position never runs ahead of what was written, nor past a mark that has not come back, nor on from a gap for the
- *    time that it lasted; nothing is written past a mark that found no room.
+ *    time that it lasted, nor, once it is cut, ahead of what had left; nothing is written past a mark that found no room.
  * P3 `onFinished` fires once per reply, when the last of it was played (or all of it left, and the carrier said nothing
  *    of it for MARK_GRACE_MS); never after a cut, nor while some of it is in the ring.
  * P4 whatever the caller may be hearing is known to the echo guard before the frame that may hold its echo
@@ -101,6 +101,8 @@ export class Playout implements SegmentSink {
   /** P2: all that was written had been played when more came; from this position on nothing played before this instant. */
   #dryMs = 0;
   #dryAtMs = Number.NEGATIVE_INFINITY;
+  /** P2. Of a reply that was cut: what the edge had taken. */
+  #leftBytes = Number.POSITIVE_INFINITY;
   #paused = false;
   #topUp: TimerHandle | null = null;
   #grace: TimerHandle | null = null;
@@ -224,6 +226,8 @@ export class Playout implements SegmentSink {
   /** Forgets everything not yet played. `settled` fires once, with the words that were heard. */
   cut(settled: CutSettled): void {
     const { ring, clock, guard } = this.#deps;
+    // What a pause held back never left, however long ago the mark before it was heard. Before the epoch changes.
+    this.#leftBytes = this.#writtenBytes - ring.waitingBytes;
     ring.bumpEpoch();
     ring.setPaused(false);
     this.#deps.wakeEdge();
@@ -266,7 +270,7 @@ export class Playout implements SegmentSink {
     const byClock = this.#byClockMs(this.#anchorAtMs, atMs);
     // P2; a hair before the mark, as the word that ends there has not been confirmed
     const bound = Math.min(
-      this.#writtenBytes / this.#bytesPerMs,
+      Math.min(this.#writtenBytes, this.#leftBytes) / this.#bytesPerMs,
       (this.#marks[0]?.positionMs ?? Infinity) - 0.5,
     );
     return Math.max(this.#anchorMs, Math.min(byClock, bound));
@@ -445,6 +449,7 @@ export class Playout implements SegmentSink {
     this.#goneBytes = 0;
     this.#appendedBytes = 0;
     this.#writtenBytes = 0;
+    this.#leftBytes = Number.POSITIVE_INFINITY;
     this.#segmentStartBytes = 0;
     this.#lastMarkMs = 0;
     this.#complete = false;

@@ -92,6 +92,25 @@ void t.test("bumping the epoch forgets what is queued, and only that", async (t)
   }
 });
 
+void t.test("what waits is the audio of the current epoch that was not taken", async (t) => {
+  for (const first of STARTS) {
+    const { producer, consumer } = open(first);
+    t.equal(producer.waitingBytes, 0);
+    producer.tryWriteAudio(bytes, 0, 400, 0);
+    producer.tryWriteU32(RecordKind.mark, 7, 0);
+    producer.tryWriteAudio(bytes, 0, 20, 0);
+    t.equal(producer.waitingBytes, 420);
+    consumer.read();
+    t.equal(producer.waitingBytes, 260);
+    producer.bumpEpoch();
+    t.equal(producer.waitingBytes, 0);
+    producer.tryWriteAudio(bytes, 0, 30, 0);
+    t.equal(producer.waitingBytes, 30);
+    while (consumer.read());
+    t.equal(producer.waitingBytes, 0);
+  }
+});
+
 void t.test("a full ring that is forgotten has room again once the edge has looked", async (t) => {
   const { producer, consumer } = open();
   producer.tryWriteAudio(bytes, 0, RECORD_COUNT * 160, 0);

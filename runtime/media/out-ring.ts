@@ -24,6 +24,7 @@ import {
   OUT_REFUSED,
   OUT_SKIPPED,
   RECORD_EPOCH,
+  RECORD_LENGTH_KIND,
   RECORD_PAYLOAD,
   RECORD_PAYLOAD_BYTES,
   RECORD_WORDS,
@@ -98,6 +99,21 @@ export class OutRingProducer {
   /** Everything written was taken by the edge. May say so late, never early. */
   get isEmpty(): boolean {
     return this.#views.i32[this.#slotWord + OUT_PUBLISHED] === this.#loadRead();
+  }
+
+  /** Of the audio that was written in the current epoch, what the edge has not taken. May report more than is there, never less. */
+  get waitingBytes(): number {
+    const { i32 } = this.#views;
+    const epoch = i32[this.#slotWord + OUT_EPOCH]!;
+    const published = i32[this.#slotWord + OUT_PUBLISHED]!;
+    let bytes = 0;
+    for (let sequence = this.#loadRead(); sequence !== published; sequence = (sequence + 1) | 0) {
+      const recordWord = this.#recordsWord + (sequence & (this.#recordCount - 1)) * RECORD_WORDS;
+      const lengthKind = i32[recordWord + RECORD_LENGTH_KIND]!;
+      const isAudio = ((lengthKind & 0xff) as RecordKind) === RecordKind.audio;
+      if (isAudio && i32[recordWord + RECORD_EPOCH] === epoch) bytes += lengthKind >>> 8;
+    }
+    return bytes;
   }
 
   /** Asks the edge to send nothing past the next mark until it is taken back; the ring itself goes on. */
