@@ -334,7 +334,7 @@ void t.test("asks are answered; errors keep their code, detail and origin across
   );
   t.match(error, {
     name: "LumentraError",
-    code: "AUDIO_FORMAT_UNSUPPORTED",
+    code: "REQUEST_INVALID",
     message: "no such codec",
     detail: { codec: "opus" },
   });

@@ -125,7 +125,7 @@ class TestShard implements ShardHandler {
       for (;;);
     },
     fail: () => {
-      throw new LumentraError("AUDIO_FORMAT_UNSUPPORTED", "no such codec", { detail: { codec: "opus" } });
+      throw new LumentraError("REQUEST_INVALID", "no such codec", { detail: { codec: "opus" } });
     },
     never: () => new Promise(() => {}),
     unclonable: () => () => {},

@@ -1,12 +1,13 @@
 /** docs/ERRORS.md, from the table. Run as a program it prints the page. */
 import { pathToFileURL } from "node:url";
-import { type ErrorDefinition, errorTable } from "./table.js";
+import type { ErrorDefinition } from "./definition.js";
+import { errorTable } from "./table.js";
 
 /** The page as it must stand in docs/ERRORS.md; a test compares them. */
 export function renderErrorsPage(): string {
   const rows = Object.entries<ErrorDefinition>(errorTable).map(
-    ([code, { retryable, grpcStatus, meaning }]) =>
-      `| \`${code}\` | ${retryable ? "yes" : "no"} | ${grpcStatus} | ${meaning} |`,
+    ([code, { retryable, grpcStatus, meaning, remedy }]) =>
+      `| \`${code}\` | ${retryable ? "yes" : "no"} | ${grpcStatus} | ${meaning} | ${remedy} |`,
   );
   return [
     "# Error codes",
@@ -15,8 +16,8 @@ export function renderErrorsPage(): string {
     "",
     "This page is generated: `npm run docs`.",
     "",
-    "| code | worth retrying | gRPC status | meaning |",
-    "| --- | --- | --- | --- |",
+    "| code | worth retrying | gRPC status | meaning | what to do |",
+    "| --- | --- | --- | --- | --- |",
     ...rows,
     "",
   ].join("\n");

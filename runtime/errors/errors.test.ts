@@ -1,11 +1,30 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { MessageChannel } from "node:worker_threads";
 import t from "tap";
-import { LumentraError, type WireError, fromWire, toWire } from "#runtime/errors";
+import { LumentraError, type WireError, errorTable, fromWire, toWire } from "#runtime/errors";
 import { renderErrorsPage } from "./errors-page.js";
 
 void t.test("docs/ERRORS.md is what the table says", async (t) => {
   t.equal(readFileSync("docs/ERRORS.md", "utf8"), renderErrorsPage());
+});
+
+void t.test("every code is used by what runs, and not by tests alone", async (t) => {
+  const isSource = (path: string) => /(?<!\.(test|fixture|compliance))\.ts$/.test(path);
+  const sources = ["runtime", "actors", "node", "control-plane", "cli", "bench"].flatMap((layer) =>
+    readdirSync(layer, { recursive: true, encoding: "utf8" })
+      .map((path) => `${layer}/${path}`)
+      .filter((path) => isSource(path) && !path.startsWith("runtime/errors/"))
+      .map((path) => readFileSync(path, "utf8")),
+  );
+  // A provider's kind is put before the rest where the failure is found.
+  for (const code of Object.keys(errorTable)) {
+    const [, failure] = /^(?:STT|LLM|TTS)_(.*)$/.exec(code) ?? [];
+    const ways = failure === undefined ? [`"${code}"`] : [`"${code}"`, `"${failure}"`, `_${failure}\``];
+    t.ok(
+      sources.some((source) => ways.some((way) => source.includes(way))),
+      code,
+    );
+  }
 });
 
 void t.test("an error keeps its code, detail and stack across a thread", async (t) => {

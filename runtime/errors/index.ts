@@ -7,4 +7,5 @@
  * ```
  */
 export { LumentraError, type LumentraErrorOptions, type WireError, fromWire, toWire } from "./error.js";
-export { type ErrorCode, type ErrorDefinition, type GrpcStatus, errorTable } from "./table.js";
+export type { ErrorDefinition, GrpcStatus } from "./definition.js";
+export { type ErrorCode, errorTable } from "./table.js";
