@@ -36,6 +36,8 @@ const HEARD_WORDS_MAX = 20_000;
 const WAIT_TIMEOUT_MS = 30_000;
 /** Default of "the agent has finished": longer than its pauses between sentences. */
 const QUIET_MS = 700;
+/** A phone whose frame is later than this had no processor, and nobody listened to the silence before it. */
+const FRAME_LISTENED_MAX_MS = 100;
 
 export class PhoneCall {
   readonly callSid: string;
@@ -59,7 +61,9 @@ export class PhoneCall {
   #originMs = 0;
   #leg: MediaLeg | null = null;
   #agentPlaying = false;
-  #lastPlayingAtMs: number;
+  /** How long the agent has been silent while this phone listened. */
+  #silentMs = 0;
+  #lastFrameAtMs: number;
   #outcome: PhoneOutcome | null = null;
   /** What the caller did, while the socket's close is on its way. */
   #ending: PhoneOutcome | null = null;
@@ -75,7 +79,7 @@ export class PhoneCall {
     this.callSid = options.dialect.newCallSid();
     this.recording = options.record ? new CallRecording() : null;
     this.#dialledAtMs = options.clock.nowMs();
-    this.#lastPlayingAtMs = this.#dialledAtMs;
+    this.#lastFrameAtMs = this.#dialledAtMs;
     this.started = new Promise((resolve) => {
       this.#resolveStarted = resolve;
     });
@@ -297,6 +301,7 @@ export class PhoneCall {
     else this.recording?.padTo(leg.originMs - this.#originMs);
     this.stats.streamCount++;
     this.#leg = leg;
+    this.#lastFrameAtMs = leg.originMs;
     this.#emit({ kind: "streamStarted", atMs: clock.nowMs() });
     this.#resolveStarted();
     return leg;
@@ -350,18 +355,20 @@ export class PhoneCall {
   }
 
   #onFrame(nowMs: number): void {
+    const frameMs = nowMs - this.#lastFrameAtMs;
+    this.#lastFrameAtMs = nowMs;
     const playing = this.#leg?.playout.isPlaying(nowMs) ?? false;
-    if (playing) this.#lastPlayingAtMs = nowMs;
-    else if (this.#agentPlaying) {
+    const silentMs = Math.min(frameMs, FRAME_LISTENED_MAX_MS, nowMs - (this.#leg?.playout.tailMs ?? nowMs));
+    this.#silentMs = playing ? 0 : this.#silentMs + silentMs;
+    if (!playing && this.#agentPlaying) {
       this.#agentPlaying = false;
-      this.#lastPlayingAtMs = this.#leg?.playout.tailMs ?? nowMs;
-      this.#emit({ kind: "agentStopped", atMs: this.#lastPlayingAtMs });
+      this.#emit({ kind: "agentStopped", atMs: this.#leg?.playout.tailMs ?? nowMs });
     }
     this.#waits.check();
   }
 
   #silentForMs(): number {
-    return this.agentPlaying ? 0 : this.#now() - this.#lastPlayingAtMs;
+    return this.agentPlaying ? 0 : this.#silentMs;
   }
 
   #end(outcome: PhoneOutcome, act: (leg: MediaLeg) => void): void {
