@@ -2,12 +2,10 @@
 import t, { type Test } from "tap";
 import type { PhoneCall } from "#bench/caller";
 import type { JournalEvent } from "#actors/journal";
-import { phrasesFor } from "#actors/speech";
-import { factsOf, plainWords, startTestNode } from "./node.fixture.js";
+import { factsOf, plainWords, startTestNode, withoutCutOff } from "./node.fixture.js";
 
 t.jobs = 4;
 const { call, journal, admin, emulators } = await startTestNode(t);
-const { cutOff } = phrasesFor("en");
 const REPLY = "A table by the window, one near the kitchen, and one upstairs. Which would you like?";
 emulators.groq.script(/which tables/i, { text: REPLY });
 emulators.groq.script(/upstairs/i, { text: "Then it is the quiet one." });
@@ -25,15 +23,10 @@ async function closedJournal(t: Test, phone: PhoneCall): Promise<JournalEvent[]>
   return events;
 }
 
-/** The agent's words on the phone from this one on, without the word about a gap, which a busy machine may need. */
+/** The agent's words on the phone from this one on, without those about a gap, which a busy machine may need. */
 function heardSince(phone: PhoneCall, count: number): string[] {
-  const words = plainWords(
-    phone.heard
-      .slice(count)
-      .map(({ word }) => word)
-      .join(" "),
-  ).join(" ");
-  return words.replace(plainWords(cutOff).join(" "), "").trim().split(/\s+/).filter(Boolean);
+  const words = phone.heard.slice(count).map(({ word }) => word);
+  return withoutCutOff(plainWords(words.join(" ")));
 }
 
 void t.test(

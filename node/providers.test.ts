@@ -4,7 +4,7 @@
  */
 import t from "tap";
 import { type PhoneCall, runScript } from "#bench/caller";
-import { factsOf, heardExactly, plainWords, startTestNode } from "./node.fixture.js";
+import { factsOf, plainWords, startTestNode } from "./node.fixture.js";
 
 /** By the number it is dialled by. */
 const SETS = {
@@ -60,7 +60,7 @@ for (const [number, { stt, llm, tts }] of Object.entries(SETS)) {
     const agentTurns = factsOf(journal, "agentTurn");
     t.match(agentTurns[1]!.pii.heard, /free parking behind the building/);
     const written = agentTurns.flatMap(({ pii }) => plainWords(pii.heard));
-    await heardExactly(t, phone, plainWords(phone.heardText()), written, "what was heard");
+    t.same(plainWords(phone.heardText()), written, "what was heard");
     t.same(factsOf(journal, "providerFailed"), []);
     t.same(factsOf(journal, "callEnded")[0]!.outcome, { kind: "agentHungUp" });
   });

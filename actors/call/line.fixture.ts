@@ -178,6 +178,7 @@ export class LineFixture {
         ear.hearSilence(count);
         this.#microphone.hearSilence(count);
       },
+      onCut: () => ear.cut(),
     });
     wake = this.#startEdge();
     wake();
@@ -232,16 +233,6 @@ export class LineFixture {
     );
     this.#microphone.say({ speech, onStarted: () => {}, onEnded: () => {} });
     this.run(speech.frameCount * FRAME_MS);
-  }
-
-  /** Gaps the caller heard inside the agent's speech. */
-  get underrunCount(): number {
-    return this.#phone.spurts.reduce((sum, spurt) => sum + spurt.underrunCount, 0);
-  }
-
-  /** Stretches of the agent's speech, longer gaps between them. */
-  get spurtCount(): number {
-    return this.#phone.spurts.length;
   }
 
   #startEdge(): () => void {

@@ -37,22 +37,20 @@ for (const [name, faults] of Object.entries(STALLS)) {
 
 /**
  * In a soak a caller who had said "alfa alfa alfa alfa" was answered with three of them. Nothing of ours takes words for one
- * because they are the same: however late, whoever stands still, wherever in a frame they begin. What costs a word of the
- * answer, these or others, is a gap in the middle of it, after an edge that stood still for longer than the carrier has audio.
+ * because they are the same: however late, whoever stands still, wherever in a frame they begin. What an edge that stood
+ * still for longer than the carrier has audio makes of the answer is a gap, and the word it falls into goes on after it.
  */
 const IN_A_ROW = "Please say alfa alfa alfa alfa";
 const SEEDS_IN_A_ROW = 12;
 
 for (const [name, faults] of Object.entries(STALLS)) {
   void t.test(`stalled: ${name}. The same word four times is four words, said and heard`, async (t) => {
-    let whole = 0;
     for (let seed = 1; seed <= SEEDS_IN_A_ROW; seed += 1) {
       const sttLateMs = (seed % 3) * 250;
       const reply = (): { text: string } => ({ text: "Alfa alfa alfa alfa." });
       const line = new LineFixture({ seed, faults, sttLateMs, reply });
       line.runToSilence(1, 500);
       const before = line.heard.length;
-      const spurtsBefore = line.spurtCount;
       line.say(IN_A_ROW, 0, (seed * 61) % 160);
       line.runToSilence(2, 1_500);
       t.same(
@@ -60,12 +58,8 @@ for (const [name, faults] of Object.entries(STALLS)) {
         [IN_A_ROW],
         `seed ${seed}`,
       );
-      const hadGap = line.underrunCount > 0 || line.spurtCount > spurtsBefore + 1;
-      if (hadGap) continue;
-      whole += 1;
       const heard = line.heard.slice(before).map((word) => word.toLowerCase().replace(/\W/g, ""));
       t.same(heard, ["alfa", "alfa", "alfa", "alfa"], `seed ${seed}`);
     }
-    t.ok(whole > 0);
   });
 }

@@ -247,6 +247,72 @@ void t.test("the caller hears the words that were played, at the instants they w
   t.end();
 });
 
+void t.test(
+  "audio that comes late costs no word, wherever it broke off, and each began when it began",
+  (t) => {
+    const audio = spoken("one two three");
+    const { words } = toneVoice.synthesize("one two three");
+    // In the preamble, at the edge of a symbol, within one, at the end of a word and between two.
+    const breaksMs = [10, 60, 75, words[0]!.endMs, words[0]!.endMs + 10, words[1]!.startMs + 200];
+    for (const gapMs of [7, 150, 900, 2_500]) {
+      for (const breakMs of breaksMs) {
+        const { clock, play, heard } = openLeg();
+        clock.advance(100);
+        const startMs = clock.nowMs();
+        play(audio.subarray(0, breakMs * 8));
+        clock.advance(breakMs + gapMs);
+        play(audio.subarray(breakMs * 8));
+        clock.advance(3_000);
+        t.same(
+          heard.map(({ word }) => word),
+          ["one", "two", "three"],
+          `${gapMs} ms, ${breakMs} ms into it`,
+        );
+        for (const [index, { playedAtMs }] of heard.entries()) {
+          const word = words[index]!;
+          // A gap at a word's first sample is before it or in it: who could tell?
+          const expected = [word.startMs, word.startMs + gapMs].filter((atMs) =>
+            atMs === word.startMs ? word.startMs <= breakMs : word.startMs >= breakMs,
+          );
+          const errorMs = Math.min(...expected.map((atMs) => Math.abs(playedAtMs - startMs - atMs)));
+          t.ok(errorMs < 25, `${word.word} is off by ${errorMs} ms`);
+        }
+      }
+    }
+    t.end();
+  },
+);
+
+void t.test("after three seconds nobody puts the halves of a word together", (t) => {
+  const { clock, play, heard } = openLeg();
+  const audio = spoken("one two three");
+  clock.advance(100);
+  play(audio.subarray(0, 800));
+  clock.advance(3_200);
+  play(audio.subarray(800));
+  clock.advance(3_000);
+  t.same(
+    heard.map(({ word }) => word),
+    ["two", "three"],
+  );
+  t.end();
+});
+
+void t.test("a word that was cut in a gap is not heard, and what is said next is", (t) => {
+  const { clock, play, clear, heard } = openLeg();
+  clock.advance(100);
+  play(spoken("one two three").subarray(0, 800));
+  clock.advance(300);
+  clear();
+  play(spoken("four"));
+  clock.advance(3_000);
+  t.same(
+    heard.map(({ word }) => word),
+    ["four"],
+  );
+  t.end();
+});
+
 void t.test("words after a clear are not heard, nor the one it cut", (t) => {
   const { clock, play, clear, heard } = openLeg();
   const { words } = toneVoice.synthesize("one two three four five six");

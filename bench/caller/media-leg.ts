@@ -112,6 +112,7 @@ export class MediaLeg {
         this.#microphone.hearSilence(count);
         recording?.agent.appendSilence(count);
       },
+      onCut: () => ear.cut(),
     });
     const nowMs = clock.nowMs();
     this.line.push(dialect.connected(), nowMs);

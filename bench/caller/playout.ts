@@ -43,6 +43,8 @@ export interface PlayoutSink {
   onAudio(samples: Int16Array): void;
   /** The next `sampleCount` samples were silence. */
   onSilence(sampleCount: number): void;
+  /** What was queued behind the last sample was dropped. */
+  onCut(): void;
 }
 
 interface Segment {
@@ -102,6 +104,7 @@ export class Playout {
     }
     this.clearCount++;
     this.#segments = [];
+    this.#sink.onCut();
     this.#tailSample = Math.min(this.#tailSample, now);
     const names = this.#marks.map((mark) => mark.name);
     this.#marks = [];
