@@ -123,12 +123,20 @@ void t.test("more requests than the limit in a second are refused; the rest are 
   });
   const { connect, nodeCredential } = await startTestServer(t, { services, perSecond: 1 });
   const client = connect(await nodeCredential("node-a")); // nodes have a hundred times as many
+  const sentAtMs = performance.now();
   const results = await Promise.allSettled(
-    Array.from({ length: 500 }, () => client.call("PlacementService", "ReleaseCall", {})),
+    // A machine may stand still while they are asked: what is refused is refused for its number, not for its time.
+    Array.from({ length: 500 }, () =>
+      client.call("PlacementService", "ReleaseCall", {}, { deadlineMs: 20_000 }),
+    ),
   );
+  const begunSeconds = Math.ceil((performance.now() - sentAtMs) / 1_000);
   const fulfilled = results.filter(({ status }) => status === "fulfilled").length;
   t.equal(fulfilled, count);
-  t.ok(fulfilled >= 100 && fulfilled <= 300, `${fulfilled} within a second or two`);
+  t.ok(
+    fulfilled >= 100 && fulfilled <= 100 * (begunSeconds + 1),
+    `${fulfilled} within ${begunSeconds} seconds`,
+  );
   for (const result of results) {
     if (result.status === "rejected") t.equal((result.reason as LumentraError).code, "RATE_LIMITED");
   }
