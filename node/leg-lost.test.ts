@@ -24,7 +24,7 @@ async function closedJournal(t: Test, phone: PhoneCall): Promise<JournalEvent[]>
 }
 
 /** The agent's words on the phone from this one on, without those about a gap, which a busy machine may need. */
-function heardSince(phone: PhoneCall, count: number): string[] {
+function heardSince(phone: PhoneCall, count: number): readonly string[] {
   const words = phone.heard.slice(count).map(({ word }) => word);
   return withoutCutOff(plainWords(words.join(" ")));
 }

@@ -145,11 +145,17 @@ function withChanges(changes: NonNullable<TestNodeOptions["tenants"]>): unknown 
   return { tenants: tenants.map((tenant) => ({ ...tenant, ...changes[tenant.id] })) };
 }
 
-const CUT_OFF = plainWords(phrasesFor("en").cutOff).join(" ");
+const CUT_OFF = plainWords(phrasesFor("en").cutOff);
 
-/** Of these words those that are not about a gap: after two seconds the agent says that there was one. */
-export function withoutCutOff(words: readonly string[]): string[] {
-  return words.join(" ").replace(CUT_OFF, "").split(" ").filter(Boolean);
+/**
+ * Of these words those that are not about a gap: after two seconds the agent says that there was one. It may be
+ * saying so.
+ */
+export function withoutCutOff(words: readonly string[]): readonly string[] {
+  const isAt = (start: number): boolean =>
+    CUT_OFF.every((word, index) => start + index >= words.length || words[start + index] === word);
+  const start = words.findIndex((_word, index) => isAt(index));
+  return start < 0 ? words : [...words.slice(0, start), ...words.slice(start + CUT_OFF.length)];
 }
 
 /** For comparing what was heard with what was written: letters and digits only. */

@@ -62,7 +62,7 @@ export async function allServe(server: TestNode): Promise<void> {
 }
 
 /** Without those about a gap, which a machine that stands still may need. */
-export function wordsSince(phone: PhoneCall, count: number): string[] {
+export function wordsSince(phone: PhoneCall, count: number): readonly string[] {
   const words = phone.heard.slice(count).map(({ word }) => word);
   return withoutCutOff(plainWords(words.join(" ")));
 }
