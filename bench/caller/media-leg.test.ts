@@ -100,14 +100,14 @@ void t.test(
   },
 );
 
-void t.test("timers that come late delay single frames but never shift the ones after them", (t) => {
+/** A leg whose timers all come later than asked for; the instants at which it sent audio. */
+function openLateLeg(lateMs: (nowMs: number) => number) {
   const clock = new VirtualClock();
-  const random = seededRandom(7);
   const late = {
     nowMs: () => clock.nowMs(),
     unixMs: () => clock.unixMs(),
     setTimer: (delayMs: number, callback: () => void) =>
-      clock.setTimer(delayMs + random.next() * 30, callback),
+      clock.setTimer(delayMs + lateMs(clock.nowMs()), callback),
   };
   const sentAt: number[] = [];
   const noop = (): void => {};
@@ -116,7 +116,7 @@ void t.test("timers that come late delay single frames but never shift the ones 
       dialect: twilioDialect,
       ids: { accountSid: "AC1", callSid: "CA1", streamSid: "MZ1" },
       clock: late,
-      random,
+      random: seededRandom(7),
       line: {},
       recording: null,
       transport: {
@@ -131,11 +131,39 @@ void t.test("timers that come late delay single frames but never shift the ones 
     },
     {},
   );
+  const framesLateMs = (): number[] => sentAt.map((atMs, index) => atMs - leg.originMs - (index + 1) * 20);
+  return { clock, leg, sentAt, framesLateMs };
+}
+
+void t.test("timers that come late delay single frames but never shift the ones after them", (t) => {
+  const random = seededRandom(7);
+  const { clock, leg, sentAt, framesLateMs } = openLateLeg(() => random.next() * 30);
   clock.advance(10 * 60_000);
-  const lateMs = sentAt.map((atMs, index) => atMs - leg.originMs - (index + 1) * 20);
+  const lateMs = framesLateMs();
   t.ok(sentAt.length >= 29_995 && sentAt.length <= 30_000, `${sentAt.length} frames in ten minutes`);
   t.ok(Math.min(...lateMs) >= -1e-6, "none early");
   t.ok(Math.max(...lateMs) < 60, `late by its own timers only (${Math.max(...lateMs)} ms)`);
+  leg.drop();
+  t.end();
+});
+
+void t.test("a phone that stood still for three seconds catches up faster than any ring fills", (t) => {
+  let standstillMs = 0;
+  const { clock, leg, sentAt, framesLateMs } = openLateLeg(() => {
+    const lateMs = standstillMs;
+    standstillMs = 0;
+    return lateMs;
+  });
+  clock.advance(1_000);
+  standstillMs = 3_000;
+  clock.advance(5_000);
+  const perInstant = new Map<number, number>();
+  for (const atMs of sentAt) perInstant.set(atMs, (perInstant.get(atMs) ?? 0) + 1);
+  t.equal(Math.max(...perInstant.values()), 10, "200 ms of audio at once, at the most");
+  t.equal(sentAt.length, 6_000 / 20, "nothing is left out");
+  const lateMs = framesLateMs();
+  t.ok(Math.max(...lateMs) >= 2_900, "it did stand still");
+  t.ok(Math.max(...lateMs.slice(-80)) < 20, "and is in time again");
   leg.drop();
   t.end();
 });

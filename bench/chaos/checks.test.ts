@@ -92,6 +92,11 @@ void t.test("callers have words of their own, and a scenario that is wrong says 
   t.same(spelled(["please", "hold", "alfa"]), ["alfa"]);
   t.ok(heardAll(["alfa", "alfa", "bravo"], ["alfa", "bravo"]));
   t.notOk(heardAll(["bravo", "alfa"], ["alfa", "bravo"]));
+  const twice = ["alfa", "bravo", "alfa"];
+  t.ok(heardAll(["bravo", "alfa"], twice, 1), "the first was lost, though the last is the same word");
+  t.ok(heardAll(["alfa", "bravo"], twice, 1));
+  t.notOk(heardAll(["bravo", "alfa"], twice));
+  t.notOk(heardAll([], ["alfa"], 1), "something must be heard");
   t.throws(() => parseScenario("x", "title = ", "full"), /scenario x/);
   t.throws(() => checks('heard = "twice"'), /scenario test: [\s\S]*heard/);
   t.throws(

@@ -178,17 +178,26 @@ export function spelled(heard: readonly string[]): readonly string[] {
   return heard.filter((word) => ALPHABET.includes(word));
 }
 
-/** Every one of these words but for `missing` was heard, in this order; others, and the same again, may stand between. */
+/**
+ * Every one of these words but for `missing` was heard, in this order; others, and the same again, may stand between.
+ * Of words that come twice it takes those that leave the fewest missing.
+ */
 export function heardAll(heard: readonly string[], words: readonly string[], missing = 0): boolean {
-  let from = 0;
-  let found = 0;
-  for (const word of words) {
-    const at = heard.indexOf(word, from);
-    if (at < 0) continue;
-    found += 1;
-    from = at + 1;
-  }
+  const found = inOrder(heard, words);
   return found >= words.length - missing && found > 0;
+}
+
+/** The most words that stand in both in the same order: their longest common subsequence. */
+function inOrder(heard: readonly string[], words: readonly string[]): number {
+  let counts = new Array<number>(words.length + 1).fill(0);
+  for (const word of heard) {
+    const next = [0];
+    for (const [at, wanted] of words.entries()) {
+      next.push(word === wanted ? counts[at]! + 1 : Math.max(counts[at + 1]!, next[at]!));
+    }
+    counts = next;
+  }
+  return counts[words.length]!;
 }
 
 /** The first two are the caller's alone, up to 676 callers; the third the turn's; the rest make it long. */
