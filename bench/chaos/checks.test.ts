@@ -1,7 +1,9 @@
 import t from "tap";
 import type { JournalEvent } from "#actors/journal";
 import { type Evidence, failuresOf } from "./checks.js";
+import type { StruckFault } from "./faults.js";
 import { type Checks, parseScenario } from "./scenario.js";
+import { storiesOf } from "./story.js";
 import { type AskedTurn, type Caller, Workload, heardAll, spelled, wordsOf } from "./workload.js";
 
 const WORDS = ["alfa", "bravo", "charlie"];
@@ -84,6 +86,40 @@ void t.test("a journal with a gap, two owners at once, no beginning or no end is
   t.match(failuresOf(none, evidence("alfa", [{ ...start, epoch: 2 }, end])), [/old owner/]);
   t.match(failuresOf(none, evidence("alfa", [{ ...end, sequence: 0 }])), [/no beginning/]);
   t.match(failuresOf(none, evidence("alfa", [start])), [/0 ends/]);
+  t.end();
+});
+
+void t.test("a failure that names a caller tells what happened to him, in order", (t) => {
+  const call = {
+    said: [{ text: "Please say alfa", startedAtMs: 1_000, endedAtMs: 1_900 }],
+    heard: [{ word: "alfa", playedAtMs: 2_300 }],
+    spurts: [{ startedAtMs: 2_250, endedAtMs: 2_700, cut: false, underrunCount: 1, underrunMs: 62 }],
+  } as unknown as Caller["call"];
+  const callers = [0, 1].map((index) => ({ index, call }) as Caller);
+  const told = {
+    kind: "callerTurn",
+    atMs: 2_000,
+    epoch: 7,
+    sequence: 3,
+    turn: 1,
+    pii: { said: "Please say" },
+  };
+  const journals = new Map([[1, [told as unknown as JournalEvent]]]);
+  const struck = [{ fault: { what: "line" } as StruckFault["fault"], atMs: 1_500 }];
+  t.same(
+    storiesOf(["1 of 2 sentences came back right", "caller 1, turn 0: asked"], callers, journals, struck),
+    [
+      "caller 1:",
+      "   0.000 says “Please say alfa”",
+      "   0.500 ! line",
+      "   0.900 has said it",
+      '   1.000   callerTurn turn 1, said "Please say" (7.3)',
+      "   1.250 the agent begins to speak",
+      "   1.300 hears “alfa”",
+      "   1.700 falls silent, after 1 gaps of 62 ms in all",
+    ],
+  );
+  t.same(storiesOf(["nobody by name"], callers, journals, struck), []);
   t.end();
 });
 

@@ -1,6 +1,7 @@
 /** Brings a scenario's faults about, each at its instant of the workload. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ArmCommand, InjectCommand } from "#bench/emulators";
+import { SystemClock } from "#runtime/actor";
 import type { Lab } from "./lab.js";
 import type { Fault } from "./scenario.js";
 import type { Caller, Workload } from "./workload.js";
@@ -11,10 +12,11 @@ const LOOK_EVERY_MS = 20;
 const INSTANT_TIMEOUT_MS = 120_000;
 /** For emulators: any number of times. */
 const ALWAYS = 1_000_000;
+const clock = new SystemClock();
 
 export interface StruckFault {
   readonly fault: Fault;
-  /** `performance.now()` */
+  /** Clock.nowMs(), as phones and journals have it. */
   readonly atMs: number;
 }
 
@@ -31,7 +33,7 @@ export async function strike(
       if (fault.after > 0 || fault.afterMs > 0) await instantOf(fault, workload, ended);
       if (ended.aborted) return;
       await bringAbout(fault, lab, workload.callers);
-      struck.push({ fault, atMs: performance.now() });
+      struck.push({ fault, atMs: clock.nowMs() });
     }),
   );
 }

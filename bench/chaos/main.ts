@@ -44,13 +44,14 @@ const program = new Command("chaos")
     if (results.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
   });
 
-function show({ name, title, hears, failures }: ChaosResult): void {
+function show({ name, title, hears, failures, logs }: ChaosResult): void {
   console.log(
     `${failures.length === 0 ? "held  " : "FAILED"} ${name}: ${title}. The caller hears: ${hears}.`,
   );
   for (const failure of failures.slice(0, FAILURES_SHOWN)) console.log(`         ${failure}`);
   if (failures.length > FAILURES_SHOWN)
     console.log(`         … and ${failures.length - FAILURES_SHOWN} more`);
+  for (const log of logs) console.log(`    ${log}`);
 }
 
 function rowOf({ name, calls, sentences, resumed, delayMs, durationMs, failures }: ChaosResult) {

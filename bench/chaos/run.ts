@@ -9,6 +9,7 @@ import { type Evidence, failuresOf, resumesOf } from "./checks.js";
 import { type StruckFault, isFromTheStart, strike } from "./faults.js";
 import { Lab } from "./lab.js";
 import type { Scenario } from "./scenario.js";
+import { storiesOf } from "./story.js";
 import { Workload } from "./workload.js";
 
 const REFUSALS = /^lumentra_admission_refusals_total\{reason="(\w+)"/;
@@ -26,7 +27,7 @@ export interface ChaosResult {
   readonly durationMs: number;
   /** What did not hold, in words. */
   readonly failures: readonly string[];
-  /** What each node and control plane warned of last, when something did not hold. */
+  /** When something did not hold: what happened to the callers it names, and what each node and control plane warned of last. */
   readonly logs: readonly string[];
 }
 
@@ -84,7 +85,10 @@ async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise
     delayMs: { p50: numberOr(p50), p95: numberOr(p95), max: numberOr(max) },
     durationMs: performance.now() - startedAtMs,
     failures,
-    logs: failures.length > 0 ? lab.logs() : [],
+    logs:
+      failures.length > 0
+        ? [...storiesOf(failures, workload.callers, evidence.journals, struck), ...lab.logs()]
+        : [],
   };
 }
 

@@ -189,7 +189,7 @@ export function heardAll(heard: readonly string[], words: readonly string[], mis
 
 /** The most words that stand in both in the same order: their longest common subsequence. */
 function inOrder(heard: readonly string[], words: readonly string[]): number {
-  let counts = new Array<number>(words.length + 1).fill(0);
+  let counts = Array.from({ length: words.length + 1 }, () => 0);
   for (const word of heard) {
     const next = [0];
     for (const [at, wanted] of words.entries()) {
