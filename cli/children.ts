@@ -58,7 +58,7 @@ export class Children {
   async start(options: ChildOptions): Promise<Readonly<Record<string, unknown>>> {
     const { name, script, environment, isReady } = options;
     const write = this.prefixed(name);
-    const child = spawn(process.execPath, ["--enable-source-maps", script], {
+    const child = spawn(process.execPath, [script], {
       env: environment,
       // Its own group: a Ctrl-C in the terminal reaches us alone, and we stop them in order.
       detached: true,

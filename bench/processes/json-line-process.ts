@@ -44,11 +44,11 @@ export class JsonLineProcess {
   private constructor(options: JsonLineProcessOptions) {
     this.#name = options.name;
     this.#isReady = options.isReady;
-    this.#child = spawn(
-      process.execPath,
-      ["--enable-source-maps", options.script, ...(options.parameters ?? [])],
-      { stdio: ["pipe", "pipe", "pipe"], env: { ...options.environment } },
-    );
+    // As in production, without source maps: see scripts/source-stack.ts.
+    this.#child = spawn(process.execPath, [options.script, ...(options.parameters ?? [])], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...options.environment },
+    });
     this.#child.stderr!.on("data", (chunk: Buffer) => {
       const text = chunk.toString();
       if (options.showStderr === true) process.stderr.write(text);
