@@ -6,7 +6,7 @@ import t from "tap";
 import { type Random, VirtualClock, seededRandom } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import { silentLogger } from "#runtime/telemetry";
-import { READY, claimOf, registration, request } from "./directory-compliance.fixture.js";
+import { READY, claimOf, registration, request } from "./directory.fixture.js";
 import type { Directory } from "./directory.js";
 import { MemoryDirectory } from "./memory-directory.js";
 import { RedisDirectory } from "./redis-directory.js";

@@ -2,16 +2,13 @@
  * The directory of one machine, and of the simulator: everything in this process, time by the clock that is passed
  * in. The same answers as Redis gives, step for step (directory-model.test.ts).
  *
- * A call's record goes held -> overdue (its time ran out; it no longer counts) -> taken (swept) or ended (released),
- * and is dropped after ENDED_KEPT_MS. A claim or a new reservation makes it held again, ended ones excepted.
- *
  * Invariants
- * M1 A record counts on its node, tenant and reseller exactly while it is `held`.
  * M2 Every method first moves what expired to `overdue`, so that no answer rests on a lease that has run out.
  * M3 Each method runs to its end without waiting: that is its atomicity (D2).
  */
 import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
+import { type CallRecord, CallRecords, leaseOf } from "./call-records.js";
 import type {
   Counts,
   Directory,
@@ -24,8 +21,8 @@ import type {
   ReserveRequest,
   ReserveResult,
 } from "./directory.js";
-import { ExpiryHeap } from "./expiry-heap.js";
-import { CALL_KEPT_MS, ENDED_KEPT_MS, NODE_KEPT_MS } from "./limits.js";
+import { NODE_KEPT_MS } from "./limits.js";
+import { Listeners, Topics } from "./listeners.js";
 
 export interface MemoryDirectoryOptions {
   readonly clock: Clock;
@@ -34,23 +31,6 @@ export interface MemoryDirectoryOptions {
    * @default 0, as tests and the simulator want it; openDirectory passes REBUILD_MS
    */
   readonly rebuildMs?: number;
-}
-
-interface CallRecord {
-  readonly callId: string;
-  epoch: number;
-  nodeId: string;
-  tenantId: string;
-  resellerId: string;
-  carrier: string;
-  carrierCallId: string;
-  live: boolean;
-  resumed: boolean;
-  from: string;
-  to: string;
-  state: "held" | "overdue" | "taken" | "ended";
-  expiresAtMs: number;
-  heapDueAtMs: number;
 }
 
 interface NodeEntry {
@@ -78,18 +58,9 @@ export class MemoryDirectory implements Directory {
   /** What makes unix time of monotonic time: a wall clock that is set must not expire leases. */
   readonly #unixOffsetMs: number;
   readonly #nodes = new Map<string, NodeEntry>();
-  readonly #calls = new Map<string, CallRecord>();
-  readonly #callIds = new Map<string, string>();
-  readonly #nodeCalls = new Map<string, number>();
-  readonly #tenantCalls = new Map<string, number>();
-  readonly #resellerCalls = new Map<string, number>();
-  readonly #expiries = new ExpiryHeap<CallRecord>();
-  /** In the order they ran out. */
-  readonly #overdue = new Set<CallRecord>();
-  /** Taken and ended calls, in the order they became so, with the instant they are forgotten. */
-  readonly #past = new Map<CallRecord, number>();
-  readonly #listeners = new Map<string, Set<(message: string) => void>>();
-  readonly #rebuildListeners = new Set<() => void>();
+  readonly #calls = new CallRecords();
+  readonly #topics = new Topics();
+  readonly #rebuilds = new Listeners<void>();
   #rebuildUntilMs: number;
   #closed = false;
 
@@ -104,15 +75,8 @@ export class MemoryDirectory implements Directory {
   forget(): void {
     this.#nodes.clear();
     this.#calls.clear();
-    this.#callIds.clear();
-    this.#nodeCalls.clear();
-    this.#tenantCalls.clear();
-    this.#resellerCalls.clear();
-    this.#expiries.clear();
-    this.#overdue.clear();
-    this.#past.clear();
     this.#rebuildUntilMs = this.#now() + this.#rebuildMs;
-    for (const listener of this.#rebuildListeners) listener();
+    this.#rebuilds.tell();
   }
 
   // ---- nodes
@@ -172,7 +136,7 @@ export class MemoryDirectory implements Directory {
         ...node.registration,
         ...node.report,
         draining: node.draining,
-        calls: this.#nodeCalls.get(nodeId) ?? 0,
+        calls: this.#calls.onNode(nodeId),
         registeredAtUnixMs: node.registeredAtMs,
         reportedAtUnixMs: node.reportedAtMs,
         alive: node.expiresAtMs > now,
@@ -198,9 +162,9 @@ export class MemoryDirectory implements Directory {
     if (call?.state === "held" && (!request.resume || wasResumed(call, request)))
       return { kind: "existing", lease: leaseOf(call) };
     if (!request.resume) {
-      if (countOf(this.#tenantCalls, request.tenantId) >= request.tenantCap)
+      if (this.#calls.ofTenant(request.tenantId) >= request.tenantCap)
         return { kind: "refused", reason: "tenantCap" };
-      if (countOf(this.#resellerCalls, request.resellerId) >= request.resellerCap)
+      if (this.#calls.ofReseller(request.resellerId) >= request.resellerCap)
         return { kind: "refused", reason: "resellerCap" };
     }
     const nodeId = this.#pickNode(request, call, now);
@@ -222,7 +186,7 @@ export class MemoryDirectory implements Directory {
       expiresAtMs: now + request.reservationMs,
       heapDueAtMs: Number.POSITIVE_INFINITY,
     };
-    this.#hold(granted);
+    this.#calls.hold(granted);
     return { kind: "reserved", lease: leaseOf(granted) };
   }
 
@@ -240,7 +204,7 @@ export class MemoryDirectory implements Directory {
     // A reservation that ran out has given its room away.
     if (call.state === "overdue" && !call.live) return "unknown";
     call.live = true;
-    this.#renew(call, now + leaseTimeMs);
+    this.#calls.renew(call, now + leaseTimeMs);
     return leaseOf(call);
   }
 
@@ -258,12 +222,12 @@ export class MemoryDirectory implements Directory {
     const call = this.#calls.get(callId);
     if (call === undefined) {
       // A claim that is on its way must not bring it back.
-      this.#end({ ...UNKNOWN_CALL, callId, epoch }, now);
+      this.#calls.end({ ...UNKNOWN_CALL, callId, epoch }, now);
       return false;
     }
     if (call.state === "ended" || call.epoch !== epoch) return false;
     const counted = call.state !== "taken";
-    this.#end(call, now);
+    this.#calls.end(call, now);
     return counted;
   }
 
@@ -276,52 +240,33 @@ export class MemoryDirectory implements Directory {
   async counts(tenantId: string, resellerId: string): Promise<Counts> {
     this.#begin();
     return {
-      tenantCalls: countOf(this.#tenantCalls, tenantId),
-      resellerCalls: countOf(this.#resellerCalls, resellerId),
+      tenantCalls: this.#calls.ofTenant(tenantId),
+      resellerCalls: this.#calls.ofReseller(resellerId),
     };
   }
 
   async takeExpired(limit: number): Promise<readonly Lease[]> {
     const now = this.#begin();
-    const taken: Lease[] = [];
-    if (now < this.#rebuildUntilMs) return taken;
-    for (const call of this.#overdue) {
-      if (taken.length >= limit) break;
-      taken.push(leaseOf(call));
-      this.#keepPast(call, "taken", now);
-    }
-    return taken;
+    return now < this.#rebuildUntilMs ? [] : this.#calls.takeOverdue(limit, now);
   }
 
   // ---- fan-out
 
   async publish(topic: string, message: string): Promise<void> {
     this.#begin();
-    const listeners = [...(this.#listeners.get(topic) ?? [])];
+    const tell = this.#topics.of(topic)?.later();
     // Never inside the publisher's own step, as with Redis.
-    setImmediate(() => {
-      for (const listener of listeners) if (this.#listeners.get(topic)?.has(listener)) listener(message);
-    });
+    if (tell !== undefined) setImmediate(() => tell(message));
   }
 
   async subscribe(topic: string, listener: (message: string) => void): Promise<() => void> {
     this.#begin();
-    // A wrapper, so that one function subscribed twice hears twice.
-    const own = (message: string): void => listener(message);
-    const listeners = this.#listeners.get(topic) ?? new Set();
-    this.#listeners.set(topic, listeners.add(own));
-    return () => {
-      listeners.delete(own);
-      if (listeners.size === 0 && this.#listeners.get(topic) === listeners) this.#listeners.delete(topic);
-    };
+    const stop = this.#topics.add(topic, listener);
+    return () => stop();
   }
 
   onRebuild(listener: () => void): () => void {
-    const own = (): void => listener();
-    this.#rebuildListeners.add(own);
-    return () => {
-      this.#rebuildListeners.delete(own);
-    };
+    return this.#rebuilds.add(listener);
   }
 
   async ping(): Promise<void> {
@@ -330,8 +275,8 @@ export class MemoryDirectory implements Directory {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#listeners.clear();
-    this.#rebuildListeners.clear();
+    this.#topics.clear();
+    this.#rebuilds.clear();
   }
 
   // ---- inside
@@ -344,22 +289,7 @@ export class MemoryDirectory implements Directory {
   #begin(): number {
     if (this.#closed) throw new LumentraError("DIRECTORY_UNAVAILABLE", "the directory is closed");
     const now = this.#now();
-    for (let call = this.#expiries.takeDue(now); call !== undefined; call = this.#expiries.takeDue(now)) {
-      if (call.state !== "held" || this.#calls.get(call.callId) !== call) continue;
-      this.#count(call, -1);
-      call.state = "overdue";
-      this.#overdue.add(call);
-    }
-    for (const call of this.#overdue) {
-      if (call.expiresAtMs + CALL_KEPT_MS > now) break;
-      this.#overdue.delete(call);
-      this.#drop(call);
-    }
-    for (const [call, keptUntilMs] of this.#past) {
-      if (keptUntilMs > now) break;
-      this.#past.delete(call);
-      this.#drop(call);
-    }
+    this.#calls.expire(now);
     return now;
   }
 
@@ -379,18 +309,7 @@ export class MemoryDirectory implements Directory {
   }
 
   #find(request: ReserveRequest): CallRecord | undefined {
-    return this.#findByCarrier(request) ?? this.#calls.get(request.callId);
-  }
-
-  /** A record made anew under the old id, of another carrier call, is not meant. */
-  #findByCarrier(wanted: {
-    readonly carrier: string;
-    readonly carrierCallId: string;
-  }): CallRecord | undefined {
-    const callId = this.#callIds.get(carrierKey(wanted));
-    const call = callId === undefined ? undefined : this.#calls.get(callId);
-    const isIt = call?.carrier === wanted.carrier && call.carrierCallId === wanted.carrierCallId;
-    return isIt ? call : undefined;
+    return this.#calls.byCarrier(request) ?? this.#calls.get(request.callId);
   }
 
   /** The first with room, after the head was compared by load. */
@@ -405,7 +324,7 @@ export class MemoryDirectory implements Directory {
       if (node.draining || !node.report.ready || node.report.stopping) continue;
       // A call that stays on its node needs no second slot there.
       const own = call?.state === "held" && call.nodeId === nodeId ? 1 : 0;
-      const calls = countOf(this.#nodeCalls, nodeId) - own;
+      const calls = this.#calls.onNode(nodeId) - own;
       const capacity = node.registration.capacityCalls;
       if (calls >= capacity) continue;
       if (index >= pickOf) return nodeId;
@@ -428,13 +347,13 @@ export class MemoryDirectory implements Directory {
         call.live ||= claim.live;
         // A reservation is not made shorter by the node that waits for its media.
         const floorMs = call.live ? 0 : call.expiresAtMs;
-        this.#renew(call, Math.max(now + leaseTimeMs, floorMs));
+        this.#calls.renew(call, Math.max(now + leaseTimeMs, floorMs));
         return { callId, kind: "held" };
       }
     }
     // The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays: the
     // one with media, which a reservation whose answer came too late for its webhook has not; else the newer.
-    const other = this.#findByCarrier(claim);
+    const other = this.#calls.byCarrier(claim);
     if (
       other !== undefined &&
       other.callId !== callId &&
@@ -442,9 +361,9 @@ export class MemoryDirectory implements Directory {
     ) {
       const isReservedOnly = claim.live && !other.live;
       if (other.epoch >= epoch && !isReservedOnly) return { callId, kind: "lost", epoch: other.epoch };
-      this.#end(other, now);
+      this.#calls.end(other, now);
     }
-    this.#hold({
+    this.#calls.hold({
       callId,
       epoch,
       nodeId,
@@ -461,57 +380,6 @@ export class MemoryDirectory implements Directory {
       heapDueAtMs: Number.POSITIVE_INFINITY,
     });
     return { callId, kind: "held" };
-  }
-
-  /** Puts a held record in the place of what there was of the call (M1). */
-  #hold(call: CallRecord): void {
-    const before = this.#calls.get(call.callId);
-    if (before !== undefined) {
-      if (before.state === "held") this.#count(before, -1);
-      this.#overdue.delete(before);
-      this.#past.delete(before);
-    }
-    this.#calls.set(call.callId, call);
-    if (call.carrierCallId !== "") this.#callIds.set(carrierKey(call), call.callId);
-    this.#count(call, 1);
-    this.#expiries.watch(call);
-  }
-
-  #renew(call: CallRecord, expiresAtMs: number): void {
-    if (call.state !== "held") {
-      this.#overdue.delete(call);
-      this.#past.delete(call);
-      call.state = "held";
-      this.#count(call, 1);
-    }
-    call.expiresAtMs = expiresAtMs;
-    this.#expiries.watch(call);
-  }
-
-  #end(call: CallRecord, now: number): void {
-    if (call.state === "held") this.#count(call, -1);
-    call.from = "";
-    call.to = "";
-    this.#calls.set(call.callId, call);
-    this.#keepPast(call, "ended", now);
-  }
-
-  #keepPast(call: CallRecord, state: "taken" | "ended", now: number): void {
-    this.#overdue.delete(call);
-    this.#past.delete(call);
-    call.state = state;
-    this.#past.set(call, now + ENDED_KEPT_MS);
-  }
-
-  #drop(call: CallRecord): void {
-    if (this.#calls.get(call.callId) === call) this.#calls.delete(call.callId);
-    if (this.#callIds.get(carrierKey(call)) === call.callId) this.#callIds.delete(carrierKey(call));
-  }
-
-  #count(call: CallRecord, by: 1 | -1): void {
-    add(this.#nodeCalls, call.nodeId, by);
-    add(this.#tenantCalls, call.tenantId, by);
-    add(this.#resellerCalls, call.resellerId, by);
   }
 }
 
@@ -531,38 +399,7 @@ const UNKNOWN_CALL: Omit<CallRecord, "callId" | "epoch"> = {
   heapDueAtMs: Number.POSITIVE_INFINITY,
 };
 
-function carrierKey(call: { readonly carrier: string; readonly carrierCallId: string }): string {
-  return `${call.carrier}:${call.carrierCallId}`;
-}
-
-function countOf(counts: ReadonlyMap<string, number>, key: string): number {
-  return counts.get(key) ?? 0;
-}
-
-function add(counts: Map<string, number>, key: string, by: number): void {
-  const count = countOf(counts, key) + by;
-  if (count === 0) counts.delete(key);
-  else counts.set(key, count);
-}
-
 /** The same redirect came before. */
 function wasResumed({ epoch }: CallRecord, { afterEpoch = 0 }: ReserveRequest): boolean {
   return afterEpoch > 0 && epoch > afterEpoch;
-}
-
-function leaseOf(call: CallRecord): Lease {
-  const { callId, epoch, nodeId, tenantId, resellerId, carrier, carrierCallId, live, resumed } = call;
-  return {
-    callId,
-    epoch,
-    nodeId,
-    tenantId,
-    resellerId,
-    carrier,
-    carrierCallId,
-    live,
-    resumed,
-    expiresAtUnixMs: call.expiresAtMs,
-    pii: { from: call.from, to: call.to },
-  };
 }

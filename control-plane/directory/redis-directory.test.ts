@@ -2,7 +2,8 @@
 import t from "tap";
 import { VirtualClock } from "#runtime/actor";
 import { silentLogger } from "#runtime/telemetry";
-import { addNode, complies, granted, request } from "./directory-compliance.fixture.js";
+import { complies } from "./directory-compliance.fixture.js";
+import { addNode, granted, request } from "./directory.fixture.js";
 import { RedisDirectory } from "./redis-directory.js";
 import { startRedis } from "./redis-server.fixture.js";
 

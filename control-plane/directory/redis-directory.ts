@@ -28,6 +28,7 @@ import type {
   ReserveResult,
 } from "./directory.js";
 import { CALL_KEPT_MS, ENDED_KEPT_MS, NODE_KEPT_MS, OUTAGE_MS, REBUILD_MS } from "./limits.js";
+import { Listeners, Topics } from "./listeners.js";
 import { NO_REPORT } from "./memory-directory.js";
 import { RedisConnection } from "./redis-connection.js";
 import { requireRedisUrl } from "./redis-url.js";
@@ -61,9 +62,8 @@ export class RedisDirectory implements Directory {
   readonly #rebuildMs: number;
   readonly #unixMs: (() => number) | null;
   readonly #log: Logger;
-  /** By topic. */
-  readonly #listeners = new Map<string, Set<(message: string) => void>>();
-  readonly #rebuildListeners = new Set<() => void>();
+  readonly #topics = new Topics();
+  readonly #rebuilds = new Listeners<void>();
   readonly #generations: string[] = [];
 
   constructor(options: RedisDirectoryOptions) {
@@ -259,16 +259,9 @@ export class RedisDirectory implements Directory {
   }
 
   async subscribe(topic: string, listener: (message: string) => void): Promise<() => void> {
-    // A wrapper, so that one function subscribed twice hears twice.
-    const own = (message: string): void => listener(message);
-    const listeners = this.#listeners.get(topic) ?? new Set();
     // Known before it is asked for: a message may come in the same packet as the answer.
-    this.#listeners.set(topic, listeners.add(own));
-    const stop = (): void => {
-      if (!listeners.delete(own) || listeners.size > 0 || this.#listeners.get(topic) !== listeners) return;
-      this.#listeners.delete(topic);
-      this.#connection.unsubscribe(this.#topicChannel(topic));
-    };
+    const remove = this.#topics.add(topic, listener);
+    const stop = (): void => remove(() => this.#connection.unsubscribe(this.#topicChannel(topic)));
     try {
       await this.#connection.subscribe(this.#topicChannel(topic));
     } catch (error) {
@@ -279,11 +272,7 @@ export class RedisDirectory implements Directory {
   }
 
   onRebuild(listener: () => void): () => void {
-    const own = (): void => listener();
-    this.#rebuildListeners.add(own);
-    return () => {
-      this.#rebuildListeners.delete(own);
-    };
+    return this.#rebuilds.add(listener);
   }
 
   async ping(): Promise<void> {
@@ -292,8 +281,8 @@ export class RedisDirectory implements Directory {
 
   async close(): Promise<void> {
     this.#connection.close();
-    this.#listeners.clear();
-    this.#rebuildListeners.clear();
+    this.#topics.clear();
+    this.#rebuilds.clear();
   }
 
   // ---- inside
@@ -327,8 +316,7 @@ export class RedisDirectory implements Directory {
       this.#noteGeneration(message);
       return;
     }
-    const topic = channel.slice(this.#topicChannel("").length);
-    for (const listener of this.#listeners.get(topic) ?? []) listener(message);
+    this.#topics.of(channel.slice(this.#topicChannel("").length))?.tell(message);
   }
 
   /** R1. A late reply of an older generation is of one that was seen. */
@@ -339,7 +327,7 @@ export class RedisDirectory implements Directory {
     if (this.#generations.length === 1) return;
     if (this.#generations.length > GENERATIONS_KEPT) this.#generations.shift();
     this.#log.warn({ generation }, "redis has lost its memory; nodes are asked to tell again");
-    for (const listener of this.#rebuildListeners) listener();
+    this.#rebuilds.tell();
   }
 }
 

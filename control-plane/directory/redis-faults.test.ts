@@ -9,7 +9,7 @@ import { seededRandom } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import type { Logger } from "#runtime/telemetry";
 import { silentLogger } from "#runtime/telemetry";
-import { READY, addNode, claimOf, granted, registration, request } from "./directory-compliance.fixture.js";
+import { READY, addNode, claimOf, granted, registration, request } from "./directory.fixture.js";
 import type { Directory, Lease, LeaseClaim, ReserveResult } from "./directory.js";
 import { RedisDirectory } from "./redis-directory.js";
 import { type RedisServer, startRedis } from "./redis-server.fixture.js";
