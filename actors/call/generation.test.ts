@@ -4,7 +4,8 @@ import { LumentraError } from "#runtime/errors";
 import { MULAW_8K } from "#runtime/media";
 import type { LlmEvents, LlmProvider, TtsEvents, TtsProvider } from "#actors/providers";
 import type { ToolOutcome } from "#actors/tools";
-import { FILLER_AFTER_MS, Generation, MAX_PARALLEL_TOOLS, STALL_LEFT_MS } from "./generation.js";
+import { FILLER_AFTER_MS, STALL_LEFT_MS } from "./fillers.js";
+import { Generation, MAX_PARALLEL_TOOLS } from "./generation.js";
 import { Ledger } from "./ledger.js";
 import type { SegmentSink } from "./segment.js";
 

@@ -8,8 +8,7 @@
  * `attach()` no audio leaves: it is held here. `discard()` ends it at any point without a trace.
  *
  * Invariants
- * G1 audio and words leave in the order of the text, segment after segment, word times counted from the
- *    first byte of the reply.
+ * G1 nothing of it is heard but through its ReplyAudio, in the order of the text.
  * G2 exactly one of `onDone` and `onFailed` fires, unless discarded, then neither.
  * G3 at most MAX_TOOL_ROUNDS rounds offer tools; the one after must answer in words.
  * G4 a committed reply asks once more where that may help (retry.ts), as long as nothing of the failed round
@@ -17,8 +16,7 @@
  * G5 what was handed on stays said. A model that fails within its answer is asked (who that is, its chain knows) to
  *    go on after the last piece of it, at most MAX_CONTINUATIONS times; where nobody can, the reply ends there, and
  *    the failure is told when it was heard.
- * G6 one filler at most per reply: before its first word, or where the model stalls within it and the caller has heard
- *    all there is. What comes after is another segment.
+ * G6 one filler at most per reply (Fillers). Where it comes within an answer, what comes after is another segment.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
@@ -29,26 +27,22 @@ import type {
   LlmToolCall,
   TtsProvider,
   TtsRequest,
-  TtsWord,
 } from "#actors/providers";
 import { ClauseSplitter } from "#actors/speech";
 import type { ToolOutcome } from "#actors/tools";
+import { Fillers } from "./fillers.js";
 import type { ToolAnswer } from "./history.js";
 import type { Ledger } from "./ledger.js";
 import { type Continuation, continueAfter } from "./continuation.js";
+import { ReplyAudio } from "./reply-audio.js";
 import { MAX_CONTINUATIONS, MAX_RETRIES, isBreak, retryAfter } from "./retry.js";
-import { Segment, type SegmentSink, type SwitchNote } from "./segment.js";
+import type { Segment, SegmentSink, SwitchNote } from "./segment.js";
 import type { CachedSpeech } from "./voice-cache.js";
 
 /** More rounds than any sensible request needs; a model that loops is stopped here. */
 export const MAX_TOOL_ROUNDS = 4;
 /** Calls of one round that are run; a model that asks for more gets a refusal for the rest. */
 export const MAX_PARALLEL_TOOLS = 8;
-/** A caller starts to wonder after a second of nothing. */
-export const FILLER_AFTER_MS = 1_200;
-/** A reply that stalls is bridged when no more than this of it is left to hear: by then the filler is on its way. */
-export const STALL_LEFT_MS = 100;
-
 export interface GenerationDeps {
   readonly clock: Clock;
   readonly llm: LlmProvider;
@@ -98,11 +92,11 @@ export class Generation {
   /** Nothing is added to `intended` any more. */
   isWhole = false;
 
-  readonly #segments: Segment[] = [];
+  readonly #audio: ReplyAudio;
+  readonly #fillers: Fillers;
   #request: LlmRequest;
   #phase: Phase = "streaming";
   #committed = false;
-  #sink: SegmentSink | null = null;
   #onWhole: () => void = () => {};
   #round = 0;
   #llmStream: LlmStream | null = null;
@@ -115,11 +109,6 @@ export class Generation {
   #roundStart = 0;
   #toolCalls: LlmToolCall[] = [];
   #endsCall = false;
-  #ready = false;
-  #filler: TimerHandle | null = null;
-  #stall: TimerHandle | null = null;
-  #hasFilled = false;
-  #lastTextAtMs = 0;
   /** A part of the round is heard already, in a segment that is closed. */
   #hasClosedPart = false;
   #retry: TimerHandle | null = null;
@@ -145,18 +134,34 @@ export class Generation {
     this.ledger = ledger;
     this.#deps = deps;
     this.#events = events;
+    const { clock, tts, guard, filler } = deps;
+    this.#audio = new ReplyAudio(deps, {
+      onFirst: () => this.#onFirstAudio(),
+      onDrained: () => this.#settleIfSpoken(),
+      onFailed: (error) => this.#fail(error, tts.name),
+    });
+    this.#fillers = new Fillers({
+      clock,
+      guard,
+      filler,
+      wouldBeFirst: () => this.#phase !== "over" && !this.#audio.isWaiting,
+      isHeard: () => this.#phase === "streaming" && this.#audio.sink !== null,
+      leftMs: () => (this.#roundText === "" ? null : this.#audio.sink!.leftMs),
+      onFirst: (speech) => this.#addCached(speech),
+      onStall: (speech) => this.#bridgeStall(speech),
+    });
     ledger.llmStartAtMs = deps.clock.nowMs();
     this.#startRound();
   }
 
   get isReady(): boolean {
-    return this.#ready;
+    return this.#audio.hasAudio;
   }
 
   /** Said before all that comes from the model; only right after construction. */
   lead(speech: CachedSpeech | string): void {
     if (typeof speech === "string") {
-      const segment = this.#openSegment();
+      const segment = this.#audio.open();
       this.intended = speech;
       segment.push(speech);
       segment.finish();
@@ -171,27 +176,24 @@ export class Generation {
   commit(): void {
     if (this.#committed) return;
     this.#committed = true;
-    if (!this.#ready) this.#armFiller();
+    this.#armFiller();
     if (this.#phase === "toolsHeld") this.#runTools();
   }
 
   /** Audio held so far and all to come goes to `sink`. Only after `commit()`. `onWhole`: see `isWhole`. */
   attach(sink: SegmentSink, onWhole: () => void = () => {}): void {
-    this.#sink = sink;
     this.#onWhole = onWhole;
-    this.#drainSegments();
-    this.#watchStall(FILLER_AFTER_MS);
+    this.#audio.attach(sink);
+    this.#fillers.watch();
   }
 
   /** Idempotent: cancels whatever runs. */
   discard(): void {
     this.#phase = "over";
-    this.#filler?.cancel();
-    this.#stall?.cancel();
+    this.#fillers.close();
     this.#retry?.cancel();
     this.#llmStream?.cancel();
-    for (const segment of this.#segments) segment.cancel();
-    this.#segments.length = 0;
+    this.#audio.close();
   }
 
   #startRound(): void {
@@ -223,8 +225,7 @@ export class Generation {
     if (this.#phase !== "streaming") return;
     this.ledger.llmFirstTokenAtMs ??= atMs;
     this.#roundHasText = true;
-    this.#lastTextAtMs = atMs;
-    this.#watchStall(FILLER_AFTER_MS);
+    this.#fillers.onText(atMs);
     const text = this.#continuation === null ? delta : this.#continuation.push(delta);
     for (const piece of this.#splitter.push(text)) this.#speak(piece);
   }
@@ -262,7 +263,7 @@ export class Generation {
 
   /** Something of the round has left for the playout: it cannot be taken back. */
   get #isHandedOn(): boolean {
-    return this.#hasClosedPart || (this.#segment !== null && this.#sink !== null);
+    return this.#hasClosedPart || (this.#segment !== null && this.#audio.sink !== null);
   }
 
   /** G5. What the splitter still held was not said: the clause is written anew. */
@@ -307,17 +308,15 @@ export class Generation {
   /** What the round has said so far was not handed on: as if it had not begun. */
   #forgetRound(): void {
     if (this.#segment === null) return;
-    this.#segment.cancel();
-    this.#segments.splice(this.#segments.indexOf(this.#segment), 1);
+    this.#audio.drop(this.#segment);
     this.intended = this.intended.slice(0, this.#roundStart);
-    this.#ready = this.#segments.some((segment) => segment.hasAudio);
     if (this.intended === "") this.ledger.llmFirstTokenAtMs = null;
-    if (!this.#ready) this.ledger.ttsFirstAudioAtMs = null;
+    if (!this.#audio.hasAudio) this.ledger.ttsFirstAudioAtMs = null;
   }
 
   #speak(piece: string): void {
     if (this.#segment === null) {
-      this.#segment = this.#openSegment();
+      this.#segment = this.#audio.open();
       if (this.intended !== "" && !/\s$/.test(this.intended)) this.intended += " ";
     }
     const needsSpace = this.#isAtSeam && !/\s$/.test(this.intended) && !/^\s/.test(piece);
@@ -328,61 +327,31 @@ export class Generation {
     this.#segment.push(text);
   }
 
-  #openSegment(): Segment {
-    const { tts, ttsRequest, guard } = this.#deps;
-    const segment = Segment.live(tts, ttsRequest, guard, {
-      onProgress: () => this.#onSegmentProgress(segment),
-      onSwitched: this.#deps.onSwitched,
-      onFailed: (error) => this.#fail(error, tts.name),
-    });
-    this.#segments.push(segment);
-    return segment;
-  }
-
   #addCached(speech: CachedSpeech): void {
-    const segment = Segment.cached(speech);
     if (this.intended !== "") this.intended += " ";
     this.intended += speech.text;
-    this.#segments.push(segment);
-    this.#onSegmentProgress(segment);
+    this.#audio.addCached(speech);
   }
 
-  #onSegmentProgress(segment: Segment): void {
-    if (this.#phase === "over") return;
-    if (segment.hasAudio && !this.#ready) {
-      this.#ready = true;
-      this.#filler?.cancel();
-      this.ledger.ttsFirstAudioAtMs ??= this.#deps.clock.nowMs();
-      this.#events.onReady();
-    }
-    this.#drainSegments();
-  }
-
-  /** G1: only the first unfinished segment may flow; the ones after it wait. */
-  #drainSegments(): void {
-    if (this.#sink === null || this.#phase === "over") return;
-    for (let head = this.#segments[0]; head !== undefined; head = this.#segments[0]) {
-      head.drainTo(this.#sink);
-      if (!head.isSpoken) return;
-      this.#segments.shift();
-    }
-    this.#settleIfSpoken();
+  #onFirstAudio(): void {
+    this.#fillers.onAudio();
+    this.ledger.ttsFirstAudioAtMs ??= this.#deps.clock.nowMs();
+    this.#events.onReady();
   }
 
   #finishText(): void {
     this.#phase = "speaking";
     this.isWhole = true;
     this.#onWhole();
-    this.#drainSegments();
+    this.#audio.drain();
     this.#settleIfSpoken();
   }
 
   #settleIfSpoken(): void {
-    if (this.#phase !== "speaking") return;
-    if (this.#segments.length > 0 || this.#sink === null) return;
+    if (this.#phase !== "speaking" || !this.#audio.isTaken) return;
     this.#phase = "over";
-    this.#filler?.cancel();
-    this.#stall?.cancel();
+    this.#fillers.close();
+    this.#audio.close();
     this.#events.onDone(this.#endsCall, this.#shortfall);
   }
 
@@ -427,46 +396,17 @@ export class Generation {
     this.#startRound();
   }
 
-  /** G6. The one timer looks again rather than being set anew for each token. */
-  #watchStall(afterMs: number): void {
-    if (this.#stall !== null || this.#hasFilled || this.#sink === null || this.#phase !== "streaming") return;
-    const { clock, guard } = this.#deps;
-    this.#stall = clock.setTimer(afterMs, () =>
-      guard(() => {
-        this.#stall = null;
-        if (this.#phase !== "streaming" || this.#sink === null || this.#roundText === "") return;
-        const quietForMs = FILLER_AFTER_MS - (clock.nowMs() - this.#lastTextAtMs);
-        const leftMs = Math.max(quietForMs, this.#sink.leftMs - STALL_LEFT_MS);
-        if (leftMs > 0) this.#watchStall(leftMs);
-        else this.#bridgeStall();
-      }),
-    );
-  }
-
-  /** What was said is closed, so that the filler follows it; what the model still says is a new segment. */
-  #bridgeStall(): void {
-    const filler = this.#hasFilled ? null : this.#deps.filler();
-    if (filler === null) return;
-    this.#hasFilled = true;
+  /** G6. What was said is closed, so that the filler follows it; what the model still says is a new segment. */
+  #bridgeStall(filler: CachedSpeech): void {
     this.#hasClosedPart = true;
     this.#segment?.finish();
     this.#segment = null;
     this.#addCached(filler);
   }
 
-  /** G6. None once anything of the reply can be heard. */
+  /** None once anything of the reply can be heard. */
   #armFiller(): void {
-    if (this.#filler !== null || this.#ready) return;
-    this.#filler = this.#deps.clock.setTimer(FILLER_AFTER_MS, () =>
-      this.#deps.guard(() => {
-        // Behind text that waits for its voice it would be heard after the answer.
-        const isLate = this.#phase === "over" || this.#segments.length > 0;
-        const filler = isLate ? null : this.#deps.filler();
-        if (filler === null) return;
-        this.#hasFilled = true;
-        this.#addCached(filler);
-      }),
-    );
+    if (!this.#audio.hasAudio) this.#fillers.arm();
   }
 
   #fail(error: LumentraError, provider: string): void {
@@ -475,5 +415,3 @@ export class Generation {
     this.#events.onFailed(error, provider);
   }
 }
-
-export type { SegmentSink, TtsWord };
