@@ -313,7 +313,9 @@ export class ReplayingStream implements SttStream, SttEvents {
 
   #forgetSilence(): void {
     if (!this.#ready || this.#shownWords.length > 0) return;
-    const isAnswered = this.#finalThroughMs + SPEECH_FLAG_OVERHANG_MS >= this.#speechThroughMs;
+    // Whoever misses a word asks for its final: it may be shorter than the flag's overhang.
+    const isAnswered =
+      !this.#finalizeWaits && this.#finalThroughMs + SPEECH_FLAG_OVERHANG_MS >= this.#speechThroughMs;
     if (!isAnswered && this.#quietMs < NOISE_CONFIRMED_MS) return;
     this.#audio.dropBefore(this.#audio.endMs - SILENCE_KEPT_MS);
   }
