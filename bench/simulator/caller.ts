@@ -21,6 +21,8 @@ const FRAME_MS = 20;
 export interface Question {
   readonly number: number;
   readonly beganAtMs: number;
+  /** When he began to say the word that names it; Infinity before. */
+  namedAtMs: number;
   /** Infinity while he says it. */
   endedAtMs: number;
 }
@@ -114,7 +116,8 @@ export class Caller {
         const question = this.#begin(step.question);
         yield* this.#say(["I", "wanted", "to", "know"]);
         yield* this.#wait(step.pauseMs);
-        yield* this.#say(["about", `q${step.question}?`]);
+        yield* this.#say(["about"]);
+        yield* this.#name(question, "?");
         question.endedAtMs = this.#nowMs();
         return;
       }
@@ -122,7 +125,8 @@ export class Caller {
         yield* this.#untilSilent(300);
         const rest = Array.from({ length: step.words }, (_, index) => `w${index}`);
         const question = this.#begin(step.question);
-        yield* this.#say([`q${step.question}`, ...rest, "please?"]);
+        yield* this.#name(question, "");
+        yield* this.#say([...rest, "please?"]);
         question.endedAtMs = this.#nowMs();
         return;
       }
@@ -153,14 +157,21 @@ export class Caller {
 
   *#ask(number: number, words: readonly string[]): Generator<Uint8Array, void> {
     const question = this.#begin(number);
-    yield* this.#say([...words, `q${number}?`]);
+    yield* this.#say(words);
+    yield* this.#name(question, "?");
     question.endedAtMs = this.#nowMs();
   }
 
   #begin(number: number): Question {
-    const question = { number, beganAtMs: this.#nowMs(), endedAtMs: Number.POSITIVE_INFINITY };
+    const never = Number.POSITIVE_INFINITY;
+    const question = { number, beganAtMs: this.#nowMs(), namedAtMs: never, endedAtMs: never };
     this.questions.push(question);
     return question;
+  }
+
+  *#name(question: Question, mark: string): Generator<Uint8Array, void> {
+    question.namedAtMs = this.#nowMs();
+    yield* this.#say([`q${question.number}${mark}`]);
   }
 
   *#say(words: readonly string[]): Generator<Uint8Array, void> {

@@ -3,17 +3,13 @@
  * what is wrong; an empty answer is a pass. invariants.test.ts plants a bug for each and sees it caught.
  */
 import type { JournalEvent } from "#actors/journal";
-import type { Question } from "./caller.js";
 import type { Line } from "./line.js";
+import { excuseOf, isHold, questionsIn } from "./owed.js";
 import type { CallRow } from "./plane.js";
-import { type WorldFault, recoveredAtMs } from "./script.js";
+import { recoveredAtMs } from "./script.js";
 import { WATCHDOG } from "./sim-node.js";
 import type { WorldRecord } from "./world.js";
 
-/** An answer is owed to who stays on the line this long after he asked. */
-const ANSWER_WITHIN_MS = 6_000;
-/** The same where a vendor, a thread or a limit is in the way: its deadlines and the retry come on top. */
-const ANSWER_WITHIN_DEADLINES_MS = 14_000;
 /** From the decision to the last whole word at the caller's ear: threads that are late, and the network. */
 const CUT_WITHIN_MS = 100;
 /** A spare is ready, and the main thread is not held up. */
@@ -24,14 +20,7 @@ const SEEN_LATE_MS = 2 * WATCHDOG.lookEveryMs + WATCHDOG.heartbeatMs;
 const MESSAGE_WITHIN_MS = 2_000;
 /** A call that never finds room is asked ten times a second. */
 const MOVES_WITHOUT_ROOM_MAX = 4;
-/** Of audio in an in-ring. */
-const RING_MS = 2_560;
-/** A recogniser that says nothing is given up after so long. */
-const LATE_MAX_MS = 6_000;
-/** Who is cut off says goodbye into the silence, or as soon as somebody is there again. */
-const GAP_NOTICED_MS = 3_000;
 const TAKES_SHARDS: ReadonlySet<string> = new Set(["shardDeath", "shardDrain", "hang"]);
-const QUESTION = /q\d+/g;
 const ANSWER_WORD = /^r\d+[a-z]/;
 
 /** The journal of a call, and its caller's side. */
@@ -185,14 +174,25 @@ function answeredOnce(world: WorldRecord): readonly string[] {
       );
       if (whole.length > 1 + resumes)
         wrong.push(`${row.callId}: ${name} was answered ${whole.length} times, to the end`);
-      if (wasAnswered(line, question.endedAtMs, name) || !isOwed(world, line, row, question)) continue;
-      // Whoever goes on from a journal that lacks a turn may not know that it was asked.
-      if (losesAudio(world, line) || world.witness.lostCalls.has(row.callId)) continue;
-      if (leftTheRing(world, row, question) || leftAfterGap(line, row, question)) continue;
-      wrong.push(`${row.callId}: ${name} was asked at ${question.endedAtMs} and never answered`);
+      if (wasAnswered(line, question.endedAtMs, name)) continue;
+      if (excuseOf(world, line, row, question) === null)
+        wrong.push(`${row.callId}: ${name} was asked at ${question.endedAtMs} and never answered`);
     }
   }
   return wrong;
+}
+
+/** How often who was not answered had no answer to expect, by what excuses it. */
+export function excusesOf(world: WorldRecord): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { row, line } of callsOf(world)) {
+    for (const question of line.caller.questions) {
+      if (wasAnswered(line, question.endedAtMs, `q${question.number}`)) continue;
+      const excuse = excuseOf(world, line, row, question);
+      if (excuse !== null) counts[`excused: ${excuse}`] = (counts[`excused: ${excuse}`] ?? 0) + 1;
+    }
+  }
+  return counts;
 }
 
 /**
@@ -269,7 +269,7 @@ function messageKept(world: WorldRecord): readonly string[] {
   for (const { row, line } of callsOf(world)) {
     const { message } = line.caller;
     const disks = world.nodes.map(({ disk }) => disk);
-    if (message === null || line.hasCarrierFaults || world.witness.lostCalls.has(row.callId)) continue;
+    if (message === null || line.hasCarrierFaults || world.witness.lostAtMs.has(row.callId)) continue;
     if (line.endedAtMs < message.endedAtMs + MESSAGE_WITHIN_MS) continue;
     const kept = row.events.flatMap((event) => {
       if (event.kind !== "messageTaken") return [];
@@ -319,69 +319,9 @@ function wasAnswered(line: Line, askedAtMs: number, name: string): boolean {
   );
 }
 
-/** He stayed, his words got through, and the call went on; else nobody owes him an answer. */
-function isOwed(
-  { script: { vendors, faults, limits, outage } }: WorldRecord,
-  line: Line,
-  row: CallRow,
-  { beganAtMs, endedAtMs }: Question,
-): boolean {
-  const spell = line.spells.find(({ fromMs, toMs }) => fromMs <= beganAtMs && beganAtMs <= toMs);
-  if (spell === undefined || spell.toMs < endedAtMs + 2_000) return false; // the line broke under it
-  const end = row.events.at(-1);
-  const endedBy = end?.kind === "callEnded" ? end.outcome.kind : "none";
-  const wasClosed = row.events.some(
-    ({ kind, atMs }) => (kind === "providerFailed" || kind === "callEnded") && atMs < endedAtMs + 8_000,
-  );
-  if (wasClosed || endedBy === "providerFailed") return false;
-  const isCalm = vendors.length === 0 && faults.length === 0 && outage === null && limits.requestsMax > 4;
-  const withinMs = isCalm && !line.hasStalled ? ANSWER_WITHIN_MS : ANSWER_WITHIN_DEADLINES_MS;
-  return line.endedAtMs >= endedAtMs + withinMs;
-}
-
-/** A burst, or a thread that stood still, over a ring made too small for it: words are lost, and counted as such. */
-function losesAudio({ script }: WorldRecord, line: Line): boolean {
-  if (script.limits.inRecordCount >= 128) return false;
-  return line.hasStalled || script.faults.some(isHold);
-}
-
-/**
- * A recogniser that was late or deaf, and its call's owner lost before it told: what was said before the ring's two and a half
- * seconds is lost with them.
- */
-function leftTheRing({ script }: WorldRecord, row: CallRow, { beganAtMs }: Question): boolean {
-  const wasLate = script.vendors.some(({ vendor }) => vendor === "stt");
-  return (
-    wasLate &&
-    row.events.some(
-      (event) =>
-        event.kind === "callResumed" &&
-        event.atMs - beganAtMs > RING_MS &&
-        event.atMs - beganAtMs < RING_MS + LATE_MAX_MS,
-    )
-  );
-}
-
-/** His call was lost and brought back, and in place of waiting for the answer he said goodbye. */
-function leftAfterGap({ caller }: Line, row: CallRow, { endedAtMs }: Question): boolean {
-  const { leftAtMs } = caller;
-  if (leftAtMs === null) return false;
-  return row.events.some(
-    ({ kind, atMs }) => kind === "callResumed" && atMs > endedAtMs && atMs < leftAtMs + GAP_NOTICED_MS,
-  );
-}
-
-function isHold({ kind }: WorldFault): boolean {
-  return kind === "shardHold" || kind === "nodeHold" || kind === "hang";
-}
-
 /** What threads that stood still may add to any delay. */
 function holdsMs({ script }: WorldRecord): number {
   return script.faults.reduce((sum, fault) => ("ms" in fault && isHold(fault) ? sum + fault.ms : sum), 0);
-}
-
-function questionsIn(text: string): readonly string[] {
-  return text.match(QUESTION) ?? [];
 }
 
 function wordsOf(text: string): readonly string[] {

@@ -1,7 +1,9 @@
 /** What the simulator found in the node, each as the least script that shows it. */
 import t from "tap";
+import { violationsOf } from "./invariants.js";
 import { runScript } from "./run-seed.js";
 import { type CallScript, type Script, recoveredAtMs } from "./script.js";
+import { runWorld } from "./world.js";
 
 const CALM: Omit<Script, "calls"> = {
   seed: 3,
@@ -254,4 +256,22 @@ void t.test("callers who come after an outage are answered, together as well", a
       t.equal(faults["outagePasses"], 1);
     }
   }
+});
+
+/**
+ * A model broke off in mid-answer, and another one went on. It is told to begin with the last words that were said, so that
+ * what it says again after them is known to be meant; half of the time it does not do as it is told.
+ */
+void t.test("an answer that another model ends has every word once", async (t) => {
+  let toldOnce = 0;
+  for (let seed = 1; seed <= 8; seed += 1) {
+    const fault = { kind: "reset", ms: 0, afterTokens: 8 } as const;
+    const vendors = [{ vendor: "llm", call: 0, nth: 0, fault } as const];
+    const script = { ...CALM, seed, calls: [CALL], vendors, fallbacks: "vendors" } as const;
+    const world = await runWorld(script);
+    t.same(violationsOf(world), [], `seed ${seed}`);
+    const notes = world.asked.flatMap(({ messages }) => messages.map(({ content }) => content ?? ""));
+    toldOnce += notes.filter((note) => note.includes("Begin with the last of them")).length;
+  }
+  t.ok(toldOnce > 0);
 });

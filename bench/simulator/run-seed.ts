@@ -1,6 +1,6 @@
 /** One seed: its world, what is wrong with it, and a digest by which two runs are known to be the same. */
 import { createHash } from "node:crypto";
-import { type Violation, violationsOf } from "./invariants.js";
+import { type Violation, excusesOf, violationsOf } from "./invariants.js";
 import type { Script } from "./script.js";
 import type { Seams } from "./seams.js";
 import { type WorldRecord, runWorld } from "./world.js";
@@ -28,7 +28,7 @@ export async function runScript(script: Script, seams: Seams = {}): Promise<Seed
     seed: script.seed,
     violations: violationsOf(world),
     digest: digestOf(world),
-    counts: countsOf(world),
+    counts: { ...countsOf(world), ...excusesOf(world) },
     faults: Object.fromEntries(world.faultCounts),
   };
 }

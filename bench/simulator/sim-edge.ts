@@ -18,9 +18,28 @@ import {
   Pump,
   createTwilio,
 } from "#runtime/edge";
-import type { EdgeSlot, UntoldAudio } from "#runtime/media";
+import { type EdgeSlot, RecordKind, type UntoldAudio } from "#runtime/media";
 import { type Metrics, silentLogger } from "#runtime/telemetry";
 import type { SimThread } from "./sim-time.js";
+import { WordEar } from "./word-audio.js";
+
+/** Of all that a ring has, read or not. */
+const ALL: UntoldAudio = {
+  fromMs: Number.NEGATIVE_INFINITY,
+  toldMs: Number.NEGATIVE_INFINITY,
+  untilMs: Number.POSITIVE_INFINITY,
+  againMs: Number.POSITIVE_INFINITY,
+};
+
+/** What an in-ring held when a call's owner was gone and another took over. */
+export interface TakeOver {
+  readonly callId: string;
+  readonly atMs: number;
+  /** Of the oldest audio in it. */
+  readonly oldestAtMs: number;
+  /** Those that are whole in it. */
+  readonly words: readonly string[];
+}
 
 const ADMISSION_TTL_MS = 8_000;
 const SWEEP_MS = 1_000;
@@ -33,6 +52,7 @@ export class SimEdge {
   readonly #thread: SimThread;
   readonly #delegate: EdgeDelegate;
   readonly #wakeShards: () => void;
+  readonly #onTakeOver: (takeOver: TakeOver) => void;
   readonly #pump: Pump;
   readonly #admissions: Admissions;
   readonly #carrier: Carrier = createTwilio({ authTokens: [] });
@@ -43,8 +63,15 @@ export class SimEdge {
   #isClosed = false;
 
   /** `wakeShards`: packets were taken, and the rings of some shards may have been written. */
-  constructor(thread: SimThread, delegate: EdgeDelegate, metrics: Metrics, wakeShards: () => void) {
+  constructor(
+    thread: SimThread,
+    delegate: EdgeDelegate,
+    metrics: Metrics,
+    wakeShards: () => void,
+    onTakeOver: (takeOver: TakeOver) => void,
+  ) {
     this.#thread = thread;
+    this.#onTakeOver = onTakeOver;
     this.#wakeShards = wakeShards;
     this.#delegate = delegate;
     this.#pump = new Pump(thread);
@@ -96,7 +123,17 @@ export class SimEdge {
   }
 
   takeRest(callId: string, untold: UntoldAudio): LegRest | null {
-    return this.#byCallId.get(callId)?.takeRest(untold) ?? null;
+    const leg = this.#byCallId.get(callId);
+    if (leg !== undefined) this.#onTakeOver(this.#ringOf(leg));
+    return leg?.takeRest(untold) ?? null;
+  }
+
+  #ringOf(leg: Leg): TakeOver {
+    const audio = leg.side.in.held(ALL).filter(({ kind }) => kind === RecordKind.audio);
+    const ear = new WordEar();
+    const words = audio.flatMap(({ payload }) => ear.hear(payload, 0) ?? []);
+    const atMs = this.#thread.nowMs();
+    return { callId: leg.callId, atMs, oldestAtMs: audio[0]?.timestampMs ?? atMs, words };
   }
 
   rebind(callId: string, side: EdgeSlot, ringShard: () => void, { held }: LegRest): void {

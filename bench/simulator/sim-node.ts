@@ -12,7 +12,7 @@ import { silentLogger } from "#runtime/telemetry";
 import { LEASE_TIME_MS, type Plane, RESUME_GRACE_MS } from "./plane.js";
 import type { Limits } from "./script.js";
 import type { Seams } from "./seams.js";
-import { SimEdge } from "./sim-edge.js";
+import { SimEdge, type TakeOver } from "./sim-edge.js";
 import { SimDisk } from "./sim-disk.js";
 import { simMetrics } from "./sim-metrics.js";
 import { SimNetwork, type VendorWorld } from "./sim-network.js";
@@ -52,6 +52,7 @@ export interface SimNodeOptions {
   readonly onJournalLost: (event: JournalEvent) => void;
   readonly onTicked: () => void;
   readonly onShardError: (error: unknown) => void;
+  readonly onTakeOver: (takeOver: TakeOver) => void;
 }
 
 export class SimNode {
@@ -123,7 +124,8 @@ export class SimNode {
       goneKeptMax: CALLS_KEPT_MAX,
     });
     this.pool = this.#createPool();
-    this.edge = new SimEdge(this.thread, this.switchboard, metrics, () => this.pool.wakeRung());
+    const wakeShards = (): void => this.pool.wakeRung();
+    this.edge = new SimEdge(this.thread, this.switchboard, metrics, wakeShards, options.onTakeOver);
     const pressure = { mayTakeCalls: () => true, current: () => ({ rung: 0 }) };
     this.switchboard.connect(this.pool, this.edge as never, pressure as never);
   }

@@ -6,6 +6,7 @@ import { FAULT_KINDS, STEPS_MAX, type Script, drawScript } from "./script.js";
 import { shrink } from "./shrink.js";
 import { simulate } from "./simulate.js";
 import { violationsOf } from "./invariants.js";
+import { FRAME_BYTES, WordEar, wordsAudio } from "./word-audio.js";
 import { runWorld } from "./world.js";
 
 const ALL = new Set(FAULT_KINDS);
@@ -61,6 +62,22 @@ void t.test("other vendors go on, each over a wire of its own", async (t) => {
     events.flatMap((event) => (event.kind === "providerFailed" ? [event.fallback] : [])),
   );
   for (const vendor of ["assemblyai", "anthropic", "elevenlabs"]) t.ok(went.includes(vendor), vendor);
+});
+
+void t.test("words are heard wherever in a piece of audio they begin", async (t) => {
+  for (const lead of [0, 1, 80, 159]) {
+    const words = ["one", "two", "three"];
+    const audio = new Uint8Array(lead + wordsAudio(words).length + 2 * FRAME_BYTES).fill(0xff);
+    audio.fill(0x9f, 0, lead);
+    audio.set(wordsAudio(words), lead);
+    const ear = new WordEar();
+    const heard: string[] = [];
+    for (let at = 0; at + FRAME_BYTES <= audio.length; at += FRAME_BYTES) {
+      const word = ear.hear(audio, at);
+      if (word !== null) heard.push(word);
+    }
+    t.same(heard, words, `after ${lead} bytes`);
+  }
 });
 
 void t.test("a failing script shrinks to what the failure needs", async (t) => {

@@ -33,6 +33,8 @@ export interface LlmWorld {
 const FIRST_TOKEN_MS = [80, 400] as const;
 const BETWEEN_TOKENS_MS = [2, 12] as const;
 const QUESTION = /q\d+/g;
+/** As actors/call/continuation.ts asks for it. */
+const ANCHOR = /Begin with the last of them, exactly: "([^"]*)"/;
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 
 export class LlmVendor implements NetworkPool {
@@ -184,13 +186,19 @@ class AnswerStream {
       const word = `r${number}${LETTERS[index % LETTERS.length]}`;
       return index % 5 === 4 ? `${word}.` : word;
     });
-    const whole = `${about}, ${answer.join(" ")} done.`;
+    const whole = `${this.#anchor(last)}${about}, ${answer.join(" ")} done.`;
     const text = this.#world.seams.answer?.(whole) ?? whole;
     const words = text.split(/(?<= )/);
     return [
       ...words.map((word) => ({ kind: "text", text: word }) as const),
       { kind: "stop", forTool: false },
     ];
+  }
+
+  /** Told to begin with words that were said, to go on after another, it does, or not. */
+  #anchor({ content }: AskedMessage): string {
+    const words = ANCHOR.exec(content ?? "")?.[1];
+    return words === undefined || this.#world.time.random.next() < 0.5 ? "" : `${words} `;
   }
 
   #whole(controller: Controller, status: number, body: object, retryAfterMs = 0): void {

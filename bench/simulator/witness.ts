@@ -22,8 +22,8 @@ const MISMATCHES_MAX = 3;
 export class Witness {
   readonly mismatches: string[] = [];
   comparedCount = 0;
-  /** Their journals lack something. */
-  readonly lostCalls = new Set<string>();
+  /** By call: when something happened that its journal lacks. */
+  readonly lostAtMs = new Map<string, number[]>();
   readonly #tenant: TenantConfig;
   readonly #seams: Seams;
   readonly #owners = new Map<string, Owner>();
@@ -48,7 +48,9 @@ export class Witness {
 
   /** Its journal threw, or dropped what it did: that is not in it. */
   onJournalLost(event: JournalEvent): void {
-    this.lostCalls.add(event.callId);
+    const known = this.lostAtMs.get(event.callId);
+    if (known === undefined) this.lostAtMs.set(event.callId, [event.atMs]);
+    else known.push(event.atMs);
     const owner = this.#owners.get(keyOf(event.callId, event.epoch));
     if (owner !== undefined) this.#stale.delete(owner);
     this.#owners.delete(keyOf(event.callId, event.epoch));

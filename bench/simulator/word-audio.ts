@@ -77,14 +77,24 @@ export function readFrame(audio: Uint8Array, offset: number): HeardFrame | null 
   return word === undefined ? null : { word, index };
 }
 
-/** Puts frames together: a word counts when its last loud frame came after all those before it. */
+/**
+ * Puts frames together: a word counts when its last loud frame came after all those before it. Frames need not begin where
+ * pieces of audio do: a reply that another owner goes on with may have ended anywhere in one.
+ */
 export class WordEar {
   #word = "";
   #next = -1;
+  /** The piece before, and this one. */
+  readonly #window = new Uint8Array(2 * FRAME_BYTES).fill(0xff);
+  /** So many bytes before a piece begins the frame that ends in it. */
+  #shift = 0;
 
-  /** The word that is whole with this frame; null otherwise. */
+  /** A piece as long as a frame. The word that is whole with it; null otherwise. */
   hear(audio: Uint8Array, offset: number): string | null {
-    const frame = readFrame(audio, offset);
+    const window = this.#window;
+    window.copyWithin(0, FRAME_BYTES);
+    for (let at = 0; at < FRAME_BYTES; at++) window[FRAME_BYTES + at] = audio[offset + at]!;
+    const frame = this.#read(window);
     if (frame === null) return null;
     const goesOn = frame.index === this.#next && frame.word === this.#word;
     this.#word = frame.word;
@@ -94,5 +104,19 @@ export class WordEar {
 
   reset(): void {
     this.#next = -1;
+    this.#shift = 0;
+    this.#window.fill(0xff);
+  }
+
+  #read(window: Uint8Array): HeardFrame | null {
+    const frame = readFrame(window, FRAME_BYTES - this.#shift);
+    if (frame !== null || isSilent(window, FRAME_BYTES)) return frame;
+    for (let shift = 0; shift < FRAME_BYTES; shift++) {
+      const found = readFrame(window, FRAME_BYTES - shift);
+      if (found?.index !== 0) continue;
+      this.#shift = shift;
+      return found;
+    }
+    return null;
   }
 }

@@ -21,6 +21,7 @@ import {
 } from "./script.js";
 import type { Seams } from "./seams.js";
 import type { VendorWorld } from "./sim-network.js";
+import type { TakeOver } from "./sim-edge.js";
 import { simMetrics } from "./sim-metrics.js";
 import { SimNode } from "./sim-node.js";
 import { SimThread, SimTime } from "./sim-time.js";
@@ -84,6 +85,7 @@ export interface WorldRecord {
   readonly faultCounts: ReadonlyMap<string, number>;
   /** Errors that ended a shard and were not injected. */
   readonly shardErrors: readonly unknown[];
+  readonly takeOvers: readonly TakeOver[];
   /** When everything was over, before anything was closed. */
   readonly atRest: {
     readonly isOver: boolean;
@@ -134,6 +136,7 @@ class World {
   readonly #asked: WorldRecord["asked"][number][] = [];
   readonly #faultCounts = new Map<string, number>();
   readonly #shardErrors: unknown[] = [];
+  readonly #takeOvers: TakeOver[] = [];
   readonly #vendorsReturn: boolean;
   #outAtMs = Number.POSITIVE_INFINITY;
   #outUntilMs = Number.POSITIVE_INFINITY;
@@ -168,6 +171,7 @@ class World {
         onJournalLost: (event) => this.#witness.onJournalLost(event),
         onTicked: () => this.#witness.onTicked(),
         onShardError: (error) => this.#shardErrors.push(error),
+        onTakeOver: (takeOver) => this.#takeOvers.push(takeOver),
       });
     });
     this.#plane.onLeaseLost = (nodeId, callId, epoch) => this.#tellLeaseLost(nodeId, callId, epoch);
@@ -228,6 +232,7 @@ class World {
       asked: this.#asked,
       faultCounts: this.#faultCounts,
       shardErrors: this.#shardErrors,
+      takeOvers: this.#takeOvers,
       atRest,
       atEnd: {
         timers: time.timerCount,
