@@ -3,7 +3,7 @@ import t from "tap";
 import { MULAW_8K, type PlayoutRest } from "#runtime/media";
 import { carriedSpeech } from "./carried-speech.js";
 import { isOfTurn, markNumber, readMark } from "./reply-marks.js";
-import type { OpenReply } from "./resume.js";
+import type { OpenReply } from "./reply-progress.js";
 
 const OPEN: OpenReply = { turn: 3, source: "model", intended: "one two three four five six", heard: "" };
 const mark = (words: number, turn = 3): number => markNumber(words + 1, turn, words);

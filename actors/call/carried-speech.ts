@@ -11,8 +11,7 @@
  */
 import { type PlayoutRest, bytesPerMs, type AudioFormat } from "#runtime/media";
 import { isOfTurn, isSinceCue, readMark } from "./reply-marks.js";
-import { wordsOf } from "./reply-progress.js";
-import type { OpenReply } from "./resume.js";
+import { type OpenReply, wordsOf } from "./reply-progress.js";
 import type { CachedSpeech } from "./voice-cache.js";
 
 export interface CarriedSpeech {

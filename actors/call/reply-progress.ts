@@ -6,10 +6,21 @@
  *   heard      We are open from eight until five, and closed
  *   rest                                          and closed on Sundays.
  */
+import type { JournalFact } from "#actors/journal";
 import { endsClause } from "#actors/speech";
 
 /** A clause this long is told of before its end: whoever goes on repeats at most as much. */
 export const PROGRESS_WORDS_MAX = 12;
+
+export type ReplySource = Extract<JournalFact, { kind: "agentTurn" }>["source"];
+
+/** A reply that has begun and of which no `agentTurn` tells. */
+export interface OpenReply {
+  readonly turn: number;
+  readonly source: ReplySource;
+  readonly intended: string;
+  readonly heard: string;
+}
 
 /** Asked at each mark that comes back; says yes about once a clause. */
 export class ReplyProgress {

@@ -1,23 +1,21 @@
 /** What a resumed call does first: the words for where the conversation stands. Pure. */
 import type { CallOutcome } from "#runtime/cluster";
-import type { JournalFact } from "#actors/journal";
 import { phrasesFor } from "#actors/speech";
 import type { TenantConfig } from "#actors/tenants";
 import { greetingText } from "./prompt.js";
+import type { ReplySource } from "./reply-progress.js";
 import type { ResumePoint } from "./resume.js";
 import type { CachedSpeech } from "./voice-cache.js";
 
 /** A shorter silence is taken for a pause of the agent's; a longer one needs a word. */
 export const CUT_OFF_AFTER_MS = 2_000;
 
-type Source = Extract<JournalFact, { kind: "agentTurn" }>["source"];
-
 export type ResumePlan =
   /** Then the caller has the floor, or the call ends. */
   | {
       readonly kind: "say";
       readonly phrases: readonly (string | CachedSpeech)[];
-      readonly source: Source;
+      readonly source: ReplySource;
       readonly endsCall: boolean;
     }
   /** Asks the model. `said`: what of the caller's turn is not in history and journal yet. */

@@ -16,7 +16,7 @@ import type { TenantConfig } from "#actors/tenants";
 import { type AudioFormat, MULAW_8K, type PlayoutRest } from "#runtime/media";
 import { type CarriedSpeech, carriedSpeech } from "./carried-speech.js";
 import type { History, ToolAnswer } from "./history.js";
-import { restOfReply, wordsOf } from "./reply-progress.js";
+import { type OpenReply, type ReplySource, restOfReply, wordsOf } from "./reply-progress.js";
 import { quickReplyText } from "./tenant-phrases.js";
 import type { CachedSpeech } from "./voice-cache.js";
 
@@ -27,7 +27,6 @@ import type { CachedSpeech } from "./voice-cache.js";
 export const REPLAY_EVENTS_MAX = 20_000;
 
 type Fact<K extends JournalFact["kind"]> = Extract<JournalFact, { kind: K }>;
-type Source = Fact<"agentTurn">["source"];
 
 /** Where the conversation stands. */
 export type ResumePoint =
@@ -36,7 +35,7 @@ export type ResumePoint =
   /** The agent was speaking; `text` was not heard. */
   | {
       readonly kind: "speak";
-      readonly source: Source;
+      readonly source: ReplySource;
       readonly text: string;
       readonly endsCall: boolean;
       /** Said before `text`: audio that the leg still has. */
@@ -72,14 +71,6 @@ export function typedText(digits: string): string {
 }
 
 const TYPED = "[typed on the keypad: ";
-
-/** A reply that has begun and of which no `agentTurn` tells. */
-export interface OpenReply {
-  readonly turn: number;
-  readonly source: Source;
-  readonly intended: string;
-  readonly heard: string;
-}
 
 export interface Replayed {
   readonly point: ResumePoint;

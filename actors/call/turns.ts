@@ -36,6 +36,7 @@ import { Ledger } from "./ledger.js";
 import type { Listener } from "./listener.js";
 import { ListeningTime } from "./listening-time.js";
 import type { Playout } from "./playout.js";
+import type { ReplySource } from "./reply-progress.js";
 import type { ReplyPlan, Speaker } from "./speaker.js";
 import type { CachedSpeech } from "./voice-cache.js";
 import { Wordless } from "./wordless.js";
@@ -167,7 +168,7 @@ export class Turns {
   }
 
   /** What another owner left to be said: then the caller has the floor, or the call ends. */
-  sayRest(phrases: readonly (string | CachedSpeech)[], source: ReplyPlan["source"], endsCall: boolean): void {
+  sayRest(phrases: readonly (string | CachedSpeech)[], source: ReplySource, endsCall: boolean): void {
     const texts = phrases.map((phrase) => (typeof phrase === "string" ? phrase : phrase.text));
     if (source !== "prompt") this.#agentText = texts.join(" ");
     const after = endsCall ? this.#deps.onAgentEnds : () => this.#listen("played out");
@@ -187,7 +188,7 @@ export class Turns {
   }
 
   /** Something for us to say that answers nobody: greeting, silence prompt. */
-  sayPhrase(text: string, source: ReplyPlan["source"], onStarted?: (atMs: number) => void): void {
+  sayPhrase(text: string, source: ReplySource, onStarted?: (atMs: number) => void): void {
     this.#eager.discard();
     this.#agentText = text;
     const ledger = new Ledger();
@@ -430,12 +431,7 @@ export class Turns {
     else this.#listen("played out");
   }
 
-  #speak(
-    begin: (plan: ReplyPlan) => void,
-    source: ReplyPlan["source"],
-    ledger: Ledger,
-    after: () => void,
-  ): void {
+  #speak(begin: (plan: ReplyPlan) => void, source: ReplySource, ledger: Ledger, after: () => void): void {
     this.#restarts = 0;
     this.#eager.newTurn();
     const fromMs = Math.max(this.#deps.vad.positionMs, this.#earlierMs);

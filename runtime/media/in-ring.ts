@@ -29,7 +29,7 @@ import {
   type SharedViews,
 } from "./layout.js";
 import { ReadRecord, writeHeader, writePayload } from "./record-io.js";
-import { RecordKind } from "./records.js";
+import { type HeldRecord, RecordKind } from "./records.js";
 import { type UntoldAudio, isUntold } from "./untold-audio.js";
 
 /**
@@ -43,13 +43,6 @@ const MAX_READ_ATTEMPTS = 8;
  * ring further, else a producer at full speed would overtake it at nearly every record.
  */
 const LEAD_SHIFT = 3;
-
-/** A record of an in-ring, copied: what one owner of a leg leaves to the next. */
-export interface HeldRecord {
-  readonly kind: RecordKind;
-  readonly timestampMs: number;
-  readonly payload: Uint8Array;
-}
 
 export class InRingProducer {
   readonly #views: SharedViews;

@@ -48,7 +48,7 @@ export {
 export { FrameClock } from "./frame-clock.js";
 export { FrameGrid } from "./frame-grid.js";
 export { alawSamples, mulawSamples } from "./g711.js";
-export type { HeldRecord, InRingConsumer, InRingProducer } from "./in-ring.js";
+export type { InRingConsumer, InRingProducer } from "./in-ring.js";
 export { NapFlag } from "./nap-flag.js";
 export {
   type ArenaLayout,
@@ -59,7 +59,7 @@ export {
 } from "./layout.js";
 export type { OutRingConsumer, OutRingProducer } from "./out-ring.js";
 export type { PlayoutRest } from "./playout-rest.js";
-export { LegEnd, RecordKind } from "./records.js";
+export { type HeldRecord, LegEnd, RecordKind } from "./records.js";
 export { Resampler } from "./resampler.js";
 export { type AudioReplay, NOTHING_UNTOLD, type UntoldAudio, replayOf } from "./untold-audio.js";
 export { WAV_HEADER_BYTES, wavHeader } from "./wav.js";

@@ -40,3 +40,10 @@ export const LegEnd = {
   hungUp: 4,
 } as const;
 export type LegEnd = (typeof LegEnd)[keyof typeof LegEnd];
+
+/** A record of an in-ring, copied: what one owner of a leg leaves to the next. */
+export interface HeldRecord {
+  readonly kind: RecordKind;
+  readonly timestampMs: number;
+  readonly payload: Uint8Array;
+}

@@ -9,8 +9,7 @@
  * ```
  */
 import { type AudioFormat, bytesPerMs } from "./format.js";
-import type { HeldRecord } from "./in-ring.js";
-import { RecordKind } from "./records.js";
+import { type HeldRecord, RecordKind } from "./records.js";
 
 export interface UntoldAudio {
   /** Before `toldMs`, so that no word is begun in its middle; infinite when nothing is held. */

@@ -6,7 +6,7 @@
  */
 import type { LumentraError } from "#runtime/errors";
 import type { Failures } from "../failures.js";
-import type { Reply, ReplyReader } from "./generation.js";
+import type { Reply, ReplyReader } from "./dialect.js";
 import { type Fields, fieldsOf, parseFields } from "./json-fields.js";
 
 export class AnthropicReply implements ReplyReader {

@@ -17,7 +17,7 @@ import type {
 import type { LumentraError } from "#runtime/errors";
 import { type FailureDetail, type Failures, reasonOfStatus, retryAfterMs } from "../failures.js";
 import { AnthropicReply } from "./anthropic-reply.js";
-import type { LlmDialect } from "./http-llm.js";
+import type { LlmDialect } from "./dialect.js";
 import type { HttpAnswer } from "../http-transport.js";
 import { fieldsOf, parseFields, wordOf } from "./json-fields.js";
 import type { LlmMessage, LlmRequest } from "./provider.js";

@@ -3,7 +3,7 @@
  * chunk, in one of its own or in Groq's corner of it; `choices` empty or null; a role on every delta.
  */
 import { errorInChunk } from "./chat-errors.js";
-import type { Reply, ReplyReader } from "./generation.js";
+import type { Reply, ReplyReader } from "./dialect.js";
 import { type Fields, parseFields } from "./json-fields.js";
 
 export class ChatReply implements ReplyReader {

@@ -18,7 +18,7 @@ import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import { type Failure, type Failures, systemCode } from "../failures.js";
 import { logThrown } from "../handler-fault.js";
 import type { LlmSettings } from "../settings.js";
-import type { LlmDialect } from "./http-llm.js";
+import type { LlmDialect, Reply, ReplyReader } from "./dialect.js";
 import type { Exchange, HttpAnswer, ResponseSink } from "../http-transport.js";
 import type { LlmEvents, LlmStream, LlmUsage } from "./provider.js";
 import { SseParser, type SseSink } from "./sse-parser.js";
@@ -35,27 +35,6 @@ export interface GenerationDeps {
   readonly log: Logger;
   /** Told once, when its socket is free or closed. */
   readonly onEnded: (generation: Generation) => void;
-}
-
-/** What a reader tells of what it read. All of it is ignored once the reply has settled. */
-export interface Reply {
-  readonly failures: Failures;
-  /** As of now; what came first is written over. */
-  usage: LlmUsage | null;
-  /** The model is at work: text, thinking, a tool call. */
-  progress(): void;
-  text(delta: string): void;
-  /** As ToolCallAssembler reads it. */
-  toolFragment(fragment: unknown): void;
-  /** The protocol's last word. `cut`: the reply ended at its length limit. */
-  finish(cut: boolean): void;
-  fail(failure: Failure): void;
-  failWith(error: LumentraError): void;
-}
-
-export interface ReplyReader {
-  /** One server-sent event; `name` is "" for one without. */
-  read(name: string, data: string): void;
 }
 
 export class Generation implements LlmStream, Reply, ResponseSink, SseSink, Due {

@@ -3,33 +3,20 @@
  * what runs at once, and gives each request its Generation. HttpTransport carries the bytes.
  */
 import type { Clock } from "#runtime/actor";
-import type { LumentraError } from "#runtime/errors";
 import type { Logger } from "#runtime/telemetry";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import type { Failures } from "../failures.js";
 import type { Network } from "../network.js";
 import type { LlmSettings } from "../settings.js";
-import { Generation, type Reply, type ReplyReader } from "./generation.js";
-import { type HttpAnswer, HttpTransport } from "../http-transport.js";
+import type { LlmDialect } from "./dialect.js";
+import { Generation } from "./generation.js";
+import { HttpTransport } from "../http-transport.js";
 import type { LlmEvents, LlmProvider, LlmRequest, LlmStream } from "./provider.js";
 
 /** A connection unused this long is used once more, so that no server or NAT on the way forgets it. */
 const REFRESH_INTERVAL_MS = 50_000;
 /** The request that opens a connection ahead is given up after this. */
 const WARM_TIMEOUT_MS = 5_000;
-
-/** What one protocol, or one vendor's form of it, says on the wire. */
-export interface LlmDialect {
-  readonly name: string;
-  /** Of the API within the origin, unless the address that was set has a path of its own. */
-  readonly basePath: string;
-  readonly generatePath: string;
-  headers(apiKey: string): Readonly<Record<string, string>>;
-  body(request: LlmRequest): object;
-  reader(reply: Reply): ReplyReader;
-  /** Of an answer that is not 200. */
-  errorOf(answer: HttpAnswer, failures: Failures, unixMs: number): LumentraError;
-}
 
 export interface HttpLlmDeps {
   readonly settings: LlmSettings;

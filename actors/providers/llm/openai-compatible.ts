@@ -14,7 +14,7 @@ import type {
 import { errorOfAnswer } from "./chat-errors.js";
 import type { ChatPreset } from "./chat-presets.js";
 import { ChatReply } from "./chat-reply.js";
-import type { LlmDialect } from "./http-llm.js";
+import type { LlmDialect } from "./dialect.js";
 import type { LlmMessage, LlmRequest } from "./provider.js";
 
 export function openAiCompatible(name: string, preset: ChatPreset): LlmDialect {
