@@ -68,16 +68,16 @@ void t.test(
         await call.waitForHeard(() => /All right/.test(call.heardText(interruption.endedAtMs)));
         call.hangUp();
         const journal = await server.journal(call);
-        return { call, cutAtMs, index, askedAtMs, clearedAtMs, interruption, journal };
+        return { call, cutAtMs, index, askedAtMs, clearedAtMs, journal };
       }),
     );
     const stoodStillMs = await server.stoodStillMs();
     const markOnItsWayMs = MARK_ON_ITS_WAY_MS + 2 * stoodStillMs;
-    for (const { call, cutAtMs, index, askedAtMs, clearedAtMs, interruption, journal } of cuts) {
+    for (const { call, cutAtMs, index, askedAtMs, clearedAtMs, journal } of cuts) {
       const cut = factsOf(journal, "agentTurn").find((turn) => turn.cut === "bargeIn")!;
       const written = plainWords(cut.pii.heard);
       const words = call.heard.filter(
-        (word) => word.playedAtMs >= askedAtMs && word.playedAtMs < interruption.endedAtMs,
+        (word) => word.playedAtMs >= askedAtMs && word.playedAtMs < clearedAtMs,
       );
       const heard = plainWords(words.map(({ word }) => word).join(" "));
       // A word that was cut in its middle may be misread as a shorter one: "t" of "this".
@@ -177,10 +177,14 @@ void t.test("a caller who talks over the echo of the agent is heard", { buffered
   const call = await server.call({ line: { echo: { gainDb: -20, delayMs: 120 } } });
   const askedAtMs = await askForStory(call);
   await call.waitForAgentSpeech(askedAtMs, 2_000);
+  await server.stoodStillMs();
   const interruption = await call.say("Stop right there please, number 1.");
   await call.waitForHeard(() => /All right/.test(call.heardText(interruption.endedAtMs)));
+  const stoodStillMs = await server.stoodStillMs();
   call.hangUp();
-  t.equal(factsOf(await server.journal(call), "bargeIn").length, 1);
+  const cuts = factsOf(await server.journal(call), "bargeIn").length;
+  // An echo of what nobody knows to have been played, after a standstill, may cut what was said next.
+  t.ok(cuts === 1 || (cuts > 1 && stoodStillMs > STANDSTILL_MAX_MS), "one cut", { cuts, stoodStillMs });
 });
 
 void t.test(
