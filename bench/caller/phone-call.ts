@@ -38,6 +38,8 @@ const WAIT_TIMEOUT_MS = 30_000;
 const QUIET_MS = 700;
 /** A phone whose frame is later than this had no processor, and nobody listened to the silence before it. */
 const FRAME_LISTENED_MAX_MS = 100;
+/** Silence that goes on for so long after that was silence before it, too. */
+const LISTENED_AGAIN_MS = 400;
 
 export class PhoneCall {
   readonly callSid: string;
@@ -61,8 +63,11 @@ export class PhoneCall {
   #originMs = 0;
   #leg: MediaLeg | null = null;
   #agentPlaying = false;
-  /** How long the agent has been silent while this phone listened. */
+  /** How long the agent has been silent, and how much of it this phone listened to. */
   #silentMs = 0;
+  #silenceHeardMs = 0;
+  /** How long it has listened without standing still. */
+  #listenedMs = 0;
   #lastFrameAtMs: number;
   #outcome: PhoneOutcome | null = null;
   /** What the caller did, while the socket's close is on its way. */
@@ -358,8 +363,10 @@ export class PhoneCall {
     const frameMs = nowMs - this.#lastFrameAtMs;
     this.#lastFrameAtMs = nowMs;
     const playing = this.#leg?.playout.isPlaying(nowMs) ?? false;
-    const silentMs = Math.min(frameMs, FRAME_LISTENED_MAX_MS, nowMs - (this.#leg?.playout.tailMs ?? nowMs));
+    const silentMs = Math.min(frameMs, nowMs - (this.#leg?.playout.tailMs ?? nowMs));
     this.#silentMs = playing ? 0 : this.#silentMs + silentMs;
+    this.#silenceHeardMs = playing ? 0 : this.#silenceHeardMs + Math.min(silentMs, FRAME_LISTENED_MAX_MS);
+    this.#listenedMs = frameMs > FRAME_LISTENED_MAX_MS ? 0 : this.#listenedMs + frameMs;
     if (!playing && this.#agentPlaying) {
       this.#agentPlaying = false;
       this.#emit({ kind: "agentStopped", atMs: this.#leg?.playout.tailMs ?? nowMs });
@@ -368,7 +375,8 @@ export class PhoneCall {
   }
 
   #silentForMs(): number {
-    return this.agentPlaying ? 0 : this.#silentMs;
+    if (this.agentPlaying) return 0;
+    return this.#listenedMs < LISTENED_AGAIN_MS ? this.#silenceHeardMs : this.#silentMs;
   }
 
   #end(outcome: PhoneOutcome, act: (leg: MediaLeg) => void): void {
