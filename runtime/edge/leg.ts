@@ -10,8 +10,7 @@
  *     ours, and tells the delegate.
  * G2  The slot is not touched after settle(), nor while apologising: it may be another call's by then.
  * G3  Whatever the socket sends, only this leg can suffer from it.
- * G4  A mark that comes back is told to the owner who set it, or to nobody: each owner's epochs go to the carrier
- *     under numbers of their own.
+ * G4  What comes in is told to whoever owns the call now (LegOwner), and no mark to another than who set it.
  */
 import type { WebSocket } from "uWebSockets.js";
 import type { Clock } from "#runtime/actor";
@@ -41,6 +40,7 @@ import { MediaShape } from "./carriers/media-shape.js";
 import type { EdgeCounters } from "./counters.js";
 import type { EdgeDelegate } from "./delegate.js";
 import { InboundAudio } from "./inbound-audio.js";
+import { LegOwner } from "./leg-owner.js";
 import { LegSocket } from "./leg-socket.js";
 import { NEVER_MS, type OutRecords, Playout, type PlayoutSink, PreparedRecords } from "./playout.js";
 import type { LoopTurns } from "./loop-turns.js";
@@ -131,12 +131,7 @@ export class Leg implements Pumped, PlayoutSink {
   /** Of its media messages. */
   readonly #shape = new MediaShape();
   #phase: Phase;
-  #side: EdgeSlot;
-  #ringShard: () => void;
-  /** G4: from an owner's epoch to the carrier's. */
-  #epochOffset = 0;
-  /** Of the present epoch. */
-  #echoedMark: number | null = null;
+  readonly #owner: LegOwner;
   /** Whether mediaOpened was called, so that legEnded is due rather than mediaExpired. */
   #opened = false;
   #sawConnected = false;
@@ -160,8 +155,7 @@ export class Leg implements Pumped, PlayoutSink {
     this.#carrier = carrier;
     this.#call = call;
     this.callId = call.admitted.callId;
-    this.#side = call.admitted.side;
-    this.#ringShard = call.admitted.ringShard;
+    this.#owner = new LegOwner(call.admitted.side, call.admitted.ringShard);
     this.carrierName = carrier.name;
     this.#log = log.child({ callId: this.callId, carrier: carrier.name });
     const nowMs = environment.clock.nowMs();
@@ -179,7 +173,7 @@ export class Leg implements Pumped, PlayoutSink {
   }
 
   get side(): EdgeSlot {
-    return this.#side;
+    return this.#owner.side;
   }
 
   // ---- what the socket does
@@ -208,13 +202,13 @@ export class Leg implements Pumped, PlayoutSink {
       case InboundKind.media:
         if (phase.name === "streaming") {
           phase.audio.take(message, nowMs);
-          this.#ringShard();
+          this.#owner.ringShard();
         } else if (phase.name === "awaitingStart") this.#bad("beforeStart");
         return;
       case InboundKind.mark:
         return this.#takeMark(message.markName, nowMs);
       case InboundKind.dtmf:
-        if (phase.name === "streaming") this.#writeByte(RecordKind.dtmf, nowMs, message.digit);
+        if (phase.name === "streaming") this.#owner.writeByte(RecordKind.dtmf, nowMs, message.digit);
         else if (phase.name === "awaitingStart") this.#bad("beforeStart");
         return;
       case InboundKind.connected:
@@ -286,10 +280,10 @@ export class Leg implements Pumped, PlayoutSink {
     const phase = this.#phase;
     if (phase.name !== "streaming") return null;
     const nowMs = this.#environment.clock.nowMs();
-    const rest = phase.playout.takeRest(nowMs, this.#echoedMark);
+    const rest = phase.playout.takeRest(nowMs, this.#owner.echoedMark);
     const spokeOver = rest.wasPaused || rest.wasCut;
     const againMs = spokeOver ? Math.min(untold.againMs, nowMs - SPOKE_OVER_MS) : untold.againMs;
-    const held = this.#side.in.held({ ...untold, againMs });
+    const held = this.side.in.held({ ...untold, againMs });
     return { ...rest, held, replay: replayOf(held, untold, phase.start.format) };
   }
 
@@ -297,11 +291,7 @@ export class Leg implements Pumped, PlayoutSink {
   rebind(side: EdgeSlot, ringShard: () => void, held: readonly HeldRecord[]): void {
     const phase = this.#phase;
     if (phase.name !== "streaming") return;
-    this.#epochOffset = phase.playout.epoch + this.#epochOffset + 1 - side.out.epoch; // G4
-    this.#echoedMark = null;
-    this.#side = side;
-    this.#ringShard = ringShard;
-    side.in.writeHeld(held);
+    this.#owner.follow(side, ringShard, phase.playout.epoch, held); // G4
     phase.audio.rebind(side.in);
     phase.playout.rebind(side.out);
     ringShard();
@@ -326,7 +316,7 @@ export class Leg implements Pumped, PlayoutSink {
       name: "apologising",
       start: phase.start,
       playout,
-      markName: this.#markName(epoch, markId),
+      markName: this.#owner.markName(epoch, markId),
       deadlineAtMs: clock.nowMs() + durationMs + APOLOGY_GRACE_MS,
     };
     pump.wake(this);
@@ -369,18 +359,18 @@ export class Leg implements Pumped, PlayoutSink {
   }
 
   sendMark(epoch: number, id: number): void {
-    this.#send(this.#carrier.media.markMessage(this.#streamId(), this.#markName(epoch, id)));
+    this.#send(this.#carrier.media.markMessage(this.#streamId(), this.#owner.markName(epoch, id)));
   }
 
   sendClear(epoch: number, nowMs: number): void {
     this.#environment.counters.clears++;
-    this.#echoedMark = null;
+    this.#owner.cleared();
     this.#send(this.#carrier.media.clearMessage(this.#streamId()));
-    this.#writeU32(RecordKind.cleared, nowMs, epoch);
+    this.#tellSent(RecordKind.cleared, nowMs, epoch);
   }
 
   cueSent(id: number, sentAtMs: number): void {
-    this.#writeU32(RecordKind.cueSent, sentAtMs, id);
+    this.#tellSent(RecordKind.cueSent, sentAtMs, id);
   }
 
   // ---- inbound
@@ -413,25 +403,14 @@ export class Leg implements Pumped, PlayoutSink {
       return;
     }
     if (phase.name !== "streaming") return this.#bad("beforeStart");
-    const match = /^(\d{1,10})\.(\d{1,10})$/.exec(name);
-    if (match === null) return this.#bad("markNotOurs");
-    // An older epoch's comes back because of the clear, and says nothing about what was heard.
-    if (Number(match[1]) !== (phase.playout.epoch + this.#epochOffset) >>> 0) return; // G4 too
-    this.#echoedMark = Number(match[2]);
-    this.#writeU32(RecordKind.markEchoed, nowMs, this.#echoedMark);
+    const mark = this.#owner.takeEcho(name, phase.playout.epoch); // G4
+    if (mark === false) return this.#bad("markNotOurs");
+    if (mark !== null) this.#owner.writeU32(RecordKind.markEchoed, nowMs, mark);
   }
 
-  // ---- the rings; only while they are ours (G2)
-
-  #writeByte(kind: RecordKind, atMs: number, byte: number): void {
-    this.side.in.writeByteEvent(kind, atMs, byte);
-    this.#ringShard();
-  }
-
-  #writeU32(kind: RecordKind, atMs: number, value: number): void {
-    if (this.#phase.name !== "streaming") return;
-    this.side.in.writeU32Event(kind, atMs, value);
-    this.#ringShard();
+  /** G2: while an apology is played the rings are another call's. */
+  #tellSent(kind: RecordKind, atMs: number, value: number): void {
+    if (this.#phase.name === "streaming") this.#owner.writeU32(kind, atMs, value);
   }
 
   // ---- endings
@@ -441,7 +420,7 @@ export class Leg implements Pumped, PlayoutSink {
     const phase = this.#phase;
     if (phase.name === "ended") return;
     const { clock, delegate, pump } = this.#environment;
-    if (phase.name === "streaming") this.#writeByte(RecordKind.legEnded, clock.nowMs(), end);
+    if (phase.name === "streaming") this.#owner.writeByte(RecordKind.legEnded, clock.nowMs(), end);
     if (phase.name !== "awaitingStart") phase.playout.close();
     this.#phase = { name: "ended", closeAtMs };
     pump.remove(this);
@@ -483,11 +462,6 @@ export class Leg implements Pumped, PlayoutSink {
   #streamId(): string {
     const phase = this.#phase;
     return phase.name === "streaming" || phase.name === "apologising" ? phase.start.streamId : "";
-  }
-
-  /** The name under which a mark goes to the carrier and comes back. */
-  #markName(epoch: number, id: number): string {
-    return `${(epoch + this.#epochOffset) >>> 0}.${id}`;
   }
 
   #pumpPlayout(nowMs: number): number {
