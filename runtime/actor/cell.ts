@@ -82,9 +82,10 @@ export class ActorCell<M> implements IncarnationOwner<M> {
   readonly #mailbox: Mailbox<M>;
   readonly #restarts: RestartBudget;
   readonly #system: SystemMessage[] = [];
-  readonly #children = new Map<string, AnyCell>();
-  readonly #watchers = new Set<AnyCell>();
-  readonly #asks = new Set<OpenAsk>();
+  // Null until the first of them: most actors have none, and empty ones take half a KiB.
+  #children: Map<string, AnyCell> | null = null;
+  #watchers: Set<AnyCell> | null = null;
+  #asks: Set<OpenAsk> | null = null;
   #phase: Phase<M> = { kind: "starting" };
   /** Owed messages and the mailbox take turns, so that neither can starve the other. */
   #owedIsNext = true;
@@ -145,7 +146,7 @@ export class ActorCell<M> implements IncarnationOwner<M> {
         return this.#system.length > 0 || this.#mailbox.count > 0 || phase.incarnation.owed.hasDue();
       case "restarting":
       case "stopping":
-        return this.#system.length > 0 || this.#children.size === 0;
+        return this.#system.length > 0 || !this.#hasChildren;
       case "stopped":
         break;
     }
@@ -162,9 +163,10 @@ export class ActorCell<M> implements IncarnationOwner<M> {
   }
 
   spawnChild<C>(props: ActorProps<C>): ActorCell<C> {
-    assert(!this.#children.has(props.name), `${this.path} has a child named "${props.name}" already`);
+    const children = (this.#children ??= new Map());
+    assert(!children.has(props.name), `${this.path} has a child named "${props.name}" already`);
     const child = new ActorCell(this.#host, this, props);
-    this.#children.set(props.name, child);
+    children.set(props.name, child);
     return child;
   }
 
@@ -175,20 +177,20 @@ export class ActorCell<M> implements IncarnationOwner<M> {
   startWatching(ref: AnyActorRef): void {
     const target = cellOf(ref);
     if (target.#phase.kind === "stopped") this.#noteTerminated(target, target.#phase.reason);
-    else target.#watchers.add(this);
+    else (target.#watchers ??= new Set()).add(this);
   }
 
   stopWatching(ref: AnyActorRef): void {
-    cellOf(ref).#watchers.delete(this);
+    cellOf(ref).#watchers?.delete(this);
   }
 
   /** The ask fails with ACTOR_STOPPED should this actor end first. */
   addAsk(ask: OpenAsk): void {
-    this.#asks.add(ask);
+    (this.#asks ??= new Set()).add(ask);
   }
 
   removeAsk(ask: OpenAsk): void {
-    this.#asks.delete(ask);
+    this.#asks?.delete(ask);
   }
 
   #step(): boolean {
@@ -205,11 +207,11 @@ export class ActorCell<M> implements IncarnationOwner<M> {
       case "running":
         return this.#handleNext(phase.incarnation);
       case "restarting":
-        if (this.#children.size > 0) return false;
+        if (this.#hasChildren) return false;
         this.#phase = { kind: "starting" };
         return true;
       case "stopping":
-        if (this.#children.size > 0) return false;
+        if (this.#hasChildren) return false;
         this.#finishStop(phase.incarnation, phase.reason);
         return true;
       case "stopped":
@@ -326,7 +328,11 @@ export class ActorCell<M> implements IncarnationOwner<M> {
   }
 
   #stopChildren(reason: StopReason): void {
-    for (const child of this.#children.values()) child.requestStop(reason);
+    for (const child of this.#children?.values() ?? []) child.requestStop(reason);
+  }
+
+  get #hasChildren(): boolean {
+    return this.#children !== null && this.#children.size > 0;
   }
 
   #finishStop(incarnation: Incarnation<M> | null, reason: StopReason): void {
@@ -337,16 +343,16 @@ export class ActorCell<M> implements IncarnationOwner<M> {
     }
     this.#phase = { kind: "stopped", reason };
     while (this.#mailbox.count > 0) this.#host.deadLetter(this.path, this.#mailbox.take());
-    for (const ask of this.#asks) ask.fail("ACTOR_STOPPED", "stopped before it answered");
-    this.#asks.clear();
+    for (const ask of this.#asks ?? []) ask.fail("ACTOR_STOPPED", "stopped before it answered");
+    this.#asks = null;
     // The name first, then the news (C4): whoever hears it may spawn a successor at once.
     if (this.#parent !== null) {
-      this.#parent.#children.delete(this.name);
+      this.#parent.#children?.delete(this.name);
       this.#parent.wake();
     }
     this.#host.noteStopped(this);
-    for (const watcher of this.#watchers) watcher.#noteTerminated(this, reason);
-    this.#watchers.clear();
+    for (const watcher of this.#watchers ?? []) watcher.#noteTerminated(this, reason);
+    this.#watchers = null;
   }
 
   #noteTerminated(target: AnyCell, reason: StopReason): void {

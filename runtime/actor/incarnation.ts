@@ -29,7 +29,8 @@ export class Incarnation<M> implements ActorContext<M> {
   /** Null until `create` has returned. */
   actor: Actor<M> | null = null;
   readonly #owner: IncarnationOwner<M>;
-  readonly #watches = new Map<AnyActorRef, (reason: StopReason) => M>();
+  /** Null until the first. */
+  #watches: Map<AnyActorRef, (reason: StopReason) => M> | null = null;
   #closed = false;
 
   constructor(owner: IncarnationOwner<M>, clock: Clock, random: Random) {
@@ -55,12 +56,12 @@ export class Incarnation<M> implements ActorContext<M> {
 
   watch(ref: AnyActorRef, onTerminated: (reason: StopReason) => M): void {
     if (this.#closed) return;
-    this.#watches.set(ref, onTerminated);
+    (this.#watches ??= new Map()).set(ref, onTerminated);
     this.#owner.startWatching(ref);
   }
 
   unwatch(ref: AnyActorRef): void {
-    if (this.#watches.delete(ref)) this.#owner.stopWatching(ref);
+    if (this.#watches?.delete(ref) === true) this.#owner.stopWatching(ref);
   }
 
   setTimer(delayMs: number, message: M): TimerHandle {
@@ -73,8 +74,8 @@ export class Incarnation<M> implements ActorContext<M> {
 
   /** The builder for the end of a watched actor, once; null when it is not or no longer watched. */
   takeWatch(target: AnyActorRef): ((reason: StopReason) => M) | null {
-    const onTerminated = this.#watches.get(target) ?? null;
-    this.#watches.delete(target);
+    const onTerminated = this.#watches?.get(target) ?? null;
+    this.#watches?.delete(target);
     return onTerminated;
   }
 
@@ -82,7 +83,7 @@ export class Incarnation<M> implements ActorContext<M> {
   close(): void {
     this.#closed = true;
     this.owed.close();
-    for (const target of this.#watches.keys()) this.#owner.stopWatching(target);
-    this.#watches.clear();
+    for (const target of this.#watches?.keys() ?? []) this.#owner.stopWatching(target);
+    this.#watches = null;
   }
 }

@@ -37,7 +37,8 @@ class Owed<M> implements TimerHandle {
 export class OwedLane<M> {
   readonly #clock: Clock;
   readonly #onDue: () => void;
-  readonly #outstanding = new Set<Owed<M>>();
+  /** Null until the first. */
+  #outstanding: Set<Owed<M>> | null = null;
   #first: Owed<M> | null = null;
   #last: Owed<M> | null = null;
   #closed = false;
@@ -85,7 +86,7 @@ export class OwedLane<M> {
 
   close(): void {
     this.#closed = true;
-    for (const owed of this.#outstanding) this.forget(owed);
+    for (const owed of this.#outstanding ?? []) this.forget(owed);
     this.#first = null;
     this.#last = null;
   }
@@ -94,16 +95,17 @@ export class OwedLane<M> {
   forget(owed: Owed<M>): void {
     owed.outstanding = false;
     owed.timer.cancel();
-    this.#outstanding.delete(owed);
+    this.#outstanding?.delete(owed);
   }
 
   #add(build: () => M): Owed<M> {
+    const outstanding = (this.#outstanding ??= new Set());
     assert(
-      this.#outstanding.size < MAX_OWED_PER_ACTOR,
+      outstanding.size < MAX_OWED_PER_ACTOR,
       `an actor has more than ${MAX_OWED_PER_ACTOR} timers and pipes outstanding`,
     );
     const owed = new Owed(this, build);
-    this.#outstanding.add(owed);
+    outstanding.add(owed);
     return owed;
   }
 
