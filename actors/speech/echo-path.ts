@@ -32,6 +32,17 @@ const LOUD_DB = -35;
 /** An echo's frames scatter about its mean loss by this much. */
 const MARGIN_DB = 4;
 
+/** What is summed up for each delay. */
+const SUMS = 5;
+const SENT = 0;
+const SENT_SQUARES = 1;
+const PRODUCTS = 2;
+const LOUD_WEIGHTS = 3;
+const LOSSES = 4;
+
+/** Of the frame at hand, whichever call's. */
+const before = new Float64Array(DELAYS);
+
 export class EchoPath {
   /** An inbound frame at least this far below what was sent may be echo. */
   lossDb: number;
@@ -43,12 +54,8 @@ export class EchoPath {
   #weight = 0;
   #received = 0;
   #receivedSquares = 0;
-  readonly #before = new Float64Array(DELAYS);
-  readonly #sent = new Float64Array(DELAYS);
-  readonly #sentSquares = new Float64Array(DELAYS);
-  readonly #products = new Float64Array(DELAYS);
-  readonly #loudWeights = new Float64Array(DELAYS);
-  readonly #losses = new Float64Array(DELAYS);
+  /** Sums of a delay lie together: an array costs half a KiB besides what it holds, and every call has one of these. */
+  readonly #sums = new Float64Array(DELAYS * SUMS);
 
   constructor(defaultLossDb: number, minLossDb: number, maxLossDb: number) {
     this.lossDb = defaultLossDb;
@@ -63,16 +70,17 @@ export class EchoPath {
     this.#weight = this.#weight * FORGET + 1;
     this.#received = this.#received * FORGET + received;
     this.#receivedSquares = this.#receivedSquares * FORGET + received * received;
-    const before = this.#before;
     sentLevels.before(atMs, before);
+    const sums = this.#sums;
     for (let delay = 0; delay < DELAYS; delay += 1) {
       const sent = Math.max(before[delay]!, QUIET_DB);
       const loud = sent >= LOUD_DB ? 1 : 0;
-      this.#sent[delay] = this.#sent[delay]! * FORGET + sent;
-      this.#sentSquares[delay] = this.#sentSquares[delay]! * FORGET + sent * sent;
-      this.#products[delay] = this.#products[delay]! * FORGET + sent * received;
-      this.#loudWeights[delay] = this.#loudWeights[delay]! * FORGET + loud;
-      this.#losses[delay] = this.#losses[delay]! * FORGET + loud * (sent - received);
+      const at = delay * SUMS;
+      sums[at + SENT] = sums[at + SENT]! * FORGET + sent;
+      sums[at + SENT_SQUARES] = sums[at + SENT_SQUARES]! * FORGET + sent * sent;
+      sums[at + PRODUCTS] = sums[at + PRODUCTS]! * FORGET + sent * received;
+      sums[at + LOUD_WEIGHTS] = sums[at + LOUD_WEIGHTS]! * FORGET + loud;
+      sums[at + LOSSES] = sums[at + LOSSES]! * FORGET + loud * (sent - received);
     }
     this.#frames += 1;
     if (this.#frames % JUDGE_EVERY_FRAMES === 0) this.#judge();
@@ -89,7 +97,8 @@ export class EchoPath {
       }
     }
     if (bestCorrelation >= ECHO_CORRELATION && this.#weight >= ECHO_WEIGHT_MIN) {
-      const loss = this.#losses[best]! / Math.max(1, this.#loudWeights[best]!);
+      const at = best * SUMS;
+      const loss = this.#sums[at + LOSSES]! / Math.max(1, this.#sums[at + LOUD_WEIGHTS]!);
       return this.#conclude(loss - MARGIN_DB);
     }
     const noEcho = best >= 0 && bestCorrelation <= NO_ECHO_CORRELATION && this.#weight >= NO_ECHO_WEIGHT_MIN;
@@ -103,14 +112,16 @@ export class EchoPath {
   /** NaN, which is greater than nothing, when what was sent varies too little. */
   #correlation(delay: number): number {
     const weight = this.#weight;
-    const sentMean = this.#sent[delay]! / weight;
+    const sums = this.#sums;
+    const at = delay * SUMS;
+    const sentMean = sums[at + SENT]! / weight;
     const receivedMean = this.#received / weight;
-    const sentVariance = this.#sentSquares[delay]! / weight - sentMean * sentMean;
+    const sentVariance = sums[at + SENT_SQUARES]! / weight - sentMean * sentMean;
     const receivedVariance = this.#receivedSquares / weight - receivedMean * receivedMean;
     if (sentVariance < SENT_VARIANCE_MIN_DB2) return Number.NaN;
     // A line without a sound on it carries no echo either.
     if (receivedVariance < 1e-6) return 0;
-    const covariance = this.#products[delay]! / weight - sentMean * receivedMean;
+    const covariance = sums[at + PRODUCTS]! / weight - sentMean * receivedMean;
     return covariance / Math.sqrt(sentVariance * receivedVariance);
   }
 }

@@ -38,6 +38,14 @@ const FIRST_FLOOR_MAX_DB = -38;
 /** Below this nothing is worth telling apart: the quietest step of µ-law is about −77. */
 const FLOOR_MIN_DB = -75;
 
+/** What is known of a block; in one array, since every call has one of these and an array costs as much as it holds. */
+const FACTS = 5;
+const LEVEL_MIN = 0;
+const LEVEL_MAX = 1;
+const LEVEL_MEAN = 2;
+const CROSSINGS_MIN = 3;
+const CROSSINGS_MAX = 4;
+
 export class NoiseFloor {
   levelDb = FLOOR_MIN_DB;
 
@@ -45,11 +53,8 @@ export class NoiseFloor {
   #blockFrames = 0;
   #block = 0;
   #blocksFilled = 0;
-  readonly #levelMin = new Float32Array(BLOCKS_KEPT);
-  readonly #levelMax = new Float32Array(BLOCKS_KEPT);
-  readonly #levelMean = new Float32Array(BLOCKS_KEPT);
-  readonly #crossingsMin = new Float32Array(BLOCKS_KEPT);
-  readonly #crossingsMax = new Float32Array(BLOCKS_KEPT);
+  /** By block, FACTS of each. */
+  readonly #facts = new Float32Array(BLOCKS_KEPT * FACTS);
 
   constructor() {
     this.#openBlock();
@@ -74,7 +79,7 @@ export class NoiseFloor {
   }
 
   #closeBlock(): void {
-    this.#levelMean[this.#block]! /= BLOCK_FRAMES;
+    this.#facts[this.#block * FACTS + LEVEL_MEAN]! /= BLOCK_FRAMES;
     this.#blocksFilled = Math.min(this.#blocksFilled + 1, BLOCKS_KEPT);
     this.#raiseToSteadyNoise();
     this.#raiseToQuietestFrame();
@@ -85,18 +90,19 @@ export class NoiseFloor {
   // N2
   #raiseToSteadyNoise(): void {
     if (this.#blocksFilled < STEADY_BLOCKS) return;
+    const facts = this.#facts;
     let levelMin = Infinity;
     let levelMax = -Infinity;
     let crossingsMin = Infinity;
     let crossingsMax = -Infinity;
     let mean = 0;
     for (let back = 0; back < STEADY_BLOCKS; back += 1) {
-      const block = (this.#block - back + BLOCKS_KEPT) % BLOCKS_KEPT;
-      levelMin = Math.min(levelMin, this.#levelMin[block]!);
-      levelMax = Math.max(levelMax, this.#levelMax[block]!);
-      crossingsMin = Math.min(crossingsMin, this.#crossingsMin[block]!);
-      crossingsMax = Math.max(crossingsMax, this.#crossingsMax[block]!);
-      mean += this.#levelMean[block]! / STEADY_BLOCKS;
+      const at = ((this.#block - back + BLOCKS_KEPT) % BLOCKS_KEPT) * FACTS;
+      levelMin = Math.min(levelMin, facts[at + LEVEL_MIN]!);
+      levelMax = Math.max(levelMax, facts[at + LEVEL_MAX]!);
+      crossingsMin = Math.min(crossingsMin, facts[at + CROSSINGS_MIN]!);
+      crossingsMax = Math.max(crossingsMax, facts[at + CROSSINGS_MAX]!);
+      mean += facts[at + LEVEL_MEAN]! / STEADY_BLOCKS;
     }
     const isSteady =
       levelMax - levelMin <= STEADY_RANGE_DB && crossingsMax - crossingsMin <= STEADY_RANGE_CROSSINGS;
@@ -108,7 +114,7 @@ export class NoiseFloor {
     if (this.#blocksFilled < BLOCKS_KEPT) return;
     let quietest = Infinity;
     for (let block = 0; block < BLOCKS_KEPT; block += 1) {
-      quietest = Math.min(quietest, this.#levelMin[block]!);
+      quietest = Math.min(quietest, this.#facts[block * FACTS + LEVEL_MIN]!);
     }
     if (quietest > this.levelDb) this.#set(quietest);
   }
@@ -118,22 +124,25 @@ export class NoiseFloor {
   }
 
   #openBlock(): void {
+    const facts = this.#facts;
+    const at = this.#block * FACTS;
     this.#blockFrames = 0;
-    this.#levelMin[this.#block] = 0;
-    this.#levelMax[this.#block] = SILENCE_DB;
-    this.#levelMean[this.#block] = 0;
-    this.#crossingsMin[this.#block] = Infinity;
-    this.#crossingsMax[this.#block] = 0;
+    facts[at + LEVEL_MIN] = 0;
+    facts[at + LEVEL_MAX] = SILENCE_DB;
+    facts[at + LEVEL_MEAN] = 0;
+    facts[at + CROSSINGS_MIN] = Infinity;
+    facts[at + CROSSINGS_MAX] = 0;
   }
 
   #addToBlock(levelDb: number, quietHalfDb: number, crossings: number): void {
-    const block = this.#block;
+    const facts = this.#facts;
+    const at = this.#block * FACTS;
     this.#blockFrames += 1;
-    this.#levelMean[block]! += levelDb;
-    if (quietHalfDb < this.#levelMin[block]!) this.#levelMin[block] = quietHalfDb;
-    if (levelDb > this.#levelMax[block]!) this.#levelMax[block] = levelDb;
-    if (crossings < this.#crossingsMin[block]!) this.#crossingsMin[block] = crossings;
-    if (crossings > this.#crossingsMax[block]!) this.#crossingsMax[block] = crossings;
+    facts[at + LEVEL_MEAN]! += levelDb;
+    if (quietHalfDb < facts[at + LEVEL_MIN]!) facts[at + LEVEL_MIN] = quietHalfDb;
+    if (levelDb > facts[at + LEVEL_MAX]!) facts[at + LEVEL_MAX] = levelDb;
+    if (crossings < facts[at + CROSSINGS_MIN]!) facts[at + CROSSINGS_MIN] = crossings;
+    if (crossings > facts[at + CROSSINGS_MAX]!) facts[at + CROSSINGS_MAX] = crossings;
   }
 }
 

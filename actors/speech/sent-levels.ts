@@ -17,8 +17,9 @@ const HISTORY_FRAMES = 256;
 const NO_SLOT = -0x8000_0000;
 
 export class SentLevels {
-  readonly #levels = new Float32Array(HISTORY_FRAMES);
-  readonly #slots = new Int32Array(HISTORY_FRAMES).fill(NO_SLOT);
+  readonly #levels = new Float32Array(2 * HISTORY_FRAMES);
+  /** The second half of the same memory. */
+  readonly #slots = new Int32Array(this.#levels.buffer, this.#levels.byteLength / 2).fill(NO_SLOT);
   /** The latest ever noted: most frames of a call come when we have been silent for long. */
   #latestSlot = Number.NEGATIVE_INFINITY;
 
