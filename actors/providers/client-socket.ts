@@ -89,7 +89,7 @@ export class ClientSocket extends EventEmitter {
     super();
     const url = new URL(address);
     this.#messageMaxBytes = messageMaxBytes;
-    const request = this.#request(url, headers);
+    const ask = this.#asking(this.#request(url, headers)); // throws before anything is dialled
     const isSecure = url.protocol === "wss:";
     const host = url.hostname.replace(/^\[|\]$/g, "");
     const onread = {
@@ -104,7 +104,7 @@ export class ClientSocket extends EventEmitter {
       ? connectSecure({ ...target, servername: isIP(host) === 0 ? host : "", ALPNProtocols: ["http/1.1"] })
       : connectPlain(target);
     this.#socket.setNoDelay(true);
-    this.#socket.once(isSecure ? "secureConnect" : "connect", () => this.#socket.write(request));
+    this.#socket.once(isSecure ? "secureConnect" : "connect", ask);
     this.#socket.on("error", (error) => {
       // Of an open one the close tells.
       if (this.#stage === "connecting") this.#failToOpen(error);
@@ -149,6 +149,11 @@ export class ClientSocket extends EventEmitter {
   }
 
   // ---- the handshake
+
+  /** Not where the other listeners are made: what one of them holds they all keep, for as long as the socket lives. */
+  #asking(request: string): () => void {
+    return () => this.#socket.write(request);
+  }
 
   #request(url: URL, headers: Readonly<Record<string, string>>): string {
     const lines = [

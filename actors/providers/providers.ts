@@ -115,8 +115,8 @@ class ShardProviders implements Providers {
 
   forCall(tenant: TenantConfig): CallProviders {
     const { clock, random, log, sweep } = this.#deps;
-    const common = { clock, sweep, tenantId: tenant.id, metrics: this.#chainMetrics };
-    const { stt, llm, tts } = tenant;
+    const metrics = this.#chainMetrics;
+    const { id: tenantId, stt, llm, tts } = tenant;
     // The first choices are built now: what is not set up is found out before the call begins.
     this.stt(stt.provider);
     this.llm(llm.provider);
@@ -144,9 +144,9 @@ class ShardProviders implements Providers {
     this.#note("LLM", llmRoutes, this.#llm);
     this.#note("TTS", ttsRoutes, this.#tts);
     return {
-      stt: new SttChain(sttRoutes, { ...common, random, log }),
-      llm: new LlmChain(llmRoutes, { ...common, hedge: llm.hedge }),
-      tts: new TtsChain(ttsRoutes, common),
+      stt: new SttChain(sttRoutes, { clock, random, log, tenantId, metrics }),
+      llm: new LlmChain(llmRoutes, { clock, sweep, tenantId, hedge: llm.hedge, metrics }),
+      tts: new TtsChain(ttsRoutes, { clock, sweep, tenantId, metrics }),
     };
   }
 

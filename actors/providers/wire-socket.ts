@@ -48,7 +48,8 @@ export class WireSocket implements Due {
   dueAtMs: number;
   readonly #clock: Clock;
   readonly #sweep: DueSweep;
-  readonly #options: WireSocketOptions;
+  readonly #requestIdHeader: string;
+  readonly #errorHeader: string | undefined;
   readonly #owner: WireSocketOwner;
   readonly #socket: NetworkSocket;
   #stage: "connecting" | "open" | "closing" | "closed" = "connecting";
@@ -65,7 +66,8 @@ export class WireSocket implements Due {
     sweep: DueSweep,
     network: Network = systemNetwork,
   ) {
-    this.#options = options;
+    this.#requestIdHeader = options.requestIdHeader;
+    this.#errorHeader = options.errorHeader;
     this.#owner = owner;
     this.#clock = clock;
     this.#sweep = sweep;
@@ -177,7 +179,7 @@ export class WireSocket implements Due {
   #onRefused(response: HandshakeAnswer): void {
     this.#noteRequestId(response);
     const status = response.statusCode ?? 0;
-    const { errorHeader } = this.#options;
+    const errorHeader = this.#errorHeader;
     const message = errorHeader === undefined ? undefined : response.headers[errorHeader];
     const waitMs = retryAfterMs(response.headers["retry-after"], this.#clock.unixMs());
     const detail = {
@@ -223,8 +225,9 @@ export class WireSocket implements Due {
   }
 
   #noteRequestId(response: HandshakeAnswer): void {
-    const id = response.headers[this.#options.requestIdHeader];
-    if (typeof id === "string") this.#requestId = id;
+    const id = response.headers[this.#requestIdHeader];
+    // By itself: it was cut out of the answer's head, which would stay with it.
+    if (typeof id === "string") this.#requestId = Buffer.from(id, "latin1").toString("latin1");
   }
 
   #idDetail(): { readonly requestId?: string } {
