@@ -156,15 +156,20 @@ export class Call {
       guard,
       onSwitched: this.#onSwitched,
     });
-    // What is of this call first: see call-actor.ts.
     const replies = new Replies({
+      clock,
+      start,
+      tenant,
+      llm: deps.llm,
+      tts,
       ttsRequest,
+      tools: deps.tools,
+      cache,
       history: this.#history,
       journal: this.#journal,
       turn: () => this.#turns.turn,
       onSwitched: this.#onSwitched,
       guard,
-      ...deps,
     });
     this.#turns = new Turns({
       clock,

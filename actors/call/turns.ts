@@ -127,12 +127,24 @@ export class Turns {
 
   constructor(deps: TurnsDeps) {
     this.#deps = deps;
-    const { log, counters, journal, maySpeculate } = deps;
+    const { clock, log, language, vad, listener, endpointing, journal, playout, counters, maySpeculate } =
+      deps;
+    const listening = this.#listening;
     this.#callerTurn = new CallerTurn(deps);
-    this.#endOfTurn = new EndOfTurn({ listening: this.#listening, ...deps });
+    this.#endOfTurn = new EndOfTurn({ clock, language, vad, listener, listening, endpointing });
     this.#echo = new EchoWords(deps);
-    this.#interruptionDeps = { echo: this.#echo, callerTurn: this.#callerTurn, ...deps };
-    this.#wordless = new Wordless({ listening: this.#listening, ...deps });
+    this.#interruptionDeps = {
+      language,
+      vad,
+      listener,
+      playout,
+      echo: this.#echo,
+      callerTurn: this.#callerTurn,
+      counters,
+      journal,
+      onWordsMissing: deps.onWordsMissing,
+    };
+    this.#wordless = new Wordless({ clock, vad, endpointing, listening, language });
     this.#eager = new EagerReply({
       log,
       counters,
