@@ -2,7 +2,7 @@
 import t, { type Test } from "tap";
 import type { PhoneCall } from "#bench/caller";
 import type { JournalEvent } from "#actors/journal";
-import { factsOf, plainWords, startTestNode, withoutCutOff } from "./node.fixture.js";
+import { factsOf, plainWords, startTestNode, withoutAsides } from "./node.fixture.js";
 
 t.jobs = 4;
 const { call, journal, admin, emulators } = await startTestNode(t);
@@ -23,10 +23,10 @@ async function closedJournal(t: Test, phone: PhoneCall): Promise<JournalEvent[]>
   return events;
 }
 
-/** The agent's words on the phone from this one on, without those about a gap, which a busy machine may need. */
+/** The agent's words on the phone from this one on, without what it says of itself on a busy machine. */
 function heardSince(phone: PhoneCall, count: number): readonly string[] {
   const words = phone.heard.slice(count).map(({ word }) => word);
-  return withoutCutOff(plainWords(words.join(" ")));
+  return withoutAsides(plainWords(words.join(" ")));
 }
 
 void t.test(

@@ -145,17 +145,29 @@ function withChanges(changes: NonNullable<TestNodeOptions["tenants"]>): unknown 
   return { tenants: tenants.map((tenant) => ({ ...tenant, ...changes[tenant.id] })) };
 }
 
-const CUT_OFF = plainWords(phrasesFor("en").cutOff);
+const { cutOff, fillers, silencePrompts } = phrasesFor("en");
+const ASIDES = [cutOff, ...fillers, ...silencePrompts].map(plainWords);
 
 /**
- * Of these words those that are not about a gap: after two seconds the agent says that there was one. It may be
- * saying so.
+ * Of these words those that the agent does not say of itself where a line was gone, a model is slow or a caller silent:
+ * a machine that stands still makes it say so. At the end it may be saying so: "sorry" is enough, as nobody else says it.
  */
-export function withoutCutOff(words: readonly string[]): readonly string[] {
-  const isAt = (start: number): boolean =>
-    CUT_OFF.every((word, index) => start + index >= words.length || words[start + index] === word);
-  const start = words.findIndex((_word, index) => isAt(index));
-  return start < 0 ? words : [...words.slice(0, start), ...words.slice(start + CUT_OFF.length)];
+export function withoutAsides(words: readonly string[]): readonly string[] {
+  for (const aside of ASIDES) {
+    const isAt = (start: number): boolean =>
+      aside.every((word, index) => {
+        const said = words[start + index];
+        return said === word || (said === undefined && aside[0] === "sorry");
+      });
+    const start = words.findIndex((_word, index) => isAt(index));
+    if (start >= 0) return withoutAsides([...words.slice(0, start), ...words.slice(start + aside.length)]);
+  }
+  return words;
+}
+
+/** Whether the agent said that there was a gap. */
+export function saidCutOff(words: readonly string[]): boolean {
+  return words.join(" ").includes(plainWords(cutOff).join(" "));
 }
 
 /** For comparing what was heard with what was written: letters and digits only. */

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type PhoneCall, placeCall } from "#bench/caller";
 import { type NodeProcess, startEmulatorProcess, startNodeProcess } from "#bench/processes";
-import { expectNoDrops, plainWords } from "./node.fixture.js";
+import { expectNoDrops, plainWords, withoutAsides } from "./node.fixture.js";
 import { StandstillWatch } from "./standstill.fixture.js";
 
 const SLOTS = 50;
@@ -31,8 +31,6 @@ const WORSE_MS = 400;
 
 const COLOURS = ["amber", "beige", "coral", "denim", "ebony", "fawn", "ginger", "hazel", "ivory", "jade"];
 const ANIMALS = ["badger", "camel", "dingo", "egret", "ferret"];
-/** On a starved machine model and caller may seem slow, and the agent bridges that with words of its own. */
-const FILLER = plainWords("One moment, please. Are you still there?");
 /** Of audio that is about to be heard as a gap. */
 const LATE_MS = 200;
 
@@ -97,8 +95,7 @@ async function converse(call: PhoneCall, index: number, until?: Promise<unknown>
   const own = `${COLOURS[index % COLOURS.length]} ${ANIMALS[Math.floor(index / COLOURS.length)]}`;
   await call.waitForReply(0);
   const said = await call.say(`Please say ${own}.`);
-  const heardOfAnswer = () =>
-    plainWords(call.heardText(said.endedAtMs)).filter((word) => !FILLER.includes(word));
+  const heardOfAnswer = () => withoutAsides(plainWords(call.heardText(said.endedAtMs)));
   await call.waitForHeard(() => heardOfAnswer().length >= 2);
   await call.waitForReply(said.endedAtMs);
   const heard = heardOfAnswer();

@@ -3,7 +3,14 @@ import type { Test } from "tap";
 import type { PhoneCall } from "#bench/caller";
 import type { JournalEvent } from "#actors/journal";
 import { DEATHS, DYING_SHARD_ENTRY, type Death } from "./deaths.fixture.js";
-import { type TestNode, factsOf, plainWords, startTestNode, withoutCutOff } from "./node.fixture.js";
+import {
+  type TestNode,
+  factsOf,
+  plainWords,
+  saidCutOff,
+  startTestNode,
+  withoutAsides,
+} from "./node.fixture.js";
 import { isOneJournal } from "./resume.fixture.js";
 
 export const REPLY = "We have a table by the window, one upstairs, and two on the terrace.";
@@ -61,10 +68,10 @@ export async function allServe(server: TestNode): Promise<void> {
   throw new Error("not every shard came back");
 }
 
-/** Without those about a gap, which a machine that stands still may need. */
+/** Without what the agent says of itself where the machine stands still. */
 export function wordsSince(phone: PhoneCall, count: number): readonly string[] {
   const words = phone.heard.slice(count).map(({ word }) => word);
-  return withoutCutOff(plainWords(words.join(" ")));
+  return withoutAsides(plainWords(words.join(" ")));
 }
 
 export async function heardMore(phone: PhoneCall, since: number, wordCount: number): Promise<void> {
@@ -140,8 +147,8 @@ export async function diesInMidReply(t: Test, server: TestNode, tenant: number, 
   t.same(heard, intended, "every word of the reply is heard once");
   const turns = factsOf(events, "agentTurn").filter(({ turn }) => turn === 1);
   const written = turns.flatMap(({ pii }) => plainWords(pii.heard));
-  t.same(withoutCutOff(written), intended, "the journal holds what was heard, each word once");
+  t.same(withoutAsides(written), intended, "the journal holds what was heard, each word once");
   const { gapMs } = factsOf(events, "callResumed")[0]!;
-  t.equal(written.length > intended.length, gapMs > LONG_GAP_MS, "a word is said about a long gap alone");
+  t.equal(saidCutOff(written), gapMs > LONG_GAP_MS, "a word is said about a long gap alone");
   t.comment(`${death}: gap ${gapMs.toFixed(1)} ms, underruns ${phone.stats.underrunCount}`);
 }
