@@ -2,6 +2,7 @@
 import type { EmulatorSettings } from "./options.js";
 import type { VoiceLiveFault, VoiceSocketFault } from "./voice-faults.js";
 import type { Wire } from "./wire.js";
+import { isOfHandshake, strikeWire } from "./wire-faults.js";
 
 export interface FaultySocket {
   /** An error that names no context. */
@@ -25,8 +26,7 @@ export class LiveFaults {
   /** Those armed for the socket; the ones of its upgrade are over. */
   add(faults: readonly VoiceSocketFault[]): void {
     for (const fault of faults) {
-      if (fault.kind === "refuse" || fault.kind === "slowHandshake" || fault.kind === "dropHandshake")
-        continue;
+      if (isOfHandshake(fault)) continue;
       // A socket closed inside its open callback would take the 101 with it.
       if (fault.afterMessages === undefined) setImmediate(() => this.inject(fault));
       else this.inject(fault);
@@ -48,28 +48,14 @@ export class LiveFaults {
 
   #strike(fault: VoiceLiveFault): void {
     switch (fault.kind) {
-      case "close":
-        this.#wire.closeNow(fault.code, fault.reason);
-        return;
-      case "drop":
-        this.#wire.drop();
-        return;
-      case "halfOpen":
-        this.#wire.mute();
-        return;
-      case "stall":
-        this.#wire.stall();
-        this.#settings.clock.setTimer(fault.forMs, () => this.#wire.resume());
-        return;
-      case "delay":
-        this.#wire.delay(fault.delayMs);
-        return;
       case "connectionError":
         this.#socket.sendError(fault.status, fault.message);
         return;
       case "garbage":
         this.#wire.send(this.#socket.garbage);
         return;
+      default:
+        strikeWire(this.#wire, this.#settings.clock, fault);
     }
   }
 }

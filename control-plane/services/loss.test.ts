@@ -1,28 +1,13 @@
 /** What is left when a node or a control plane is gone: nothing leaks, nothing is owned twice. */
 import t, { type Test } from "tap";
+import { startCluster } from "./cluster.fixture.js";
 import { HUNG_UP, type HeldCall, said } from "./node.fixture.js";
-import {
-  openStores,
-  type DirectoryKind,
-  Watched,
-  openDirectories,
-  seed,
-  startPlanes,
-  until,
-} from "./planes.fixture.js";
+import { openStores, type DirectoryKind, Watched, until } from "./planes.fixture.js";
 
 const stores = await openStores(t);
 
-async function cluster(t: Test, kind: DirectoryKind, overrides = {}) {
-  const store = await stores.fresh();
-  await seed(store);
-  const directories = await openDirectories(t, kind, 2);
-  if (directories === null) return null;
-  const planes = await startPlanes(t, { store: store, overrides, ...directories });
-  const operator = planes.planes[1]!.client(planes.operatorKey);
-  const counts = () => directories.directories[1]!.counts("dentist", "acme");
-  return { store, ...directories, ...planes, operator, counts };
-}
+const cluster = (t: Test, kind: DirectoryKind, overrides = {}) =>
+  startCluster(t, stores, { kind, count: 2, overrides });
 
 for (const kind of ["memory", "redis"] as const) {
   void t.test(

@@ -1,5 +1,6 @@
 /** Placement over the wire: caps, repeats, drain, region, suspension. */
 import t, { type Test } from "tap";
+import { type ClusterOptions, startCluster } from "./cluster.fixture.js";
 import { TestNode, said } from "./node.fixture.js";
 import {
   openStores,
@@ -13,19 +14,8 @@ import {
 
 const stores = await openStores(t);
 
-async function cluster(t: Test, caps: { tenant?: number; reseller?: number } = {}, count = 1) {
-  const store = await stores.fresh();
-  await seed(store, caps);
-  const { directories, loseMemory } = (await openDirectories(t, "memory", count))!;
-  const planes = await startPlanes(t, { store: store, directories });
-  const operator = planes.planes[0]!.client(planes.operatorKey);
-  const ready = async (...nodeIds: string[]): Promise<void> =>
-    until("the nodes to be ready", async () => {
-      const { nodes } = await operator.call("NodeService", "ListNodes", {});
-      return nodeIds.every((id) => nodes.some((node) => node.id === id && node.state === "NODE_STATE_READY"));
-    });
-  return { store, ...planes, operator, ready, loseMemory };
-}
+const cluster = async (t: Test, caps: ClusterOptions["caps"] = {}, count = 1) =>
+  (await startCluster(t, stores, { caps, count }))!;
 
 for (const kind of ["memory", "redis"] as const) {
   void t.test(

@@ -1,23 +1,13 @@
 /** Calls that go on elsewhere: their lease moves, and the old owner writes nothing more. */
 import t, { type Test } from "tap";
+import { type ClusterOptions, startCluster } from "./cluster.fixture.js";
 import { HUNG_UP, said } from "./node.fixture.js";
-import { openStores, openDirectories, seed, startPlanes, until } from "./planes.fixture.js";
+import { openStores, until } from "./planes.fixture.js";
 
 const stores = await openStores(t);
 
-async function cluster(t: Test, caps: { tenant?: number; reseller?: number } = {}, count = 1) {
-  const store = await stores.fresh();
-  await seed(store, caps);
-  const { directories, loseMemory } = (await openDirectories(t, "memory", count))!;
-  const planes = await startPlanes(t, { store: store, directories });
-  const operator = planes.planes[0]!.client(planes.operatorKey);
-  const ready = async (...nodeIds: string[]): Promise<void> =>
-    until("the nodes to be ready", async () => {
-      const { nodes } = await operator.call("NodeService", "ListNodes", {});
-      return nodeIds.every((id) => nodes.some((node) => node.id === id && node.state === "NODE_STATE_READY"));
-    });
-  return { store, ...planes, operator, ready, loseMemory };
-}
+const cluster = async (t: Test, caps: ClusterOptions["caps"] = {}, count = 1) =>
+  (await startCluster(t, stores, { caps, count }))!;
 
 void t.test("a resumed call moves, its old owner is told and can write nothing more", async (t) => {
   const { node, ready, operator } = await cluster(t, {}, 2);

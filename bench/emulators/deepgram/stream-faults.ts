@@ -2,6 +2,7 @@
 import type { Clock } from "#runtime/actor";
 import { faultOf } from "../faults.js";
 import type { Wire } from "../wire.js";
+import { isOfHandshake, strikeWire } from "../wire-faults.js";
 import type { DeepgramFault, DeepgramStreamFault, StreamInstant } from "./faults.js";
 
 type StrikingFault = Extract<DeepgramStreamFault, StreamInstant>;
@@ -29,8 +30,7 @@ export class StreamFaults {
   /** Those among `faults` that concern a stream, as it opens. */
   addAll(faults: readonly DeepgramFault[]): void {
     for (const fault of faults) {
-      if (fault.kind === "refuse" || fault.kind === "slowHandshake" || fault.kind === "dropHandshake")
-        continue;
+      if (isOfHandshake(fault)) continue;
       // A socket closed inside its open callback would take the 101 with it.
       if (strikesAtOnce(fault)) setImmediate(() => this.inject(fault));
       else this.inject(fault);
@@ -69,22 +69,6 @@ export class StreamFaults {
 
   #strike(fault: StrikingFault): void {
     switch (fault.kind) {
-      case "close":
-        this.#wire.closeNow(fault.code, fault.reason);
-        return;
-      case "drop":
-        this.#wire.drop();
-        return;
-      case "halfOpen":
-        this.#wire.mute();
-        return;
-      case "stall":
-        this.#wire.stall();
-        this.#clock.setTimer(fault.forMs, () => this.#wire.resume());
-        return;
-      case "delay":
-        this.#wire.delay(fault.delayMs);
-        return;
       case "error":
         this.#sendError(fault.code, fault.description);
         return;
@@ -94,6 +78,8 @@ export class StreamFaults {
       case "unknownMessage":
         this.#wire.sendJson({ type: "Novelty", novelty: true });
         return;
+      default:
+        strikeWire(this.#wire, this.#clock, fault);
     }
   }
 }
