@@ -57,8 +57,16 @@ export function writePayload(
 }
 
 /**
+ * The payload last read, of any ring of this thread: one for each ring took half a KiB, twice a call, and each was out
+ * of the cache by the time its ring was read again.
+ */
+const scratch = new ArrayBuffer(RECORD_PAYLOAD_BYTES);
+const payloadBytes = new Uint8Array(scratch);
+const payloadWords = new Int32Array(scratch);
+
+/**
  * The record last read, in fields rather than in a result object: valid after `read()` returned true and
- * until the next `read()`.
+ * until the next `read()`, its payload until the next of any ring.
  */
 export class ReadRecord {
   kind: RecordKind = RecordKind.audio;
@@ -71,24 +79,17 @@ export class ReadRecord {
   /** How many bytes of `payload` are the record's. */
   length = 0;
   /** A private copy, RECORD_PAYLOAD_BYTES long; not shared memory, so any API takes it. */
-  readonly payload: Uint8Array;
-  readonly #payloadWords: Int32Array;
-
-  constructor() {
-    const scratch = new ArrayBuffer(RECORD_PAYLOAD_BYTES);
-    this.payload = new Uint8Array(scratch);
-    this.#payloadWords = new Int32Array(scratch);
-  }
+  readonly payload = payloadBytes;
 
   /** The payload of a mark, cue or clear: its first four bytes, little-endian. */
   u32(): number {
-    return this.#payloadWords[0]! >>> 0;
+    return payloadWords[0]! >>> 0;
   }
 
   /** @internal Copies the record out. Of a record being overwritten it may copy a mixture: validate after. */
   protected copyFrom(views: SharedViews, recordWord: number): void {
     const { i32 } = views;
-    const target = this.#payloadWords;
+    const target = payloadWords;
     const lengthKind = i32[recordWord + RECORD_LENGTH_KIND]!;
     // Bounded although the header may be half overwritten: a torn length must not run past the scratch.
     const length = Math.min(lengthKind >>> 8, RECORD_PAYLOAD_BYTES);
