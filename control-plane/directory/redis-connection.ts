@@ -4,7 +4,8 @@
  *
  * Invariants
  * X1 Nothing waits without a bound: for a connection OFFLINE_WAIT_MS from its loss, then failing at once; for an answer
- *    COMMAND_TIMEOUT_MS; and no more than IN_FLIGHT_MAX at a time do either.
+ *    COMMAND_TIMEOUT_MS; and no more than IN_FLIGHT_MAX at a time do either. An answer that has come is taken even so: a
+ *    process that stood still looks at its sockets before it calls Redis silent.
  * X2 A command is sent once. When its connection breaks, nobody knows whether it was done: the caller is told
  *    DIRECTORY_UNAVAILABLE, and asking again is safe, for a reservation is known by its carrier call.
  * X3 An error of Redis leaves as its message alone: the library's errors carry the command, and that the password or a
@@ -117,10 +118,10 @@ export class RedisConnection {
     try {
       if (client.status !== "ready") await this.#links.get(client)!.ready();
       const timeout = new Promise<never>((_, reject) => {
-        timer = setTimeout(
-          () => reject(new LumentraError("DIRECTORY_UNAVAILABLE", `no answer in ${COMMAND_TIMEOUT_MS} ms`)),
-          COMMAND_TIMEOUT_MS,
-        );
+        const tooLong = `no answer in ${COMMAND_TIMEOUT_MS} ms`;
+        const fail = (): void => reject(new LumentraError("DIRECTORY_UNAVAILABLE", tooLong));
+        // Timers come before sockets in a turn of the loop, and immediates after both.
+        timer = setTimeout(() => setImmediate(fail), COMMAND_TIMEOUT_MS);
       });
       return await Promise.race([send(), timeout]);
     } catch (error) {

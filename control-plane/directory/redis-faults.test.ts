@@ -2,6 +2,7 @@
  * Redis killed, emptied, hung and away, with calls going on: what callers of the directory see, and that afterwards
  * every call has one holder and every counter is the number of live leases.
  */
+import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import t from "tap";
@@ -11,6 +12,7 @@ import type { Logger } from "#runtime/telemetry";
 import { silentLogger } from "#runtime/telemetry";
 import { READY, addNode, claimOf, granted, registration, request } from "./directory.fixture.js";
 import type { Directory, Lease, LeaseClaim, ReserveResult } from "./directory.js";
+import { COMMAND_TIMEOUT_MS } from "./redis-connection.js";
 import { RedisDirectory } from "./redis-directory.js";
 import { type RedisServer, startRedis } from "./redis-server.fixture.js";
 
@@ -76,6 +78,19 @@ void t.test(
     await eventually(() => directory.ping());
   },
 );
+
+void t.test("a process that stood still does not take Redis for silent: its answer is there", async (t) => {
+  const server = await startRedis(t);
+  if (server === null) return;
+  const directory = open(server);
+  t.teardown(() => directory.close());
+  await directory.ping();
+  const asked = directory.ping();
+  // Longer than any command is waited for, and this thread does nothing meanwhile.
+  spawnSync("sleep", [String((COMMAND_TIMEOUT_MS + 100) / 1_000)]);
+  await asked;
+  t.pass("it was answered");
+});
 
 void t.test(
   "away: commands wait a little, then fail at once; back: they work, and topics are heard again",
