@@ -1,8 +1,13 @@
 /** What a person reads when the node serves, on standard error; and one line for programs, if asked for. */
 import pc from "picocolors";
+import { carrierAccounts } from "./carrier-accounts.js";
 import type { RunningNode } from "./node.js";
 import { describeProviders } from "./provider-settings.js";
 import type { Settings } from "./settings.js";
+
+/** Columns that fit what stands in them. */
+const LABEL_CHARS = 10;
+const URL_CHARS = 16;
 
 export function printBanner(settings: Settings, node: RunningNode): void {
   const { edgePort, adminPort } = node;
@@ -10,12 +15,14 @@ export function printBanner(settings: Settings, node: RunningNode): void {
     console.log(JSON.stringify({ event: "listening", edgePort, adminPort }));
   }
   const publicUrl = settings.LUMENTRA_PUBLIC_URL ?? `http://localhost:${edgePort}`;
-  const signed = (token: string | undefined): string =>
-    token === undefined ? pc.yellow("unsigned, from this machine only") : "signed";
+  const signed = (isSigned: boolean): string =>
+    isSigned ? "signed" : pc.yellow("unsigned, from this machine only");
   const lines = [
     pc.bold("Lumentra answers."),
-    `  Twilio      POST ${publicUrl}/twilio/voice      ${signed(settings.TWILIO_AUTH_TOKEN)}`,
-    `  SignalWire  POST ${publicUrl}/signalwire/voice  ${signed(settings.SIGNALWIRE_SIGNING_KEY)}`,
+    ...carrierAccounts(settings).map(({ carrier, label }) => {
+      const url = `${publicUrl}/${`${carrier.name}/voice`.padEnd(URL_CHARS)}`;
+      return `  ${label.padEnd(LABEL_CHARS)}  POST ${url}  ${signed(carrier.verifies)}`;
+    }),
     `  admin       http://${settings.LUMENTRA_ADMIN_HOST}:${adminPort}/healthz/ready, /metrics, /calls`,
     `  shards      ${settings.LUMENTRA_SHARDS}, with ${settings.LUMENTRA_CALLS_PER_SHARD} calls each`,
     ...describeProviders(settings).map((line) => `  ${line.includes("EMULATED") ? pc.yellow(line) : line}`),

@@ -3,13 +3,14 @@
  */
 import { type Clock, SystemClock, systemRandom } from "#runtime/actor";
 import { ShardPool } from "#runtime/cluster";
-import { Edge, createSignalWire, createTwilio } from "#runtime/edge";
+import { Edge } from "#runtime/edge";
 import { createLogger, createMetrics, type Logger } from "#runtime/telemetry";
 import { type CallShardConfig, type CallShardData, readMessage, trimVoiceFiles } from "#actors/call";
 import { FileTenantDirectory } from "#actors/tenants";
 import type { ControlSide, ControlSideOptions } from "./control/control-side.js";
 import { LocalPlacement } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
+import { carrierAccounts } from "./carrier-accounts.js";
 import { JournalStore } from "./journal-store.js";
 import { nodeIdIn, softwareVersion } from "./identity.js";
 import { missingFor, providerLimits, providerSettings, requireProviders } from "./provider-settings.js";
@@ -80,6 +81,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       log,
       check: (found) => requireProviders(found, providers),
     });
+  const carriers = carrierAccounts(settings);
   const switchboard = new Switchboard({
     clock,
     log,
@@ -94,7 +96,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     apologies: new ApologyStore(),
     readMessage: (callId) => readMessage(settings.LUMENTRA_DATA_DIR, callId),
     canServe: (tenant) => missingFor(tenant, providers) === null,
-    accounts: { twilio: settings.TWILIO_ACCOUNT_SID, signalwire: settings.SIGNALWIRE_PROJECT_ID },
+    accounts: Object.fromEntries(carriers.map(({ carrier, account }) => [carrier.name, account])),
   });
   const pool = new ShardPool(
     {
@@ -125,12 +127,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       maxSockets: settings.LUMENTRA_MAX_SOCKETS,
       ...(settings.LUMENTRA_PUBLIC_URL !== undefined && { publicUrl: settings.LUMENTRA_PUBLIC_URL }),
       ...(settings.LUMENTRA_WEBHOOK_URL !== undefined && { webhookUrl: settings.LUMENTRA_WEBHOOK_URL }),
-      carriers: [
-        createTwilio({ authTokens: present(settings.TWILIO_AUTH_TOKEN, settings.TWILIO_AUTH_TOKEN_NEXT) }),
-        createSignalWire({
-          signingKeys: present(settings.SIGNALWIRE_SIGNING_KEY, settings.SIGNALWIRE_SIGNING_KEY_NEXT),
-        }),
-      ],
+      carriers: carriers.map(({ carrier }) => carrier),
     },
     { clock, log, metrics, delegate: switchboard, admin: switchboard.admin, nap: pool.edgeNap },
   );
@@ -240,8 +237,4 @@ async function openControlSide(
 
 function sleep(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => clock.setTimer(delayMs, resolve));
-}
-
-function present(...values: (string | undefined)[]): string[] {
-  return values.filter((value) => value !== undefined);
 }
