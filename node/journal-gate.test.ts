@@ -39,7 +39,7 @@ void t.test("a former owner's words and an earlier actor's go nowhere, and are c
   journal.fence(CALL.callId, 3);
   writes({ epoch: 2, sequence: 1 });
   writes({ epoch: 3, sequence: 1 });
-  journal.fenceTenure(CALL.callId, 1);
+  journal.fenceTenure(CALL.callId, 3, 1);
   writes({ epoch: 3, sequence: 2 });
   writes({ epoch: 3, sequence: 2 }, 1);
   const written = [
@@ -49,6 +49,30 @@ void t.test("a former owner's words and an earlier actor's go nowhere, and are c
   ];
   t.match(sent, written);
   t.match(journals.get(CALL.callId), written, "both get the same");
+  t.equal(await counted('lumentra_journal_events_total{result="fenced"'), 2);
+});
+
+/**
+ * Found by the simulator: a call's shard died, its next actor here went on; then its socket was cut, and the call came back to
+ * this node under a new lease. Its actor was the first of that, and all that it wrote was refused as an earlier one's.
+ */
+void t.test("a call that comes back under another lease counts its actors anew", async (t) => {
+  const { journal, sent, writes, counted } = gate(t);
+  writes({ epoch: 3, sequence: 0 });
+  journal.fenceTenure(CALL.callId, 3, 1);
+  writes({ epoch: 3, sequence: 1 }, 1);
+  journal.fence(CALL.callId, 4);
+  writes({ epoch: 4, sequence: 2 });
+  writes({ epoch: 3, sequence: 2 }, 1);
+  journal.fenceTenure(CALL.callId, 4, 1);
+  writes({ epoch: 4, sequence: 3 });
+  writes({ epoch: 4, sequence: 3 }, 1);
+  t.match(sent, [
+    { epoch: 3, sequence: 0 },
+    { epoch: 3, sequence: 1 },
+    { epoch: 4, sequence: 2 },
+    { epoch: 4, sequence: 3 },
+  ]);
   t.equal(await counted('lumentra_journal_events_total{result="fenced"'), 2);
 });
 

@@ -37,8 +37,8 @@ export class JournalGate {
   readonly #deps: JournalGateDeps;
   /** G1: by call, the epoch from which on writing is allowed again. */
   readonly #epochs: LRUCache<string, number>;
-  /** G1: by call that had several actors here, the tenure of the last. */
-  readonly #tenures: LRUCache<string, number>;
+  /** G1: by call that had several actors here under one lease, the tenure of the last; under another they count anew. */
+  readonly #tenures: LRUCache<string, { readonly epoch: number; readonly tenure: number }>;
 
   constructor(deps: JournalGateDeps) {
     this.#deps = deps;
@@ -52,14 +52,18 @@ export class JournalGate {
     this.#epochs.set(callId, epoch);
   }
 
-  /** Another actor of this node has the call. */
-  fenceTenure(callId: string, tenure: number): void {
-    this.#tenures.set(callId, tenure);
+  /** Another actor of this node has the call, under the lease of the one before. */
+  fenceTenure(callId: string, epoch: number, tenure: number): void {
+    this.#tenures.set(callId, { epoch, tenure });
   }
 
   /** An actor's word. */
   take(event: JournalEvent, tenure: number): void {
-    if (tenure < (this.#tenures.get(event.callId) ?? 0)) return this.#refuse();
+    const last = this.#tenures.get(event.callId);
+    const isEarlier =
+      last !== undefined &&
+      (event.epoch < last.epoch || (event.epoch === last.epoch && tenure < last.tenure));
+    if (isEarlier) return this.#refuse();
     this.#write(event);
   }
 

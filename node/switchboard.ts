@@ -103,7 +103,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       pool: () => this.#pool,
       edge: () => this.#edge,
       tenantOf,
-      onTakenOver: ({ callId, tenure }) => this.#journal.fenceTenure(callId, tenure),
+      onTakenOver: ({ callId, epoch, tenure }) => this.#journal.fenceTenure(callId, epoch, tenure),
       onGivenUp: (call, outcome) => this.#giveUp(call, outcome),
     });
     this.#admitter = new Admitter({

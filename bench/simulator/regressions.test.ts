@@ -275,3 +275,23 @@ void t.test("an answer that another model ends has every word once", async (t) =
   }
   t.ok(toldOnce > 0);
 });
+
+/**
+ * A call's shard died and another actor went on; then its socket was cut, and it came back to the node under a new lease. The
+ * node took its actor for an earlier one: nothing of the rest of the call was written down, and who was asked for a message
+ * in it left one that no journal names.
+ */
+void t.test("a call that lost its shard and then its socket is written down to its end", async (t) => {
+  const death = { kind: "shardDeath", node: 0, shard: 0, atMs: 2_500 } as const;
+  const steps = [{ kind: "wait", ms: 6_000 } as const, ASK, { kind: "wait", ms: 5_000 } as const];
+  const calls = [{ ...CALL, steps, carrier: [{ kind: "cut", atMs: 4_000 } as const] }];
+  const world = await runWorld({ ...CALM, hasSpare: true, calls, faults: [death] });
+  t.same(violationsOf(world), []);
+  const events = [...world.plane.rows.values()].flatMap((row) => row.events);
+  t.same(
+    events.flatMap((event) => (event.kind === "callResumed" ? [event.reason] : [])),
+    ["shardLost", "legLost"],
+  );
+  const said = events.flatMap((event) => (event.kind === "callerTurn" ? [event.pii.said] : []));
+  t.match(said.join(" "), "q1");
+});
