@@ -3,12 +3,13 @@ import type { Test } from "tap";
 import { services as definitions } from "#proto";
 import { SystemClock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
-import { RpcClient } from "#runtime/rpc";
+import type { RpcClient } from "#runtime/rpc";
 import { type LogLevel, createLogger } from "#runtime/telemetry";
 import { ApiKeys, Authenticator, ClusterKeys, NodeCredentials, RateLimits } from "../auth/index.js";
 import type { Store } from "../store/store.js";
 import type { Services } from "./handlers.js";
 import { createControlPlaneMetrics } from "./metrics.js";
+import { PatientClient } from "./patient-client.fixture.js";
 import { ControlServer, type ControlServerOptions } from "./server.js";
 
 export type Given = { readonly [Name in keyof Services]?: Partial<Services[Name]> };
@@ -83,7 +84,7 @@ export async function startTestServer(t: Test, options: TestServerOptions) {
     logged: () => lines.join(""),
     nodeCredential: async (nodeId: string) => (await nodes.issue({ nodeId, incarnation: "i1" })).credential,
     connect: (bearer: string | null): RpcClient => {
-      const client = new RpcClient({
+      const client = new PatientClient({
         target: `127.0.0.1:${server.port}`,
         security: { insecure: false },
         bearer: () => bearer,

@@ -5,7 +5,7 @@ import { Client } from "pg";
 import type { Test } from "tap";
 import { tenantSchema } from "#actors/tenants";
 import { SystemClock, seededRandom } from "#runtime/actor";
-import { RpcClient, codeOf, fromServiceError } from "#runtime/rpc";
+import { type RpcClient, codeOf, fromServiceError } from "#runtime/rpc";
 import { createLogger, silentLogger } from "#runtime/telemetry";
 import {
   ApiKeys,
@@ -19,6 +19,7 @@ import {
 import { type Directory, MemoryDirectory, RedisDirectory } from "../directory/index.js";
 import { startRedis } from "../directory/redis-server.fixture.js";
 import { ControlServer, createControlPlaneMetrics } from "../server/index.js";
+import { PatientClient } from "../server/patient-client.fixture.js";
 import { allServices } from "../server/server.fixture.js";
 import { type TestStore, startTestStore } from "../store/store.fixture.js";
 import type { Store, StoredTenantConfig } from "../store/store.js";
@@ -126,7 +127,7 @@ export async function startPlanes(
         stop,
         isStopped: () => isStopped,
         client: (bearer) => {
-          const client = new RpcClient({
+          const client = new PatientClient({
             target: `127.0.0.1:${server.port}`,
             security: { insecure: false },
             bearer: () => bearer,
