@@ -1,6 +1,6 @@
 /**
  * What the edge needs of a carrier. To add one: write a file beside twilio.ts that makes a `Carrier`, and
- * hand it to the Edge (node/ does). A carrier holds no state of calls; its name is the first part of its URLs
+ * hand it to the Edge (node/carrier-accounts.ts lists them). A carrier holds no state of calls; its name is the first part of its URLs
  * (`/twilio/voice`) and a metric label.
  */
 import type { OverflowPolicy } from "../delegate.js";
