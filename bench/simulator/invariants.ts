@@ -203,13 +203,30 @@ function noWordTwice(world: WorldRecord): readonly string[] {
   const wrong: string[] = [];
   for (const { row, line } of callsOf(world)) {
     if (row.events.some(({ kind }) => kind === "callResumed")) continue;
-    for (const word of repeated(line.caller.heard.map((heard) => heard.word).filter(isAnswerWord)))
+    const heardAnswers = line.caller.heard.map((heard) => heard.word).filter(isAnswerWord);
+    for (const word of mayRepeatClause(world, line) ? [] : repeated(heardAnswers))
       wrong.push(`${row.callId}: "${word}" was heard twice`);
     const said = row.events.flatMap((event) => (event.kind === "callerTurn" ? wordsOf(event.pii.said) : []));
     for (const word of repeated(said.filter((candidate) => /^q\d+/.test(candidate))))
       wrong.push(`${row.callId}: "${word}" was said once and written down twice`);
   }
   return wrong;
+}
+
+/**
+ * A voice by HTTP says nothing of its words before a clause is whole: of one that breaks off in it nobody knows which words
+ * were spoken, and the clause is said again.
+ */
+function mayRepeatClause({ script }: WorldRecord, { index }: Line): boolean {
+  const { fallbacks, vendors, outage } = script;
+  if (fallbacks !== "servers" && fallbacks !== "own") return false;
+  const breaks = vendors.some(
+    (entry) =>
+      entry.vendor === "tts" &&
+      entry.call === index &&
+      (entry.fault.kind === "reset" || entry.fault.kind === "noDone"),
+  );
+  return breaks || outage?.vendor === "tts";
 }
 
 /** Where a spare stands by, the calls of the one shard that dies go on at once; of one that hangs, when it is ended. */

@@ -63,6 +63,8 @@ interface Media {
 
 export class Line {
   readonly caller: Caller;
+  /** Its call's place in the script. */
+  readonly index: number;
   readonly carrierCallId: string;
   callId: string | null = null;
   /** Of the admission that it acts on: what comes after its media is asked by it. */
@@ -88,6 +90,7 @@ export class Line {
 
   constructor(world: LineWorld, script: CallScript, index: number) {
     this.#world = world;
+    this.index = index;
     this.#script = script;
     this.#faults = script.carrier;
     this.carrierCallId = `CA${index}`;

@@ -64,14 +64,13 @@ export function excuseOf(world: WorldRecord, line: Line, row: CallRow, question:
 
 /** A vendor's fault that may be this call's, a limit, or a fault of the world's between the question and its answer. */
 function isDisturbed(
-  { script, startedAtMs, lines }: WorldRecord,
+  { script, startedAtMs }: WorldRecord,
   line: Line,
   row: CallRow,
   { beganAtMs, endedAtMs }: Question,
 ): boolean {
   const { vendors, faults, limits, outage } = script;
-  const index = script.calls.findIndex((_, at) => lines[at] === line);
-  const isOfCall = vendors.some((entry) => entry.vendor === "stt" || entry.call === index);
+  const isOfCall = vendors.some((entry) => entry.vendor === "stt" || entry.call === line.index);
   const strikes = (fault: WorldFault): boolean => {
     const atMs = startedAtMs + fault.atMs;
     const lastsMs = "ms" in fault ? fault.ms : 0;

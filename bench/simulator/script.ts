@@ -138,8 +138,11 @@ export interface Script {
   readonly shardsPerNode: number;
   /** One more shard per node, for the calls of one that dies. */
   readonly hasSpare: boolean;
-  /** What stands behind each vendor: another model of its own, or another vendor; faults strike whichever is asked. */
-  readonly fallbacks: "none" | "models" | "vendors";
+  /**
+   * What stands behind each vendor: another model of its own, another vendor, or servers of one's own, Whisper and Piper;
+   * `own`: these come first, and nothing is behind them. Faults strike whichever is asked.
+   */
+  readonly fallbacks: "none" | "models" | "vendors" | "servers" | "own";
   readonly limits: Limits;
   readonly calls: readonly CallScript[];
   readonly vendors: readonly VendorFault[];
@@ -158,6 +161,8 @@ export const STEPS_MAX = 4;
 const ARRIVALS_MS = 6_000;
 const LONGEST_CALL_MS = 20_000;
 const OUTAGE_SHARE = 0.12;
+/** Of the worlds that have no second choices. */
+const OWN_SHARE = 0.3;
 const PASSING_SHARE = 0.6;
 const FIRST_ALONE_SHARE = 0.4;
 const OUTAGE_LASTS_MS = [300, 9_000] as const;
@@ -207,11 +212,12 @@ export function drawScript(
     drawWorldFault(draw, nodes, shardsPerNode, calls),
   );
   const limits = drawLimits(draw, draw.chance(0.25));
-  const fallbacks = draw.chance(0.5) ? draw.of(["models", "vendors"] as const) : "none";
+  const behind = draw.chance(0.5) ? draw.of(["models", "vendors", "servers"] as const) : "none";
   const hasSpare = draw.chance(0.4);
   const gone = drawOutage(draw);
+  const fallbacks = behind === "none" && draw.chance(OWN_SHARE) ? "own" : behind;
   const outage = kinds.has("vendors") && draw.chance(OUTAGE_SHARE) ? gone : null;
-  const hasOthers = fallbacks === "vendors" || outage?.whose === "first";
+  const hasOthers = outage?.whose === "first" && fallbacks !== "servers";
   const wanted = (fault: WorldFault): boolean =>
     kinds.has(
       fault.kind === "crash" || fault.kind === "hang"

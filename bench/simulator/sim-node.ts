@@ -15,7 +15,7 @@ import type { Seams } from "./seams.js";
 import { SimEdge, type TakeOver } from "./sim-edge.js";
 import { SimDisk } from "./sim-disk.js";
 import { simMetrics } from "./sim-metrics.js";
-import { SimNetwork, type VendorWorld } from "./sim-network.js";
+import { PIPER_ORIGIN, SimNetwork, type VendorWorld, WHISPER_ORIGIN } from "./sim-network.js";
 import { SimShard } from "./sim-shard.js";
 import { SimThread, type SimTime } from "./sim-time.js";
 
@@ -364,6 +364,7 @@ function throwOnce(target: object, method: string): void {
 
 function providerSettings({ requestsMax }: Limits): ProviderSettings {
   const { deepgram, groq, cerebras, cartesia, assemblyai, anthropic, elevenlabs } = providerDefaults;
+  const { whisper, piper } = providerDefaults;
   return {
     // Sockets ahead for the calls of a world, not of a node.
     deepgram: { ...deepgram, apiKey: "sim", warmPerKind: 1, warmMax: 2 },
@@ -373,5 +374,7 @@ function providerSettings({ requestsMax }: Limits): ProviderSettings {
     assemblyai: { ...assemblyai, apiKey: "sim", warmPerKind: 1, warmMax: 2 },
     anthropic: { ...anthropic, apiKey: "sim", requestsMax },
     elevenlabs: { ...elevenlabs, apiKey: "sim" },
+    whisper: { ...whisper, apiKey: "", url: WHISPER_ORIGIN },
+    piper: { ...piper, apiKey: "", url: PIPER_ORIGIN },
   };
 }

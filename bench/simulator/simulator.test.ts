@@ -55,13 +55,34 @@ void t.test("other vendors go on, each over a wire of its own", async (t) => {
     { vendor: "tts", call: 0, nth: 1, fault: { kind: "reset", ms: 0 } },
   ] as Script["vendors"];
   const steps = [ask(1), ask(2), ask(3), { kind: "wait", ms: 14_000 } as const];
-  const script = { ...drawn, nodes: 1, fallbacks: "vendors", calls: [{ ...call, steps }], vendors } as const;
+  const behind = {
+    vendors: ["assemblyai", "anthropic", "elevenlabs"],
+    servers: ["whisper", "cerebras", "piper"],
+  } as const;
+  for (const fallbacks of ["vendors", "servers"] as const) {
+    const script = { ...drawn, nodes: 1, fallbacks, calls: [{ ...call, steps }], vendors };
+    const world = await runWorld(script);
+    t.same(violationsOf(world), []);
+    const went = [...world.plane.rows.values()].flatMap(({ events }) =>
+      events.flatMap((event) => (event.kind === "providerFailed" ? [event.fallback] : [])),
+    );
+    for (const vendor of behind[fallbacks]) t.ok(went.includes(vendor), vendor);
+  }
+});
+
+void t.test("servers of one's own alone carry a conversation, utterance by utterance", async (t) => {
+  const drawn = drawScript(3, new Set(), 1);
+  const steps = [
+    { kind: "ask", question: 1, pauseMs: 300, tool: false },
+    { kind: "interrupt", question: 2, afterMs: 900 },
+    { kind: "ramble", question: 3, words: 12 },
+    { kind: "wait", ms: 8_000 },
+  ] as const;
+  const script = { ...drawn, nodes: 1, fallbacks: "own", calls: [{ ...drawn.calls[0]!, steps }] } as const;
   const world = await runWorld(script);
   t.same(violationsOf(world), []);
-  const went = [...world.plane.rows.values()].flatMap(({ events }) =>
-    events.flatMap((event) => (event.kind === "providerFailed" ? [event.fallback] : [])),
-  );
-  for (const vendor of ["assemblyai", "anthropic", "elevenlabs"]) t.ok(went.includes(vendor), vendor);
+  const heard = world.lines[0]!.caller.heard.map(({ word }) => word).join(" ");
+  for (const question of ["q1", "q2", "q3"]) t.match(heard, question);
 });
 
 void t.test("words are heard wherever in a piece of audio they begin", async (t) => {

@@ -1,8 +1,6 @@
 /** AssemblyAI's v3 streaming API at message level: turns, cumulative, whose end is told twice. */
-import type { SttFault } from "./script.js";
-import type { SimTime } from "./sim-time.js";
-import type { SimSocket, VendorEnd } from "./sim-socket.js";
-import { type KnownWord, VendorEar } from "./vendor-ear.js";
+import type { VendorEnd } from "./sim-socket.js";
+import { type KnownWord, type SttLine, VendorEar } from "./vendor-ear.js";
 import { FINAL_MS, INTERIM_MS } from "./vendor-stt.js";
 import { FRAME_BYTES } from "./word-audio.js";
 
@@ -13,19 +11,17 @@ const MESSAGE_BYTES = [2.5 * FRAME_BYTES, 50 * FRAME_BYTES] as const;
 const DURATION_VIOLATION = 3007;
 
 export class AssemblyVendor implements VendorEnd {
-  readonly #time: SimTime;
-  readonly #socket: SimSocket;
+  readonly #line: SttLine;
   readonly #ear: VendorEar;
   #turnOrder = 0;
   #words: KnownWord[] = [];
 
-  constructor(time: SimTime, socket: SimSocket, fault: SttFault | null, onFault: (kind: string) => void) {
-    this.#time = time;
-    this.#socket = socket;
-    this.#ear = new VendorEar(socket, fault, onFault, {
+  constructor(line: SttLine) {
+    this.#line = line;
+    this.#ear = new VendorEar(line, {
       onWord: (word) => {
         this.#words.push(word);
-        this.#ear.tell(time.between(...INTERIM_MS), this.#turn(false, false));
+        this.#ear.tell(line.time.between(...INTERIM_MS), this.#turn(false, false));
       },
       onSilence: () => {
         if (this.#ear.quietFrames === TURN_ENDS_FRAMES) this.#endTurn();
@@ -34,19 +30,19 @@ export class AssemblyVendor implements VendorEnd {
   }
 
   onOpen(): void {
-    this.#socket.tell(this.#time.between(5, 30), { type: "Begin", id: "sim", expires_at: 0 });
+    this.#line.socket.tell(this.#line.time.between(5, 30), { type: "Begin", id: "sim", expires_at: 0 });
   }
 
   onText(text: string): void {
     const { type } = JSON.parse(text) as { readonly type: string };
     if (type === "ForceEndpoint") this.#endTurn();
-    if (type === "Terminate") this.#socket.tell(0, { type: "Termination" });
+    if (type === "Terminate") this.#line.socket.tell(0, { type: "Termination" });
   }
 
   onBinary(data: Uint8Array): void {
     const [least, most] = MESSAGE_BYTES;
     if (data.length < least || data.length > most)
-      this.#socket.end(DURATION_VIOLATION, "Input duration violation");
+      this.#line.socket.end(DURATION_VIOLATION, "Input duration violation");
     else this.#ear.hear(data);
   }
 
@@ -55,8 +51,8 @@ export class AssemblyVendor implements VendorEnd {
   /** Of a turn without words it says nothing. */
   #endTurn(): void {
     if (this.#words.length === 0) return;
-    this.#ear.tell(this.#time.between(...FINAL_MS), this.#turn(true, false));
-    this.#ear.tell(this.#time.between(...FINAL_MS), this.#turn(true, true));
+    this.#ear.tell(this.#line.time.between(...FINAL_MS), this.#turn(true, false));
+    this.#ear.tell(this.#line.time.between(...FINAL_MS), this.#turn(true, true));
     this.#turnOrder += 1;
     this.#words = [];
   }

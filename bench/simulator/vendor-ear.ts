@@ -1,6 +1,7 @@
 /** What any recogniser of a simulated world does with audio: words read off its frames, and the fault that strikes meanwhile. */
 import type { SttFault } from "./script.js";
 import type { SimSocket } from "./sim-socket.js";
+import type { SimTime } from "./sim-time.js";
 import { FRAME_BYTES, WORD_MS, WordEar, isSilent } from "./word-audio.js";
 
 export const FRAME_MS = 20;
@@ -9,6 +10,14 @@ export interface KnownWord {
   readonly word: string;
   readonly startMs: number;
   readonly endMs: number;
+}
+
+/** A recogniser's end of one socket. */
+export interface SttLine {
+  readonly time: SimTime;
+  readonly socket: SimSocket;
+  readonly fault: SttFault | null;
+  onFault(kind: string): void;
 }
 
 export interface VendorEarEvents {
@@ -21,24 +30,15 @@ export class VendorEar {
   /** Of silence, in a row. */
   quietFrames = 0;
   frameCount = 0;
-  readonly #socket: SimSocket;
-  readonly #fault: SttFault | null;
-  readonly #onFault: (kind: string) => void;
+  readonly #line: SttLine;
   readonly #events: VendorEarEvents;
   readonly #ear = new WordEar();
   readonly #frame = new Uint8Array(FRAME_BYTES);
   #frameBytes = 0;
   #heardFrames = 0;
 
-  constructor(
-    socket: SimSocket,
-    fault: SttFault | null,
-    onFault: (kind: string) => void,
-    events: VendorEarEvents,
-  ) {
-    this.#socket = socket;
-    this.#fault = fault;
-    this.#onFault = onFault;
+  constructor(line: SttLine, events: VendorEarEvents) {
+    this.#line = line;
     this.#events = events;
   }
 
@@ -61,9 +61,10 @@ export class VendorEar {
 
   /** A message to the client, by a recogniser that may be late with all it says. */
   tell(delayMs: number, message: object): void {
-    const lateMs = this.#fault?.kind === "late" ? this.#fault.ms : 0;
-    if (lateMs > 0) this.#onFault("sttLate");
-    this.#socket.tell(delayMs + lateMs, message);
+    const { socket, fault } = this.#line;
+    const lateMs = fault?.kind === "late" ? fault.ms : 0;
+    if (lateMs > 0) this.#line.onFault("sttLate");
+    socket.tell(delayMs + lateMs, message);
   }
 
   #onFrame(): void {
@@ -82,15 +83,15 @@ export class VendorEar {
 
   /** In the middle of what somebody says. */
   #strike(): void {
-    const fault = this.#fault;
+    const { fault, socket } = this.#line;
     if (fault === null || this.#heardFrames !== fault.afterFrames) return;
     if (fault.kind === "stall") {
-      this.#onFault("sttStall");
-      this.#socket.isDeaf = true;
+      this.#line.onFault("sttStall");
+      socket.isDeaf = true;
     }
     if (fault.kind === "reset") {
-      this.#onFault("sttReset");
-      this.#socket.break(0);
+      this.#line.onFault("sttReset");
+      socket.break(0);
     }
   }
 }

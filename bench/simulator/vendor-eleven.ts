@@ -1,7 +1,7 @@
 /** ElevenLabs' multi-context voice socket at message level: audio with the times of its characters, chunk by chunk. */
 import type { TtsFault } from "./script.js";
-import type { SimTime } from "./sim-time.js";
-import type { SimSocket, VendorEnd } from "./sim-socket.js";
+import type { VendorEnd } from "./sim-socket.js";
+import type { TtsLine } from "./vendor-tts.js";
 import { WORD_MS, wordsAudio } from "./word-audio.js";
 
 const FIRST_AUDIO_MS = [40, 140] as const;
@@ -18,22 +18,11 @@ interface Message {
 }
 
 export class ElevenVendor implements VendorEnd {
-  readonly #time: SimTime;
-  readonly #socket: SimSocket;
-  readonly #faultOf: (contextId: string) => TtsFault | null;
-  readonly #onFault: (kind: string) => void;
+  readonly #line: TtsLine;
   readonly #contexts = new Map<string, TtsFault | null>();
 
-  constructor(
-    time: SimTime,
-    socket: SimSocket,
-    faultOf: (contextId: string) => TtsFault | null,
-    onFault: (kind: string) => void,
-  ) {
-    this.#time = time;
-    this.#socket = socket;
-    this.#faultOf = faultOf;
-    this.#onFault = onFault;
+  constructor(line: TtsLine) {
+    this.#line = line;
   }
 
   onText(message: string): void {
@@ -53,8 +42,7 @@ export class ElevenVendor implements VendorEnd {
   }
 
   #begin(contextId: string): TtsFault | null {
-    const fault = this.#faultOf(contextId);
-    if (fault !== null) this.#onFault(`tts${fault.kind[0]!.toUpperCase()}${fault.kind.slice(1)}`);
+    const fault = this.#line.beginContext(contextId);
     this.#contexts.set(contextId, fault);
     return fault;
   }
@@ -63,13 +51,13 @@ export class ElevenVendor implements VendorEnd {
     if (fault?.kind === "stall") return;
     if (fault?.kind === "error")
       return this.#tell(contextId, 5, { error: "internal_error", code: 500, message: "it broke" });
-    let delayMs = this.#time.between(...FIRST_AUDIO_MS) + (fault?.kind === "late" ? fault.ms : 0);
+    let delayMs = this.#line.time.between(...FIRST_AUDIO_MS) + (fault?.kind === "late" ? fault.ms : 0);
     for (let at = 0; at < words.length; at += CHUNK_WORDS) {
       const some = words.slice(at, at + CHUNK_WORDS);
       const audio = Buffer.from(wordsAudio(some)).toString("base64");
       this.#tell(contextId, delayMs, { audio, alignment: alignmentOf(some) });
-      delayMs = this.#time.between(2, 10);
-      if (fault?.kind === "reset") return this.#socket.break(this.#time.between(0, 30));
+      delayMs = this.#line.time.between(2, 10);
+      if (fault?.kind === "reset") return this.#line.socket.break(this.#line.time.between(0, 30));
     }
   }
 
@@ -78,11 +66,11 @@ export class ElevenVendor implements VendorEnd {
     const fault = this.#contexts.get(contextId);
     if (!this.#contexts.delete(contextId)) return;
     if (fault?.kind === "stall" || fault?.kind === "noDone" || fault?.kind === "error") return;
-    this.#tell(contextId, this.#time.between(...FINAL_MS), { isFinal: true });
+    this.#tell(contextId, this.#line.time.between(...FINAL_MS), { isFinal: true });
   }
 
   #tell(contextId: string, delayMs: number, fields: object): void {
-    this.#socket.tell(delayMs, { ...fields, contextId });
+    this.#line.socket.tell(delayMs, { ...fields, contextId });
   }
 }
 

@@ -1,8 +1,6 @@
 /** Deepgram's v1 streaming API at message level. */
-import type { SttFault } from "./script.js";
-import type { SimTime } from "./sim-time.js";
-import type { SimSocket, VendorEnd } from "./sim-socket.js";
-import { type KnownWord, VendorEar } from "./vendor-ear.js";
+import type { VendorEnd } from "./sim-socket.js";
+import { type KnownWord, type SttLine, VendorEar } from "./vendor-ear.js";
 
 const ENDPOINTING_FRAMES = 5;
 /** It reports also when nobody speaks. */
@@ -11,20 +9,18 @@ export const INTERIM_MS = [60, 180] as const;
 export const FINAL_MS = [60, 200] as const;
 
 export class SttVendor implements VendorEnd {
-  readonly #time: SimTime;
-  readonly #socket: SimSocket;
+  readonly #line: SttLine;
   readonly #ear: VendorEar;
   #reportedFrames = 0;
   /** Since the last final. */
   #words: KnownWord[] = [];
 
-  constructor(time: SimTime, socket: SimSocket, fault: SttFault | null, onFault: (kind: string) => void) {
-    this.#time = time;
-    this.#socket = socket;
-    this.#ear = new VendorEar(socket, fault, onFault, {
+  constructor(line: SttLine) {
+    this.#line = line;
+    this.#ear = new VendorEar(line, {
       onWord: (word) => {
         this.#words.push(word);
-        this.#ear.tell(time.between(...INTERIM_MS), this.#results(false, false));
+        this.#ear.tell(line.time.between(...INTERIM_MS), this.#results(false, false));
       },
       onSilence: () => this.#onSilence(),
     });
@@ -33,7 +29,7 @@ export class SttVendor implements VendorEnd {
   onText(text: string): void {
     const { type } = JSON.parse(text) as { readonly type: string };
     if (type === "Finalize") this.#final(true);
-    if (type === "CloseStream") this.#socket.tell(0, { type: "Metadata", request_id: "sim" });
+    if (type === "CloseStream") this.#line.socket.tell(0, { type: "Metadata", request_id: "sim" });
   }
 
   onBinary(data: Uint8Array): void {
@@ -52,7 +48,7 @@ export class SttVendor implements VendorEnd {
     this.#reportedFrames = this.#ear.frameCount;
     const message = this.#results(true, fromFinalize);
     this.#words = [];
-    this.#ear.tell(this.#time.between(...FINAL_MS), message);
+    this.#ear.tell(this.#line.time.between(...FINAL_MS), message);
   }
 
   #results(isFinal: boolean, fromFinalize: boolean): object {

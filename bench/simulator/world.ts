@@ -70,6 +70,20 @@ const WITH_OTHERS: TenantConfig = tenantSchema.parse({
   tts: { ...TENANT.tts, fallbacks: [{ provider: "elevenlabs" }] },
 });
 
+/** Second choices are servers of one's own: utterances and clauses by HTTP. */
+const WITH_SERVERS: TenantConfig = tenantSchema.parse({
+  ...TENANT,
+  stt: { ...TENANT.stt, fallbacks: [{ provider: "whisper" }] },
+  llm: { ...TENANT.llm, fallbacks: [{ provider: "cerebras", model: "llama-3.3-70b" }] },
+  tts: { ...TENANT.tts, fallbacks: [{ provider: "piper" }] },
+});
+
+const OWN: TenantConfig = tenantSchema.parse({
+  ...TENANT,
+  stt: { provider: "whisper" },
+  tts: { provider: "piper" },
+});
+
 /** What a run leaves behind. */
 export interface WorldRecord {
   readonly script: Script;
@@ -123,6 +137,8 @@ const TENANTS: Readonly<Record<Script["fallbacks"], TenantConfig>> = {
   none: TENANT,
   models: WITH_FALLBACKS,
   vendors: WITH_OTHERS,
+  servers: WITH_SERVERS,
+  own: OWN,
 };
 
 class World {
@@ -266,6 +282,7 @@ class World {
     return {
       time: this.#time,
       seams,
+      hasOwnFirst: this.#script.fallbacks === "own",
       sttFault: () => {
         const at = sttSockets++;
         const found = vendors.find((entry) => entry.vendor === "stt" && entry.nth === at);
@@ -371,9 +388,11 @@ function phrases(): Promise<VoiceCache> {
     const voice = new CartesiaVoice();
     const clock = new SimThread(new SimTime(seededRandom(1)));
     const cache = new VoiceCache({ clock, log: silentLogger, directory: null, tts: () => voice });
-    const { provider, model, voice: voiceId } = TENANT.tts;
-    const key = { provider, model, voice: voiceId, language: TENANT.language, format: MULAW_8K };
-    await cache.warm(key, cacheableTexts(TENANT));
+    for (const tenant of [TENANT, OWN]) {
+      const { provider, model, voice: voiceId } = tenant.tts;
+      const key = { provider, model, voice: voiceId, language: tenant.language, format: MULAW_8K };
+      await cache.warm(key, cacheableTexts(tenant));
+    }
     return cache;
   })();
   return phrasesReady;
