@@ -100,16 +100,19 @@ void t.test("a phone that stood still has not listened to silence: it listens ag
   await played;
   let isQuiet = false;
   const quiet = call.waitForSilence(700).then(() => (isQuiet = true));
+  const veryQuiet = call.waitForSilence(4_000);
   const step = async (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   // Its audio ran out long ago, and the word that ends it is looked at before the frame is.
   clock.stall(5_000);
   await step();
   t.equal(isQuiet, false, "nobody listened");
-  clock.advance(360);
+  clock.advance(560);
   await step();
   t.equal(isQuiet, false, "nor for long enough since then");
-  clock.advance(60);
+  clock.advance(80);
   await quiet;
+  clock.advance(400);
+  await veryQuiet; // it was silent in between, too
   call.hangUp();
   clock.advance(100);
   await call.ended;

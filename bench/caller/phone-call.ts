@@ -39,7 +39,7 @@ const QUIET_MS = 700;
 /** A phone whose frame is later than this had no processor, and nobody listened to the silence before it. */
 const FRAME_LISTENED_MAX_MS = 100;
 /** Silence that goes on for so long after that was silence before it, too. */
-const LISTENED_AGAIN_MS = 400;
+const LISTENED_AGAIN_MS = 1_000;
 
 export class PhoneCall {
   readonly callSid: string;
@@ -364,9 +364,12 @@ export class PhoneCall {
     this.#lastFrameAtMs = nowMs;
     const playing = this.#leg?.playout.isPlaying(nowMs) ?? false;
     const silentMs = Math.min(frameMs, nowMs - (this.#leg?.playout.tailMs ?? nowMs));
+    const isLate = frameMs > FRAME_LISTENED_MAX_MS;
+    // What it listened to before it stood still says nothing; one that is always late has nothing else to go by.
+    if (playing || (isLate && this.#listenedMs > 0)) this.#silenceHeardMs = 0;
+    if (!playing) this.#silenceHeardMs += Math.min(silentMs, FRAME_LISTENED_MAX_MS);
     this.#silentMs = playing ? 0 : this.#silentMs + silentMs;
-    this.#silenceHeardMs = playing ? 0 : this.#silenceHeardMs + Math.min(silentMs, FRAME_LISTENED_MAX_MS);
-    this.#listenedMs = frameMs > FRAME_LISTENED_MAX_MS ? 0 : this.#listenedMs + frameMs;
+    this.#listenedMs = isLate ? 0 : this.#listenedMs + frameMs;
     if (!playing && this.#agentPlaying) {
       this.#agentPlaying = false;
       this.#emit({ kind: "agentStopped", atMs: this.#leg?.playout.tailMs ?? nowMs });
