@@ -58,6 +58,7 @@ const BATCHED = [
 ];
 /** Not these: they start threads, take their own time, or measure the process they run in. */
 const ALONE = [
+  "actors/call/call-memory",
   "actors/call/long-call",
   "actors/call/replay",
   "actors/providers/llm/vendors",
