@@ -90,6 +90,7 @@ function rig(t: Test) {
   } as unknown as Edge;
   const pressure = { mayTakeCalls: () => true } as unknown as Pressure;
   switchboard.connect(pool, edge, pressure);
+  const epochs = new Map<string, number>();
   /** A call whose media socket is open. */
   const open = (format: AudioFormat = MULAW_8K) => {
     const call: InboundCall = {
@@ -104,11 +105,13 @@ function rig(t: Test) {
     const admission = switchboard.admit(call);
     if (admission instanceof Promise || admission.kind !== "admitted") throw new Error("refused");
     switchboard.mediaOpened(admission.callId, format, clock.nowMs());
+    epochs.set(admission.callId, admission.epoch);
     return { callId: admission.callId, epoch: admission.epoch, call, lease: leases.at(-1)! };
   };
-  /** The shard writes it. */
+  /** The shard writes it, under the call's first lease unless told. */
   const writes = (callId: string, fields: object, tenure = 0) => {
-    const event = { callId, atMs: clock.nowMs(), atUnixMs: clock.unixMs(), ...fields };
+    const epoch = epochs.get(callId);
+    const event = { callId, epoch, atMs: clock.nowMs(), atUnixMs: clock.unixMs(), ...fields };
     switchboard.onEvent(0, { kind: "journal", tenure, event });
   };
   const parts = { clock, switchboard, journals, apologies, apologised, spooled, slots, pool, edge, leases };

@@ -23,7 +23,7 @@ const SILENCE_SAMPLES = 160;
 /** After this much silence no word can be open any more, and the decoder is left alone until audio comes. */
 const DECODER_TAIL_SAMPLES = 1_000 * SAMPLES_PER_MS;
 /** E1: the longest gap that does not part a word; longer than any ring holds, and nobody remembers the first half. */
-const GAP_SAMPLES_MAX = 3_000 * SAMPLES_PER_MS;
+const GAP_MAX_MS = 3_000;
 /** E1: as much of the audio's edge tells sound from silence; twice as long as a tone takes to rise. */
 const EDGE_SAMPLES = 5 * SAMPLES_PER_MS;
 /** E1: −36 dBFS, half as loud as the faintest voice here. */
@@ -72,7 +72,7 @@ export class Ear {
   hearSilence(sampleCount: number): void {
     if (this.#quietSamples >= EDGE_SAMPLES) return this.#pushSilence(sampleCount);
     this.#waitingSamples += sampleCount;
-    if (this.#waitingSamples > GAP_SAMPLES_MAX) this.#endWait();
+    if (this.#waitingSamples > GAP_MAX_MS * SAMPLES_PER_MS) this.#endWait();
   }
 
   /** What was under way is not going on. */
