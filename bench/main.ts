@@ -138,10 +138,13 @@ function addLongLoadCommands(
       .option("--json", "the last line of output is one JSON object", false);
   common("soak", "a load for hours: fails when memory, descriptors, timers or slots grow", "day")
     .option("--hours <h>", "how long", number(0.001, 24 * 365), 1)
+    .option("--warm-up <min>", "minutes not looked at (default: a fifth, at most twenty)", number(0, 24 * 60))
     .option("--calls <n>", "calls at once", whole(1, CALLERS_MAX), 50)
-    .action((options) =>
-      run(import("./capacity-command.js").then(({ runSoakCommand }) => runSoakCommand(options, output))),
-    );
+    .action((options) => {
+      if (options.warmUp >= options.hours * 60)
+        program.error("error: a soak must be longer than its warm-up");
+      run(import("./capacity-command.js").then(({ runSoakCommand }) => runSoakCommand(options, output)));
+    });
   common("capacity", "raises calls until an objective breaks, and names what ran out", "conversation")
     .option("--from <n>", "calls of the first step", whole(1, CALLERS_MAX), 50)
     .option("--to <n>", "calls of the last", whole(1, CALLERS_MAX), 1_000)

@@ -29,6 +29,6 @@ export { Progress } from "./progress.js";
 export { renderReport, shown } from "./report.js";
 export { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT, loadNameOf } from "./results.js";
 export { type LoadOptions, runLoad } from "./run.js";
-export { type SoakFinding, callHoursOf, leaksOf } from "./soak.js";
+export { type SoakFinding, afterWarmUp, callHoursOf, leaksOf } from "./soak.js";
 export { BENCH_NUMBER, type Subject, type Target, remoteSubject, startSubject } from "./subject.js";
 export { CALLERS_MAX } from "./words.js";

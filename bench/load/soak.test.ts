@@ -6,7 +6,7 @@ import { type Capacity, type Evidence, findCapacity, resourceOf } from "./capaci
 import type { Figure } from "./figures.js";
 import type { LoadResult, LoadWindow } from "./results.js";
 import { trendOf } from "./slope.js";
-import { callHoursOf, leaksOf } from "./soak.js";
+import { afterWarmUp, callHoursOf, leaksOf } from "./soak.js";
 
 /** An hour of windows of a node that is flat, but for what `change` plants. */
 function hour(change: (atS: number) => Partial<LoadWindow>): LoadWindow[] {
@@ -27,8 +27,8 @@ function hour(change: (atS: number) => Partial<LoadWindow>): LoadWindow[] {
   });
 }
 
-const leaking = (windows: LoadWindow[]): string[] =>
-  leaksOf(windows).flatMap(({ what, leaks }) => (leaks ? [what] : []));
+const leaking = (windows: LoadWindow[], warmUpS: number | null = null): string[] =>
+  leaksOf(afterWarmUp(windows, warmUpS)).flatMap(({ what, leaks }) => (leaks ? [what] : []));
 
 void t.test("what saws and wavers is flat; what grows leaks, each by its name", (t) => {
   t.same(leaking(hour(() => ({}))), []);
@@ -46,6 +46,17 @@ void t.test("what saws and wavers is flat; what grows leaks, each by its name", 
   ]);
   // A warm-up that grows and then stands is none.
   t.same(leaking(hour((atS) => ({ nodeRssMiB: 100 + Math.min(atS, 600) / 5 }))), []);
+  const late = hour((atS) => ({ nodeRssMiB: 100 + Math.min(atS, 2_400) / 5 }));
+  t.same(leaking(late), ["memory"], "one that lasts beyond the first fifth is taken for growth");
+  t.same(leaking(late, 2_400), [], "unless it is told");
+  t.same(
+    leaking(
+      hour((atS) => ({ nodeRssMiB: 100 + atS / 60 })),
+      1_500,
+    ),
+    ["memory"],
+    "what grows on is found",
+  );
   t.same(leaking(hour(() => ({})).slice(0, 6)), [], "too short to tell");
   t.end();
 });
@@ -53,6 +64,7 @@ void t.test("what saws and wavers is flat; what grows leaks, each by its name", 
 void t.test("call time is of the calls that were up, for as long as they were", (t) => {
   const up = (atS: number, up: number) => ({ atS, up }) as LoadWindow;
   t.equal(callHoursOf([up(1_800, 100), up(5_400, 100)]), 25 + 100, "half of the ramp, and an hour");
+  t.equal(callHoursOf([up(5_400, 100), up(9_000, 100)], up(5_400, 100)), 100, "of a part");
   t.equal(callHoursOf([up(1_800, 100), up(3_600, 0)]), 50, "what broke off is not counted on");
   t.equal(callHoursOf([]), 0);
   t.end();

@@ -8,7 +8,10 @@
 import type { LoadWindow } from "./results.js";
 import { type Point, type Trend, trendOf } from "./slope.js";
 
-/** Code is compiled, caches are filled, the collector has found its size: the first fifth, at most so long. */
+/**
+ * Code is compiled, caches are filled, and the collector has been through the old half of each thread's heap: the first
+ * fifth, at most so long, unless it is told.
+ */
 const WARM_UP_SHARE = 0.2;
 const WARM_UP_S_MAX = 1_200;
 /** One in 740 series without a trend has such an order by chance. */
@@ -38,10 +41,21 @@ const WATCHED: readonly Watched[] = [
   },
 ];
 
-/** What was carried: calls that were up, for as long as they were. */
-export function callHoursOf(windows: readonly LoadWindow[]): number {
+/** What a soak looks at: its steady windows after the warm-up, which is a share of them unless told. */
+export function afterWarmUp(windows: readonly LoadWindow[], warmUpS: number | null): readonly LoadWindow[] {
+  const steady = windows.filter(({ phase }) => phase === "steady");
+  const first = steady[0]?.atS ?? 0;
+  const last = steady.at(-1)?.atS ?? 0;
+  const from = first + (warmUpS ?? Math.min(WARM_UP_S_MAX, (last - first) * WARM_UP_SHARE));
+  return steady.filter(({ atS }) => atS >= from);
+}
+
+/** What was carried: calls that were up, for as long as they were, from the run's begin or from `before` on. */
+export function callHoursOf(
+  windows: readonly LoadWindow[],
+  before: Pick<LoadWindow, "atS" | "up"> = { atS: 0, up: 0 },
+): number {
   let callSeconds = 0;
-  let before = { atS: 0, up: 0 };
   for (const window of windows) {
     callSeconds += ((before.up + window.up) / 2) * (window.atS - before.atS);
     before = window;
@@ -59,14 +73,11 @@ export interface SoakFinding {
   readonly leaks: boolean;
 }
 
+/** `windows`: of the time that is looked at. */
 export function leaksOf(windows: readonly LoadWindow[]): readonly SoakFinding[] {
-  const steady = windows.filter(({ phase }) => phase === "steady");
-  const first = steady[0]?.atS ?? 0;
-  const last = steady.at(-1)?.atS ?? 0;
-  const from = first + Math.min(WARM_UP_S_MAX, (last - first) * WARM_UP_SHARE);
   return WATCHED.map(({ name, unit, of, grain, share }) => {
-    const points = steady.flatMap((window): Point[] => {
-      const value = window.atS >= from ? of(window) : null;
+    const points = windows.flatMap((window): Point[] => {
+      const value = of(window);
       return value === null ? [] : [{ atS: window.atS, value }];
     });
     const trend = points.length < POINTS_MIN ? null : trendOf(points);
