@@ -117,11 +117,6 @@ export class PhoneCall {
     return this.#leg === null ? this.#pastSpurts : [...this.#pastSpurts, ...this.#leg.playout.spurts];
   }
 
-  /** Gaps in the agent's speech so far, and words that were damaged. `stats` has them once a stream is over. */
-  get gapCount(): number {
-    return this.spurts.reduce((sum, { underrunCount }) => sum + underrunCount, this.stats.brokenWords);
-  }
-
   /** Whether agent audio is being played now. */
   get agentPlaying(): boolean {
     return this.#leg?.playout.isPlaying(this.#now()) ?? false;

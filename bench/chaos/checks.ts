@@ -48,12 +48,12 @@ function heardFailures({ heard, heardShareMin }: Checks, { callers, turnsInAll }
   const wrong: string[] = [];
   let right = 0;
   for (const { index, turns } of callers) {
-    for (const [turn, { words, heard: all, gaps }] of turns.entries()) {
+    for (const [turn, { words, heard: all }] of turns.entries()) {
       const own = spelled(all);
       const isRight =
         heard === "atLeastOnce" || heard === undefined
-          ? heardAll(own, words, gaps) && own.every((word) => words.includes(word))
-          : heardAll(own, words, gaps) && own.length <= words.length && heardAll(words, own);
+          ? heardAll(own, words) && own.every((word) => words.includes(word))
+          : own.join(" ") === words.join(" ");
       if (isRight) right += 1;
       else wrong.push(`caller ${index}, turn ${turn}: asked “${words.join(" ")}”, heard “${all.join(" ")}”`);
     }

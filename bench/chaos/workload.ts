@@ -41,8 +41,6 @@ export interface AskedTurn {
   /** All that was heard after it, up to the next sentence. */
   readonly heard: readonly string[];
   readonly answered: boolean;
-  /** Gaps in the audio and damaged words meanwhile: on a starved machine each may have cost a word. */
-  readonly gaps: number;
   /** From the sentence's last sample to the first sound after it; null when there was none. */
   readonly delayMs: number | null;
 }
@@ -129,8 +127,6 @@ export class Workload {
     let answered = false;
     const sentence = `Please say ${words.join(" ")}`;
     const said = await sayOnceThereIsALine(call, sentence);
-    const gapsBefore = call.gapCount;
-    const gaps = (): number => call.gapCount - gapsBefore;
     const heardSince = (): readonly string[] => plainWords(call.heard, said.endedAtMs);
     try {
       const isAnswering = () => spelled(heardSince()).length > 0 || call.agentPlaying;
@@ -142,14 +138,14 @@ export class Workload {
         if (!isUnheard) break;
         await sayOnceThereIsALine(call, sentence);
       }
-      const isOver = () => heardAll(heardSince(), words, gaps()) || this.#isAskedForMessage(call);
+      const isOver = () => heardAll(heardSince(), words) || this.#isAskedForMessage(call);
       await call.waitUntil("the reply", REPLY_TIMEOUT_MS, isOver);
       await call.waitForSilence(LISTEN_ON_MS, REPLY_TIMEOUT_MS);
       answered = true;
     } finally {
       const reply = call.spurts.find((spurt) => spurt.startedAtMs >= said.endedAtMs);
       const delayMs = reply === undefined ? null : reply.startedAtMs - said.intendedEndAtMs;
-      caller.turns.push({ words, heard: heardSince(), answered, gaps: gaps(), delayMs });
+      caller.turns.push({ words, heard: heardSince(), answered, delayMs });
       this.turnsDone += 1;
     }
   }
@@ -178,26 +174,14 @@ export function spelled(heard: readonly string[]): readonly string[] {
   return heard.filter((word) => ALPHABET.includes(word));
 }
 
-/**
- * Every one of these words but for `missing` was heard, in this order; others, and the same again, may stand between.
- * Of words that come twice it takes those that leave the fewest missing.
- */
-export function heardAll(heard: readonly string[], words: readonly string[], missing = 0): boolean {
-  const found = inOrder(heard, words);
-  return found >= words.length - missing && found > 0;
-}
-
-/** The most words that stand in both in the same order: their longest common subsequence. */
-function inOrder(heard: readonly string[], words: readonly string[]): number {
-  let counts = Array.from({ length: words.length + 1 }, () => 0);
-  for (const word of heard) {
-    const next = [0];
-    for (const [at, wanted] of words.entries()) {
-      next.push(word === wanted ? counts[at]! + 1 : Math.max(counts[at + 1]!, next[at]!));
-    }
-    counts = next;
-  }
-  return counts[words.length]!;
+/** Every one of these words was heard, in this order; others, and the same again, may stand between. */
+export function heardAll(heard: readonly string[], words: readonly string[]): boolean {
+  let from = 0;
+  return words.every((word) => {
+    const at = heard.indexOf(word, from);
+    from = at + 1;
+    return at >= 0;
+  });
 }
 
 /** The first two are the caller's alone, up to 676 callers; the third the turn's; the rest make it long. */
