@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { placeCall } from "#bench/caller";
 import { startEmulators } from "#bench/emulators";
@@ -10,6 +11,9 @@ import { DENTIST } from "./node.fixture.js";
 
 // Each has a process of its own; they wait more than they work.
 t.jobs = 3;
+
+/** Its bit, of linux/capability.h. */
+const CAP_SYS_NICE = 1n << 23n;
 
 interface NodeProcess {
   readonly child: ChildProcess;
@@ -178,3 +182,33 @@ void t.test(
     for (const line of callLines) t.match(JSON.parse(line), { callId: /^[0-9a-f-]{36}$/ });
   },
 );
+
+void t.test(
+  "the edge's thread goes before all others, those that are made later included",
+  { buffered: true },
+  async (t) => {
+    const node = await startNodeProcess(t, {});
+    const pid = node.child.pid!;
+    while (!/the edge's thread/.test(node.printed())) await sleep(20);
+    const before = nicenesses(pid);
+    await fetch(`${node.adminUrl}/shards/0/drain`, { method: "POST" });
+    while (![...nicenesses(pid).keys()].some((threadId) => !before.has(threadId))) await sleep(20);
+    const others = nicenesses(pid);
+    const edge = others.get(pid);
+    others.delete(pid);
+    // Where a test may not raise a thread the node may not either, and serves as it is.
+    t.equal(edge, mayRaise() ? -10 : 0);
+    t.same(new Set(others.values()), new Set([0]));
+  },
+);
+
+/** By thread of a process, whose first has the process's own number. */
+function nicenesses(pid: number): Map<number, number> {
+  const threads = readdirSync(`/proc/${pid}/task`).map(Number);
+  return new Map(threads.map((threadId) => [threadId, getPriority(threadId)]));
+}
+
+function mayRaise(): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))![1]!;
+  return (BigInt(`0x${effective}`) & CAP_SYS_NICE) !== 0n;
+}

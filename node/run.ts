@@ -2,8 +2,10 @@
  * A media node as a process. Serves until SIGTERM or SIGINT, then drains: no new calls, live calls finish
  * within the grace. A second signal ends it now.
  */
+import { raiseOwnThread } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
 import type { Environment } from "#runtime/settings";
+import type { Logger } from "#runtime/telemetry";
 import { printBanner } from "./banner.js";
 import { type RunningNode, startNode } from "./node.js";
 import { checkProcesses, runProcesses } from "./processes.js";
@@ -32,6 +34,7 @@ export async function runNode(environment: Environment, shardEntry?: URL): Promi
     return isSetting ? 2 : 1;
   }
   printBanner(settings, node);
+  giveEdgePriority(settings.LUMENTRA_EDGE_NICE, node.log);
 
   return new Promise((resolve) => {
     const finish = async (): Promise<void> => {
@@ -57,4 +60,16 @@ export async function runNode(environment: Environment, shardEntry?: URL): Promi
     // One of several processes whose parent is gone.
     process.once("disconnect", () => onSignal("SIGTERM"));
   });
+}
+
+/** Last of the start, when the pools of threads that inherit from this one are there: whose work nobody waits for so. */
+function giveEdgePriority(nice: number, log: Logger): void {
+  if (nice === 0) return;
+  const outcome = raiseOwnThread(nice);
+  log.info(
+    outcome.kind === "raised" ? { nice } : { why: outcome.why },
+    outcome.kind === "raised"
+      ? "the edge's thread goes first where processors are short"
+      : "the edge's thread has no priority: CAP_SYS_NICE would let it",
+  );
 }

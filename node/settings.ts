@@ -42,6 +42,9 @@ export const settingsSchema = z.object({
   LUMENTRA_EDGE_PORT: meta(whole(0, 65_535).default(8080), {
     help: "Port for webhooks and media sockets; 0 takes a free one.",
   }),
+  LUMENTRA_EDGE_NICE: meta(whole(-20, 0).default(-10), {
+    help: "Niceness of the edge's thread, which goes before all others where processors are short; takes CAP_SYS_NICE, and without it the thread stays as it is. 0 leaves it.",
+  }),
   LUMENTRA_SHARED_PORT: meta(whole(1, 65_535).optional(), {
     help: "A port for webhooks that all node processes of this machine share; media sockets keep to each one's own. LUMENTRA_PROCESSES sets it.",
     shownDefault: "none",

@@ -16,7 +16,8 @@ export function startAgent(name: AgentName, calls: number, emulators: EmulatorPr
     calls: calls + 1,
     emulators,
     entry: BLOCKING_NODE,
-    environment: { LUMENTRA_SHARDS: name === "node-1" ? "1" : "2" },
+    // Without its edge raised above callers and emulators: they share the machine, and the plain agent is not raised either.
+    environment: { LUMENTRA_SHARDS: name === "node-1" ? "1" : "2", LUMENTRA_EDGE_NICE: "0" },
   });
 }
 

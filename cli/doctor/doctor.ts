@@ -8,7 +8,7 @@ import { type Output, renderTable } from "../output.js";
 import { ALL_NAMES, controlPlaneSchema } from "../all-settings.js";
 import { cliSchema } from "../settings.js";
 import { type Check, type CheckResult, type Verdict, runChecks } from "./check.js";
-import { dataFolderCheck, nodeVersionCheck, portCheck } from "./machine.js";
+import { dataFolderCheck, edgePriorityCheck, nodeVersionCheck, portCheck } from "./machine.js";
 import { providerChecks } from "./reach.js";
 import { controlPlaneCheck, databaseChecks, redisChecks, servesHttp } from "./servers.js";
 
@@ -53,6 +53,7 @@ export function checksFor(environment: Environment): readonly Check[] {
       name: "settings",
       run: () => Promise.resolve({ verdict: "ok", found: "all are well formed", remedy: "" }),
     },
+    edgePriorityCheck(node.LUMENTRA_EDGE_NICE),
     dataFolderCheck(node.LUMENTRA_DATA_DIR),
     portCheck("carriers' port", edgeHost, edgePort, "LUMENTRA_EDGE_PORT", ours),
     portCheck("admin port", adminHost, adminPort, "LUMENTRA_ADMIN_PORT", ours),

@@ -1,6 +1,7 @@
-/** Checks of the machine: Node, ports, the data folder. */
+/** Checks of the machine: Node, the edge's thread, ports, the data folder. */
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
+import { raiseOwnThread, restoreOwnThread } from "#runtime/cluster";
 import { type Check, fail, ok, warn } from "./check.js";
 
 /** Voice caches, spool and an embedded database fit in it with room to spare. */
@@ -17,6 +18,26 @@ export const nodeVersionCheck: Check = {
     );
   },
 };
+
+/** Whether a node started like this process may give its edge's thread this niceness. */
+export function edgePriorityCheck(nice: number): Check {
+  return {
+    name: "edge's priority",
+    run: () => {
+      if (nice === 0) return Promise.resolve(ok("as set, the edge's thread has none"));
+      const outcome = raiseOwnThread(nice);
+      restoreOwnThread();
+      return Promise.resolve(
+        outcome.kind === "raised"
+          ? ok(`the edge's thread may have niceness ${nice}`)
+          : warn(
+              `the edge's thread stays as it is: ${outcome.why}`,
+              "Give the process CAP_SYS_NICE (systemd: LimitNICE=-10; containers: --cap-add SYS_NICE): where processors are short audio else leaves late.",
+            ),
+      );
+    },
+  };
+}
 
 /** Whether a port can be opened; `mayBeOurs`: when it is taken, asks whether one of ours has it. */
 export function portCheck(

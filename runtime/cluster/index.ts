@@ -38,3 +38,4 @@ export type { ShardThread } from "./shard-thread.js";
 export type { SlotLease, SlotLeaseState } from "./slot-lease.js";
 export { SlotTable } from "./slot-table.js";
 export type { ThreadCpu } from "./thread-cpu.js";
+export { type RaiseOutcome, raiseOwnThread, restoreOwnThread } from "./thread-priority.js";

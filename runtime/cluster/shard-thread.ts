@@ -2,6 +2,7 @@
 import { type ResourceLimits, Worker } from "node:worker_threads";
 import { keepYoungHeapsSmall } from "#runtime/heap";
 import type { FromShard, ShardBoot, ToShard } from "./messages.js";
+import { atOrdinaryPriority } from "./thread-priority.js";
 
 /** What is asked of a worker. */
 export interface ShardThread {
@@ -22,13 +23,14 @@ export interface WorkerSettings {
 /** @throws when no thread can be made at all */
 export function startWorker(entry: URL, { env, resourceLimits }: WorkerSettings, boot: ShardBoot): Worker {
   keepYoungHeapsSmall();
-  const worker = new Worker(entry, {
+  const options = {
     name: `shard-${boot.shardId}`,
     workerData: boot,
     execArgv: workerExecArgv(),
     ...(env === undefined ? {} : { env }),
     ...(resourceLimits === undefined ? {} : { resourceLimits }),
-  });
+  };
+  const worker = atOrdinaryPriority(() => new Worker(entry, options));
   worker.once("online", keepYoungHeapsSmall);
   return worker;
 }
