@@ -247,6 +247,17 @@ export class CallFixture {
     this.#sttEvents?.onFinal(transcript(words, fromMs), true);
   }
 
+  /** The recogniser is through with what came since then: there were no words in it. */
+  noWords(fromMs: number): void {
+    const range = { startMs: fromMs, endMs: this.#positionMs };
+    this.#sttEvents?.onFinal({ text: "", words: [], ...range }, true);
+  }
+
+  /** Milliseconds of the caller's audio so far. */
+  get positionMs(): number {
+    return this.#positionMs;
+  }
+
   /** What the recogniser makes of sound that nobody made: an echo, say. */
   recognise(text: string): void {
     const words = text.split(" ");

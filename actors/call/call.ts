@@ -23,7 +23,7 @@ import type {
   TtsProvider,
   TtsRequest,
 } from "#actors/providers";
-import { EchoGuard, Endpointing, VoiceActivity, phrasesFor } from "#actors/speech";
+import { COVER_TOLERANCE_MS, EchoGuard, Endpointing, VoiceActivity, phrasesFor } from "#actors/speech";
 import type { TenantConfig } from "#actors/tenants";
 import type { ToolRegistry } from "#actors/tools";
 import type { CallCounters } from "./counters.js";
@@ -442,6 +442,7 @@ export class Call {
       nowMs: this.#deps.clock.nowMs(),
       dueAtMs,
       isSilent: !this.#vad.isSpeech && !this.#playout.isCutPending && !this.#keypad.isTyping,
+      isTold: this.#vad.lastSpeechPositionMs - this.#listener.knownThroughMs <= COVER_TOLERANCE_MS,
       isQuiet: this.#turns.isQuiet,
       isWithinWholeReply:
         this.#turns.state === "speaking" && this.#speaker.isWhole && !this.#playout.isPaused,

@@ -1,8 +1,8 @@
 /** When another actor may go on with the call so that nobody on the line notices. Pure. */
 
 /**
- * A handover waits this long for an instant at which nobody speaks and nothing is being prepared, and half of it before
- * the midst of a reply will do. Longer than nearly every reply; a drain of a shard should not take minutes.
+ * A handover waits this long for an instant at which nobody speaks, nothing that was said is still to be told and nothing is
+ * being prepared, and half of it before the midst of a reply will do. Longer than nearly every reply; a drain of a shard should not take minutes.
  */
 export const HAND_OVER_WITHIN_MS = 10_000;
 
@@ -12,6 +12,8 @@ export interface HandOverInput {
   readonly dueAtMs: number;
   /** The caller makes no sound, types nothing, and no cut waits for what was heard. */
   readonly isSilent: boolean;
+  /** The recogniser has told all that he said: what it owes would leave with it, and the ring holds seconds. */
+  readonly isTold: boolean;
   /** Nothing is being said or prepared. */
   readonly isQuiet: boolean;
   /** A reply is being said that is not paused, and all of its text is known. */
@@ -20,7 +22,7 @@ export interface HandOverInput {
 
 export function mayHandOver({ nowMs, dueAtMs, ...input }: HandOverInput): boolean {
   if (nowMs >= dueAtMs) return true;
-  if (!input.isSilent) return false;
+  if (!input.isSilent || !input.isTold) return false;
   // In the midst of a reply whose text is known nothing is lost either; but why, when it may soon be over.
   return input.isQuiet || (input.isWithinWholeReply && nowMs >= dueAtMs - HAND_OVER_WITHIN_MS / 2);
 }

@@ -28,6 +28,7 @@ export class Listener {
   readonly #finals: SttWord[] = [];
   #interim: readonly SttWord[] = [];
   #takenThroughMs = 0;
+  #decidedThroughMs = 0;
   /** L3. Before all words of ours. */
   #former = "";
   /** All words and their text, put together when first asked for after a change: it is asked for each frame. */
@@ -57,6 +58,7 @@ export class Listener {
   onFinal(transcript: SttTranscript, endOfSpeech: boolean, atMs: number): void {
     this.#changed();
     this.#interim = [];
+    this.#decidedThroughMs = Math.max(this.#decidedThroughMs, transcript.endMs);
     const words = this.#fresh(transcript);
     this.#finals.push(...words);
     this.#bound();
@@ -93,6 +95,11 @@ export class Listener {
   /** End of the last word known, taken or not. */
   get throughMs(): number {
     return Math.max(this.#words().at(-1)?.endMs ?? 0, this.#takenThroughMs);
+  }
+
+  /** So far the recogniser has told what was said, or that it was no word. */
+  get knownThroughMs(): number {
+    return Math.max(this.throughMs, this.#decidedThroughMs);
   }
 
   /** Middle of the first word known; infinite when there is none. */
