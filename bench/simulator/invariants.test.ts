@@ -40,6 +40,7 @@ function scriptOf(part: Part = {}): Script {
     vendors: [],
     outage: null,
     faults: [],
+    moments: [],
     ...part,
   };
 }

@@ -143,7 +143,7 @@ function everyCallEnds(world: WorldRecord): readonly string[] {
     if (ends !== 1 || events.at(-1)?.kind !== "callEnded")
       wrong.push(`${callId} has ${ends} ends; its last event is ${events.at(-1)?.kind}, and it is ${state}`);
   }
-  const losesNodes = world.script.faults.some(({ kind }) => kind === "nodeDeath" || kind === "partition");
+  const losesNodes = world.faults.some(({ kind }) => kind === "nodeDeath" || kind === "partition");
   for (const { row, line } of callsOf(world)) {
     const end = row.events.at(-1);
     if (end?.kind !== "callEnded" || end.outcome.kind !== "nodeLost" || losesNodes) continue;
@@ -217,7 +217,7 @@ function noWordTwice(world: WorldRecord): readonly string[] {
  * A voice by HTTP says nothing of its words before a clause is whole: of one that breaks off in it nobody knows which words
  * were spoken, and the clause is said again.
  */
-function mayRepeatClause({ script }: WorldRecord, { index }: Line): boolean {
+function mayRepeatClause({ script, faults }: WorldRecord, { index }: Line): boolean {
   const { fallbacks, vendors, outage } = script;
   if (fallbacks !== "servers" && fallbacks !== "own") return false;
   const breaks = vendors.some(
@@ -226,7 +226,8 @@ function mayRepeatClause({ script }: WorldRecord, { index }: Line): boolean {
       entry.call === index &&
       (entry.fault.kind === "reset" || entry.fault.kind === "noDone"),
   );
-  return breaks || outage?.vendor === "tts";
+  const isBroken = faults.some((fault) => fault.kind === "vendorsBreak" && (fault.vendor ?? "tts") === "tts");
+  return breaks || isBroken || outage?.vendor === "tts";
 }
 
 /** Where a spare stands by, the calls of the one shard that dies go on at once; of one that hangs, when it is ended. */
@@ -239,7 +240,10 @@ function takenOver(world: WorldRecord): readonly string[] {
  * may be gone when it comes to a pause: the shard that had it lost, or its slots taken. Then it moves a few times more.
  */
 function movedOnce(world: WorldRecord): readonly string[] {
-  const { faults, limits, calls } = world.script;
+  const {
+    faults,
+    script: { limits, calls },
+  } = world;
   const drains = faults.filter(({ kind }) => kind === "shardDrain").length;
   const losesRoom =
     limits.slotsPerShard < calls.length ||
@@ -254,7 +258,10 @@ function movedOnce(world: WorldRecord): readonly string[] {
 }
 
 function takenOverSoon(world: WorldRecord): readonly string[] {
-  const { hasSpare, limits, faults, vendors } = world.script;
+  const {
+    faults,
+    script: { hasSpare, limits, vendors },
+  } = world;
   const mayWait =
     limits.slotsPerShard < world.script.calls.length ||
     faults.filter(({ kind }) => TAKES_SHARDS.has(kind)).length > 1 ||
@@ -280,7 +287,10 @@ function takenOverSoon(world: WorldRecord): readonly string[] {
  * where a disk would not take it, which he is told.
  */
 function messageKept(world: WorldRecord): readonly string[] {
-  const { faults, limits } = world.script;
+  const {
+    faults,
+    script: { limits },
+  } = world;
   if (limits.requestsMax <= 4 || faults.some(({ kind }) => kind !== "crash")) return [];
   const wrong: string[] = [];
   for (const { row, line } of callsOf(world)) {
@@ -306,7 +316,10 @@ function messageKept(world: WorldRecord): readonly string[] {
  * nobody is ever turned away.
  */
 function outagePasses(world: WorldRecord): readonly string[] {
-  const { outage, vendors, faults, limits } = world.script;
+  const {
+    faults,
+    script: { outage, vendors, limits },
+  } = world;
   if (outage === null || vendors.length > 0 || faults.length > 0 || limits.requestsMax <= 4) return [];
   const afterMs = world.startedAtMs + recoveredAtMs(outage);
   return callsOf(world).flatMap(({ row }) => {
@@ -337,8 +350,8 @@ function wasAnswered(line: Line, askedAtMs: number, name: string): boolean {
 }
 
 /** What threads that stood still may add to any delay. */
-function holdsMs({ script }: WorldRecord): number {
-  return script.faults.reduce((sum, fault) => ("ms" in fault && isHold(fault) ? sum + fault.ms : sum), 0);
+function holdsMs({ faults }: WorldRecord): number {
+  return faults.reduce((sum, fault) => ("ms" in fault && isHold(fault) ? sum + fault.ms : sum), 0);
 }
 
 function wordsOf(text: string): readonly string[] {

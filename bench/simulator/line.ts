@@ -10,6 +10,7 @@ import type { Admission, AfterMedia, InboundCall, Leg } from "#runtime/edge";
 import type { TimerHandle } from "#runtime/actor";
 import { Caller } from "./caller.js";
 import { MediaFrames } from "./media-frames.js";
+import type { MomentFault } from "./moments.js";
 import type { CallScript, CarrierFault } from "./script.js";
 import type { Seams } from "./seams.js";
 import type { SimNode } from "./sim-node.js";
@@ -37,6 +38,8 @@ export interface LineWorld {
 type Connectable =
   | Exclude<Admission, { kind: "refused" }>
   | Extract<AfterMedia, { readonly kind: "resumed" }>;
+
+export type LineFault = Extract<MomentFault, { readonly kind: "cut" | "stall" | "hangUp" | "key" }>;
 
 export type LineEnd = "refused" | "hungUpByCaller" | "hungUpByAgent" | "cutOff" | "unreachable";
 
@@ -81,6 +84,7 @@ export class Line {
   readonly #faults: readonly CarrierFault[];
   /** Of its own: what is scripted for later than its end does not happen. */
   readonly #scripted: TimerHandle[] = [];
+  #isStruck = false;
   #media: Media | null = null;
   #beganAtMs = 0;
   #streams = 0;
@@ -98,7 +102,7 @@ export class Line {
   }
 
   get hasCarrierFaults(): boolean {
-    return this.#faults.length > 0;
+    return this.#isStruck || this.#faults.length > 0;
   }
 
   get isOver(): boolean {
@@ -118,6 +122,24 @@ export class Line {
       (admission) => this.#onAdmission(admission),
       0,
     );
+  }
+
+  /** Now, whatever its script says. */
+  strike(fault: LineFault): void {
+    if (this.isOver) return;
+    this.#isStruck = true;
+    switch (fault.kind) {
+      case "cut":
+        return this.#cut();
+      case "stall":
+        return this.#stall(fault.ms);
+      case "hangUp":
+        this.#world.onFault("hangUp");
+        return this.#hangUp();
+      case "key":
+        this.#world.onFault("key");
+        this.caller.keys.push("5");
+    }
   }
 
   /** The process that had the socket is gone. */

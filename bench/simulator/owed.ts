@@ -45,8 +45,9 @@ const GAP_NOTICED_MS = 3_000;
 /** Null: an answer was owed. */
 export function excuseOf(world: WorldRecord, line: Line, row: CallRow, question: Question): Excuse | null {
   const { beganAtMs, endedAtMs } = question;
+  const askedByMs = spokeOnUntilMs(line, row, question);
   const withinMs = isDisturbed(world, line, row, question) ? ANSWER_WITHIN_DEADLINES_MS : ANSWER_WITHIN_MS;
-  const dueAtMs = endedAtMs + withinMs;
+  const dueAtMs = askedByMs + withinMs;
   if (line.endedAtMs < dueAtMs) return "leftEarly";
   const spell = line.spells.find(({ fromMs, toMs }) => fromMs <= beganAtMs && beganAtMs <= toMs);
   if (spell === undefined || spell.toMs < endedAtMs + HEARD_WITHIN_MS) return "lineBroke";
@@ -62,14 +63,28 @@ export function excuseOf(world: WorldRecord, line: Line, row: CallRow, question:
   return tookLeave(line, row, question) ? "tookLeave" : null;
 }
 
+/**
+ * A recogniser that is late tells a question in one turn with what he asked after it: the answer is to all of it, and due
+ * when he has said the last of it.
+ */
+function spokeOnUntilMs({ caller }: Line, row: CallRow, { number, endedAtMs }: Question): number {
+  const turn = row.events.find(
+    (event) => event.kind === "callerTurn" && questionsIn(event.pii.said).includes(`q${number}`),
+  );
+  if (turn?.kind !== "callerTurn") return endedAtMs;
+  const told = questionsIn(turn.pii.said);
+  const later = caller.questions.filter((other) => told.includes(`q${other.number}`));
+  return Math.max(endedAtMs, ...later.map((other) => other.endedAtMs));
+}
+
 /** A vendor's fault that may be this call's, a limit, or a fault of the world's between the question and its answer. */
 function isDisturbed(
-  { script, startedAtMs }: WorldRecord,
+  { script, faults, startedAtMs }: WorldRecord,
   line: Line,
   row: CallRow,
   { beganAtMs, endedAtMs }: Question,
 ): boolean {
-  const { vendors, faults, limits, outage } = script;
+  const { vendors, limits, outage } = script;
   const isOfCall = vendors.some((entry) => entry.vendor === "stt" || entry.call === line.index);
   const strikes = (fault: WorldFault): boolean => {
     const atMs = startedAtMs + fault.atMs;
@@ -85,13 +100,13 @@ function isDisturbed(
 
 /** Words are lost, and counted as such, of a ring that holds less than the shortest that is shipped. */
 function losesAudio(
-  { script, startedAtMs }: WorldRecord,
+  { script, faults, startedAtMs }: WorldRecord,
   line: Line,
   { beganAtMs, endedAtMs }: Question,
 ): boolean {
   if (script.limits.inRecordCount >= 128) return false;
   if (line.hasStalled) return true;
-  return script.faults.some((fault) => {
+  return faults.some((fault) => {
     if (!isHold(fault) || !("ms" in fault)) return false;
     const atMs = startedAtMs + fault.atMs;
     return atMs <= endedAtMs && atMs + fault.ms >= beganAtMs;
@@ -113,12 +128,12 @@ function leftTheRing({ takeOvers }: WorldRecord, row: CallRow, question: Questio
 }
 
 /** Not told when it died, by a recogniser that was late or deaf. */
-function lostWithNode({ script, startedAtMs }: WorldRecord, row: CallRow, question: Question): boolean {
+function lostWithNode({ faults, startedAtMs }: WorldRecord, row: CallRow, question: Question): boolean {
   const { number, namedAtMs, endedAtMs } = question;
   return row.events.some((event) => {
     if (event.kind !== "callResumed" || event.reason !== "legLost") return false;
     if (event.atMs < namedAtMs || isTold(row, number, event.atMs)) return false;
-    return script.faults.some(({ kind, atMs }) => {
+    return faults.some(({ kind, atMs }) => {
       const diedAtMs = startedAtMs + atMs;
       const isBetween = diedAtMs > namedAtMs && diedAtMs < endedAtMs + TOLD_WITHIN_MS;
       return kind === "nodeDeath" && isBetween && diedAtMs < event.atMs;

@@ -23,6 +23,7 @@ const CALM: Omit<Script, "calls"> = {
   vendors: [],
   outage: null,
   faults: [],
+  moments: [],
 };
 const ASK = { kind: "ask", question: 1, pauseMs: 300, tool: false } as const;
 const CALL: CallScript = { atMs: 0, node: 0, steps: [ASK, { kind: "wait", ms: 6_000 }], carrier: [] };

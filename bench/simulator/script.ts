@@ -2,7 +2,9 @@
  * What happens in a simulated world, drawn from its seed and then plain data: what callers do, what breaks and when, how
  * tight the limits are. Whoever shrinks a failure leaves parts of it out.
  */
-import { type Random, seededRandom } from "#runtime/actor";
+import { seededRandom } from "#runtime/actor";
+import { Draw } from "./draw.js";
+import { type Moment, type MomentFault, drawMoments } from "./moments.js";
 
 /** What a caller does next. Times are milliseconds. */
 export type Step =
@@ -89,6 +91,14 @@ export type WorldFault =
       readonly atMs: number;
       readonly ms: number;
     }
+  /** All that a shard has open to vendors of a kind (null: of every kind) breaks at one instant. They are there. */
+  | {
+      readonly kind: "vendorsBreak";
+      readonly node: number;
+      readonly shard: number;
+      readonly atMs: number;
+      readonly vendor: VendorFault["vendor"] | null;
+    }
   | { readonly kind: "nodeDeath"; readonly node: number; readonly atMs: number }
   /** The main thread stands still, and with it the edge. */
   | { readonly kind: "nodeHold"; readonly node: number; readonly atMs: number; readonly ms: number }
@@ -148,6 +158,7 @@ export interface Script {
   readonly vendors: readonly VendorFault[];
   readonly outage: Outage | null;
   readonly faults: readonly WorldFault[];
+  readonly moments: readonly Moment[];
 }
 
 /** A kind of fault that a run may leave out. */
@@ -168,30 +179,6 @@ const FIRST_ALONE_SHARE = 0.4;
 const OUTAGE_LASTS_MS = [300, 9_000] as const;
 /** The first stay of a breaker, and a probe's own time. */
 const RECOVERY_MS = 4_000;
-
-class Draw {
-  readonly #random: Random;
-
-  constructor(random: Random) {
-    this.#random = random;
-  }
-
-  chance(share: number): boolean {
-    return this.#random.next() < share;
-  }
-
-  whole(min: number, max: number): number {
-    return min + Math.floor(this.#random.next() * (max - min + 1));
-  }
-
-  of<T>(values: readonly T[]): T {
-    return values[this.whole(0, values.length - 1)]!;
-  }
-
-  some<T>(count: number, make: () => T): T[] {
-    return Array.from({ length: count }, make);
-  }
-}
 
 /** The world of a seed. Half of all worlds are calm but for what callers do, and most faults come in ones. */
 export function drawScript(
@@ -218,14 +205,7 @@ export function drawScript(
   const fallbacks = behind === "none" && draw.chance(OWN_SHARE) ? "own" : behind;
   const outage = kinds.has("vendors") && draw.chance(OUTAGE_SHARE) ? gone : null;
   const hasOthers = outage?.whose === "first" && fallbacks !== "servers";
-  const wanted = (fault: WorldFault): boolean =>
-    kinds.has(
-      fault.kind === "crash" || fault.kind === "hang"
-        ? "actors"
-        : fault.kind.startsWith("shard")
-          ? "shards"
-          : "nodes",
-    );
+  const wanted = (fault: WorldFault): boolean => kinds.has(KIND_OF[fault.kind]);
   return {
     seed,
     nodes,
@@ -246,8 +226,25 @@ export function drawScript(
     vendors: kinds.has("vendors") ? vendors : [],
     outage,
     faults: faults.filter(wanted),
+    moments: drawMoments(seed, calls).filter(({ what }) => kinds.has(KIND_OF[what.kind])),
   };
 }
+
+const KIND_OF = {
+  crash: "actors",
+  hang: "actors",
+  shardDeath: "shards",
+  shardDrain: "shards",
+  shardHold: "shards",
+  nodeDeath: "nodes",
+  nodeHold: "nodes",
+  partition: "nodes",
+  vendorsBreak: "vendors",
+  hangUp: "carrier",
+  cut: "carrier",
+  stall: "carrier",
+  key: "carrier",
+} as const satisfies Record<(WorldFault | MomentFault)["kind"], FaultKind>;
 
 function withoutFarewell(steps: readonly Step[]): readonly Step[] {
   return steps.filter(({ kind }) => kind !== "farewell");

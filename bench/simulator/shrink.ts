@@ -31,12 +31,13 @@ export async function shrink(script: Script, fails: (script: Script) => Promise<
 
 /** Each leaves one part out, the largest parts first. Calls keep their place: faults name them by it. */
 function* smallerOf(script: Script): Generator<Script, void> {
-  const { calls, vendors, faults } = script;
+  const { calls, vendors, faults, moments } = script;
   for (const [index, call] of calls.entries()) {
     if (call.steps.length === 0 && call.carrier.length === 0 && call.atMs >= SILENT_AT_MS) continue;
     yield withCall(script, index, { ...call, atMs: SILENT_AT_MS, steps: [], carrier: [] });
   }
   for (const index of faults.keys()) yield { ...script, faults: without(faults, index) };
+  for (const index of moments.keys()) yield { ...script, moments: without(moments, index) };
   for (const index of vendors.keys()) yield { ...script, vendors: without(vendors, index) };
   for (const [at, call] of calls.entries()) {
     for (const index of call.carrier.keys())

@@ -42,9 +42,12 @@ export class SimPool implements NetworkPool {
     return true;
   }
 
-  /** If the vendor is gone, what is under way breaks off. */
-  breakOut(): void {
-    if (this.#options.isOut()) for (const exchange of this.#exchanges) exchange.break();
+  /** What is under way breaks off. */
+  breakAll(): void {
+    const broken = [...this.#exchanges];
+    this.#options.thread.after(0, () => {
+      for (const exchange of broken) exchange.break();
+    });
   }
 
   destroy(): Promise<void> {
@@ -108,6 +111,7 @@ export class SimExchange {
   }
 
   break(): void {
+    if (this.#isOver) return;
     const error = Object.assign(new Error("reset"), { code: "ECONNRESET" });
     this.#end(() => this.#handler.onResponseError?.(this.#controller, error));
   }

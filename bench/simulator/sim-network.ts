@@ -33,6 +33,11 @@ export interface VendorWorld extends LlmWorld {
   isOut(vendor: VendorFault["vendor"], isFirst: boolean): boolean;
 }
 
+interface Server {
+  readonly vendor: VendorFault["vendor"];
+  readonly isFirst: boolean;
+}
+
 interface HttpVendor {
   answer(exchange: SimExchange, request: PoolRequest): void;
 }
@@ -41,8 +46,8 @@ export class SimNetwork implements Network {
   /** Set by the shard it belongs to. */
   thread!: SimThread;
   readonly #world: VendorWorld;
-  readonly #sockets = new Map<SimSocket, { readonly vendor: "stt" | "tts"; readonly isFirst: boolean }>();
-  readonly #pools = new Set<SimPool>();
+  readonly #sockets = new Map<SimSocket, Server>();
+  readonly #pools = new Map<SimPool, Server>();
 
   constructor(world: VendorWorld) {
     this.#world = world;
@@ -79,14 +84,14 @@ export class SimNetwork implements Network {
   openPool(origin: string): NetworkPool {
     const { time } = this.#world;
     const { kind, vendor } = this.#server(origin);
-    const isFirst = kind === "llm" ? !origin.includes("anthropic") : this.#world.hasOwnFirst;
+    const isFirst = kind === "llm" ? origin.includes("groq") : this.#world.hasOwnFirst;
     const pool = new SimPool({
       time,
       thread: this.thread,
       isOut: () => this.#world.isOut(kind, isFirst),
       answer: (exchange, request) => vendor.answer(exchange, request),
     });
-    this.#pools.add(pool);
+    this.#pools.set(pool, { vendor: kind, isFirst });
     return pool;
   }
 
@@ -112,20 +117,28 @@ export class SimNetwork implements Network {
 
   /** Sockets and requests that are open. */
   get openCount(): number {
-    return [...this.#pools].reduce((count, pool) => count + pool.openCount, this.#sockets.size);
+    return [...this.#pools.keys()].reduce((count, pool) => count + pool.openCount, this.#sockets.size);
   }
 
   /** Vendors are gone: what was open to them breaks. */
   breakOut(): void {
-    for (const pool of this.#pools) pool.breakOut();
-    for (const [socket, { vendor, isFirst }] of this.#sockets)
-      if (this.#world.isOut(vendor, isFirst)) socket.break(0);
+    this.#breakWhere(({ vendor, isFirst }) => this.#world.isOut(vendor, isFirst));
+  }
+
+  /** What is open to vendors of a kind, or to all (null), breaks at once; they are there. */
+  breakAll(kind: VendorFault["vendor"] | null): void {
+    this.#breakWhere(({ vendor }) => kind === null || vendor === kind);
+  }
+
+  #breakWhere(isMeant: (server: Server) => boolean): void {
+    for (const [pool, server] of this.#pools) if (isMeant(server)) pool.breakAll();
+    for (const [socket, server] of this.#sockets) if (isMeant(server)) socket.break(0);
   }
 
   drop(): void {
     for (const socket of this.#sockets.keys()) socket.drop();
     this.#sockets.clear();
-    for (const pool of this.#pools) pool.drop();
+    for (const pool of this.#pools.keys()) pool.drop();
   }
 }
 

@@ -10,7 +10,7 @@ import { ApologyStore, JournalStore, LocalPlacement, RemotePlacement, Switchboar
 import { type ShardBoot, ShardPool } from "#runtime/cluster";
 import { silentLogger } from "#runtime/telemetry";
 import { LEASE_TIME_MS, type Plane, RESUME_GRACE_MS } from "./plane.js";
-import type { Limits } from "./script.js";
+import type { Limits, VendorFault } from "./script.js";
 import type { Seams } from "./seams.js";
 import { SimEdge, type TakeOver } from "./sim-edge.js";
 import { SimDisk } from "./sim-disk.js";
@@ -196,6 +196,16 @@ export class SimNode {
   /** By itself: half of the time with what it had to say. */
   killShard(shardId: number): void {
     this.#threads.get(shardId)?.exit(this.#options.time.random.next() < 0.5);
+  }
+
+  /** What a shard has open to vendors breaks, all of it at one instant. */
+  breakVendors(shardId: number, kind: VendorFault["vendor"] | null): void {
+    this.#threads.get(shardId)?.breakVendors(kind);
+  }
+
+  /** The shard that has this call; null: it is not here. */
+  shardOf(callId: string): number | null {
+    return this.#shardOf(callId)?.shardId ?? null;
   }
 
   holdShard(shardId: number, ms: number): void {

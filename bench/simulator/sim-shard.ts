@@ -25,6 +25,7 @@ import {
 import type { Random } from "#runtime/actor";
 import { Arena, type ShardSlot } from "#runtime/media";
 import { toWire } from "#runtime/errors";
+import type { VendorFault } from "./script.js";
 import type { SimNetwork } from "./sim-network.js";
 import { SimThread, type SimTime } from "./sim-time.js";
 
@@ -152,6 +153,10 @@ export class SimShard implements ShardThread, ShardContext {
       this.#spinsSinceMs = null;
       this.#heartbeat.leave();
     });
+  }
+
+  breakVendors(kind: VendorFault["vendor"] | null): void {
+    if (!this.#isOver) this.#options.network.breakAll(kind);
   }
 
   /** As the operating system tells it: of a thread that does not spin, that it waits. */

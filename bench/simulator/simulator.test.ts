@@ -36,9 +36,32 @@ void t.test("every invariant holds over a few hundred calls", async (t) => {
     );
   t.equal(counts["calls"], 200);
   // Else what holds, holds of calm worlds alone.
-  for (const kind of ["crash", "cut", "shardDeath", "nodeDeath", "partition", "stall", "marksLost"])
+  for (const kind of ["crash", "cut", "shardDeath", "nodeDeath", "partition", "stall", "marksLost", "hangUp"])
     t.ok((faults[kind] ?? 0) > 0, kind);
   for (const kind of ["resumes", "bargeIns", "toolCalls"]) t.ok((counts[kind] ?? 0) > 0, kind);
+});
+
+void t.test("what is to break just as something happens breaks then, two things at once too", async (t) => {
+  const ask = { kind: "ask", question: 1, pauseMs: 300, tool: false } as const;
+  const steps = [ask, { kind: "wait", ms: 6_000 } as const];
+  const when = { call: null, when: "callerTurn", nth: 0 } as const;
+  const moments = [
+    { ...when, afterMs: 30, what: { kind: "shardDeath" } },
+    { ...when, afterMs: 45, what: { kind: "cut" } },
+    { ...when, call: 1, afterMs: 0, what: { kind: "nodeDeath" } },
+  ] as const;
+  const drawn = drawScript(3, new Set(), 1);
+  const calls = [{ atMs: 0, node: 0, steps, carrier: [] }];
+  const world = await runWorld({ ...drawn, nodes: 1, hasSpare: true, calls, moments });
+  t.same(violationsOf(world), []);
+  const events = [...world.plane.rows.values()].flatMap((row) => row.events);
+  const turn = events.find(({ kind }) => kind === "callerTurn")!;
+  t.same(
+    world.faults.map(({ kind, atMs }) => [kind, world.startedAtMs + atMs - turn.atMs]),
+    [["shardDeath", 30]],
+  );
+  t.ok(events.some((event) => event.kind === "callResumed" && event.reason === "shardLost"));
+  t.equal(world.faultCounts.get("cut"), 1);
 });
 
 void t.test("other vendors go on, each over a wire of its own", async (t) => {
@@ -112,7 +135,7 @@ void t.test("a failing script shrinks to what the failure needs", async (t) => {
     least.calls.flatMap(({ steps }) => steps.map(({ kind }) => kind)),
     ["interrupt"],
   );
-  t.same([least.faults, least.vendors], [[], []]);
+  t.same([least.faults, least.vendors, least.moments], [[], [], []]);
 });
 
 void t.test("a bug that a run finds is still found in the shrunk script", async (t) => {

@@ -9,7 +9,8 @@ import { seededRandom } from "#runtime/actor";
 import { MULAW_8K } from "#runtime/media";
 import { silentLogger } from "#runtime/telemetry";
 import { enterWorld, leaveWorld } from "./immediates.js";
-import { Line } from "./line.js";
+import { Line, type LineFault } from "./line.js";
+import { type Moment, type MomentFault, Moments } from "./moments.js";
 import { LEASE_TIME_MS, Plane, RECONCILE_MS, RESUME_GRACE_MS } from "./plane.js";
 import {
   type LlmFault,
@@ -99,6 +100,8 @@ export interface WorldRecord {
   readonly faultCounts: ReadonlyMap<string, number>;
   /** Errors that ended a shard and were not injected. */
   readonly shardErrors: readonly unknown[];
+  /** The script's, and those that came with moments: each as it struck. */
+  readonly faults: readonly WorldFault[];
   readonly takeOvers: readonly TakeOver[];
   /** When everything was over, before anything was closed. */
   readonly atRest: {
@@ -149,11 +152,15 @@ class World {
   readonly #lines: Line[];
   readonly #witness: Witness;
   readonly #planeThread: SimThread;
+  readonly #moments: Moments;
+  readonly #faults: WorldFault[];
   readonly #asked: WorldRecord["asked"][number][] = [];
   readonly #faultCounts = new Map<string, number>();
   readonly #shardErrors: unknown[] = [];
   readonly #takeOvers: TakeOver[] = [];
   readonly #vendorsReturn: boolean;
+  /** Null while nothing may break: before the script begins, and when it is over. */
+  #startedAtMs: number | null = null;
   #outAtMs = Number.POSITIVE_INFINITY;
   #outUntilMs = Number.POSITIVE_INFINITY;
 
@@ -183,7 +190,10 @@ class World {
           metrics: simMetrics(),
           onCall: (start, call) => this.#witness.onCall(start, call),
         },
-        onWritten: (event) => this.#witness.onWritten(event),
+        onWritten: (event) => {
+          this.#witness.onWritten(event);
+          this.#moments.onWritten(event);
+        },
         onJournalLost: (event) => this.#witness.onJournalLost(event),
         onTicked: () => this.#witness.onTicked(),
         onShardError: (error) => this.#shardErrors.push(error),
@@ -194,6 +204,12 @@ class World {
     const onFault = (kind: string): void => this.#noteFault(kind);
     const world = { time: this.#time, nodes: this.#nodes, seams, onFault };
     this.#lines = script.calls.map((call, index) => new Line(world, call, index));
+    this.#faults = [...script.faults];
+    this.#moments = new Moments(
+      script.moments,
+      (callId) => this.#indexOf(callId),
+      (moment, callId) => this.#come(moment, callId),
+    );
   }
 
   async run(): Promise<WorldRecord> {
@@ -203,6 +219,7 @@ class World {
     await this.#plane.start();
     await time.runUntil(() => false, beganAtMs + START_MS);
     const startedAtMs = time.nowMs();
+    this.#startedAtMs = startedAtMs;
     for (const [index, { atMs }] of this.#script.calls.entries())
       if (atMs < LONGEST_MS) time.setTimer(atMs, () => this.#lines[index]!.dial());
     const faults = this.#script.faults.map((fault) => time.setTimer(fault.atMs, () => this.#strike(fault)));
@@ -222,6 +239,7 @@ class World {
     await time.runUntil(isOver, beganAtMs + LONGEST_MS);
     const endedAtMs = time.nowMs();
     for (const fault of faults) fault.cancel();
+    this.#startedAtMs = null;
     const living = this.#nodes.filter(({ thread }) => !thread.isDead);
     while (time.nowMs() < endedAtMs + AFTER_MS && !(await this.#isAtRest(living)))
       await time.runUntil(() => false, time.nowMs() + LOOK_MS);
@@ -248,6 +266,7 @@ class World {
       asked: this.#asked,
       faultCounts: this.#faultCounts,
       shardErrors: this.#shardErrors,
+      faults: this.#faults,
       takeOvers: this.#takeOvers,
       atRest,
       atEnd: {
@@ -278,7 +297,6 @@ class World {
       counts.set(callId, count + 1);
       return count;
     };
-    const indexOf = (callId: string): number => this.#lines.findIndex((line) => line.callId === callId);
     return {
       time: this.#time,
       seams,
@@ -290,7 +308,7 @@ class World {
       },
       fault: (callId): LlmFault | null => {
         const at = nth(requests, callId);
-        const call = indexOf(callId);
+        const call = this.#indexOf(callId);
         const found = vendors.find(
           (entry) => entry.vendor === "llm" && entry.nth === at && entry.call === call,
         );
@@ -298,7 +316,7 @@ class World {
       },
       ttsFault: (callId): TtsFault | null => {
         const at = nth(contexts, callId);
-        const call = indexOf(callId);
+        const call = this.#indexOf(callId);
         const found = vendors.find(
           (entry) => entry.vendor === "tts" && entry.nth === at && entry.call === call,
         );
@@ -330,6 +348,28 @@ class World {
     });
   }
 
+  #indexOf(callId: string): number {
+    return this.#lines.findIndex((line) => line.callId === callId);
+  }
+
+  /** Never within what brought it: an event is written in the middle of something. */
+  #come({ afterMs, what }: Moment, callId: string): void {
+    this.#time.setTimer(afterMs, () => {
+      const index = this.#indexOf(callId);
+      if (this.#startedAtMs === null || index < 0) return;
+      if (isCarriers(what)) return this.#lines[index]!.strike(what);
+      const atMs = this.#time.nowMs() - this.#startedAtMs;
+      for (const [node, of] of this.#nodes.entries()) {
+        const shard = of.thread.isDead ? null : of.shardOf(callId);
+        if (shard === null) continue;
+        // Every kind takes of it what it needs.
+        const fault = Object.assign({ call: index, node, shard, atMs }, what) as WorldFault;
+        this.#faults.push(fault);
+        return this.#strike(fault);
+      }
+    });
+  }
+
   #strike(fault: WorldFault): void {
     if (fault.kind === "crash") return this.#crash(fault);
     if (fault.kind === "hang") return this.#hang(fault);
@@ -345,6 +385,9 @@ class World {
       case "shardHold":
         this.#noteFault(fault.kind);
         return node.holdShard(fault.shard, fault.ms);
+      case "vendorsBreak":
+        this.#noteFault(fault.kind);
+        return node.breakVendors(fault.shard, fault.vendor);
       case "nodeHold":
         this.#noteFault(fault.kind);
         return node.thread.hold(fault.ms);
@@ -378,6 +421,10 @@ class World {
     for (const node of this.#nodes)
       if (!node.thread.isDead && node.hang(callId, ms, isSpinning)) this.#noteFault("hang");
   }
+}
+
+function isCarriers(what: MomentFault): what is LineFault {
+  return what.kind === "cut" || what.kind === "stall" || what.kind === "hangUp" || what.kind === "key";
 }
 
 let phrasesReady: Promise<VoiceCache> | null = null;
