@@ -64,6 +64,8 @@ export interface AdmitterDeps {
   readonly overflowAudioUrl: (tenantId: string, text: string) => string | null;
   /** A suspended call that nobody can go on with: it has ended. */
   readonly onLost: (call: LiveCall) => void;
+  /** A suspended call that is another's from here on, or has ended: this node has done with it. */
+  readonly onGone: (call: LiveCall) => void;
   /** Goes on under a new lease: what its former owner still writes is refused. */
   readonly onResumed: (call: LiveCall) => void;
   /** Was placed here under this epoch, its journal is here, and there is no slot for it: its former owner has let go. */
@@ -193,7 +195,7 @@ export class Admitter {
       case "elsewhere": {
         // Nobody tells us later: the lease that was lost is of a call we no longer have.
         const own = suspended.take(callId);
-        if (own !== null) placement.release(callId, own.call.epoch);
+        if (own !== null) this.#deps.onGone(own.call);
         const { epoch, mediaUrl } = placed;
         log.info({ callId, epoch, mediaUrl }, "call goes on on another node");
         return { kind: "reconnect", admission: { kind: "admittedElsewhere", callId, epoch, mediaUrl } };
@@ -224,7 +226,8 @@ export class Admitter {
     }
     if (journal.at(-1)?.kind === "callEnded") {
       placement.release(callId, epoch);
-      suspended.take(callId);
+      const over = suspended.take(callId);
+      if (over !== null) this.#deps.onGone(over.call);
       return "hangUp";
     }
     const nowUnixMs = clock.unixMs();

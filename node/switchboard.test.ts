@@ -10,15 +10,22 @@ import { type AudioFormat, LegEnd, MULAW_8K } from "#runtime/media";
 import { createMetrics, silentLogger } from "#runtime/telemetry";
 import type { JournalEvent } from "#actors/journal";
 import { type TenantDirectory, tenantSchema } from "#actors/tenants";
-import { LocalPlacement } from "./control/placement.js";
+import { type CallPlacement, LocalPlacement, type Placed } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
 import type { Pressure } from "./pressure/index.js";
-import { Switchboard } from "./switchboard.js";
+import { Switchboard, type SwitchboardDeps } from "./switchboard.js";
 
+const RESUME_GRACE_MS = 15_000;
 const L16: AudioFormat = { encoding: "l16le", sampleRateHz: 16_000 };
 
-function rig(t: Test) {
+interface Overrides {
+  /** Made of the node's own. @default it */
+  readonly placement?: (local: LocalPlacement) => CallPlacement;
+  readonly readJournal?: SwitchboardDeps["readJournal"];
+}
+
+function rig(t: Test, { placement, readJournal = null }: Overrides = {}) {
   const clock = new VirtualClock();
   const metrics = createMetrics({ thread: "main" });
   t.teardown(() => metrics.close());
@@ -49,9 +56,9 @@ function rig(t: Test) {
     accounts: {},
     canServe: () => true,
     nodeId: "node-1",
-    placement: new LocalPlacement(clock),
-    resumeGraceMs: 15_000,
-    readJournal: null,
+    placement: placement?.(new LocalPlacement(clock)) ?? new LocalPlacement(clock),
+    resumeGraceMs: RESUME_GRACE_MS,
+    readJournal,
     onJournal: (event) => spooled.push(event),
   });
   const leases: SlotLease[] = [];
@@ -114,8 +121,16 @@ function rig(t: Test) {
     const event = { callId, epoch, atMs: clock.nowMs(), atUnixMs: clock.unixMs(), ...fields };
     switchboard.onEvent(0, { kind: "journal", tenure, event });
   };
+  /** A call whose leg was lost, and whose actor has written its last: it waits to be resumed. */
+  const lostLeg = () => {
+    const opened = open();
+    writes(opened.callId, { ...started, carrierCallId: opened.call.carrierCallId });
+    switchboard.legEnded(opened.callId, LegEnd.socketLost, clock.nowMs());
+    switchboard.onCallClosed(opened.lease, { kind: "legLost" });
+    return opened;
+  };
   const parts = { clock, switchboard, journals, apologies, apologised, spooled, slots, pool, edge, leases };
-  return { ...parts, told, config, open, writes };
+  return { ...parts, told, config, open, writes, lostLeg };
 }
 
 const started = {
@@ -397,4 +412,52 @@ void t.test("what follows a leg is asked twice: one resume, and the same answer"
   switchboard.legEnded(callId, LegEnd.socketLost, 0);
   switchboard.onCallClosed(leases[1]!, { kind: "legLost" });
   t.match(await switchboard.afterMedia(callId, second!.epoch, call), { kind: "reconnect" }, "its own end");
+});
+
+/** What is resumed goes to another node; what is new stays here. */
+function resumesElsewhere(local: LocalPlacement): CallPlacement {
+  const goOn = (callId: string): Placed => ({
+    kind: "elsewhere",
+    callId,
+    epoch: 9_000,
+    mediaUrl: "ws://node-2",
+  });
+  return {
+    canPlaceElsewhere: true,
+    place: (request) => (request.resume === null ? local.place(request) : goOn(request.resume.callId)),
+    confirm: () => {},
+    claim: () => Promise.resolve(null),
+    release: (callId, epoch) => local.release(callId, epoch),
+  };
+}
+
+/** The last call of a node that was told to stop went on at another, and the node waited out its grace for nobody. */
+void t.test(
+  "a drain is over when the last call has gone on elsewhere, and nothing of it is kept",
+  async (t) => {
+    const { switchboard, journals, lostLeg } = rig(t, { placement: resumesElsewhere });
+    const { callId, epoch, call } = lostLeg();
+    let isEmpty = false;
+    void switchboard.drain().then(() => (isEmpty = true));
+    await new Promise(setImmediate);
+    t.notOk(isEmpty, "it may come back");
+    const next = await switchboard.afterMedia(callId, epoch, call);
+    t.match(next, { kind: "reconnect", admission: { kind: "admittedElsewhere", callId } });
+    await new Promise(setImmediate);
+    t.ok(isEmpty);
+    t.equal(journals.liveCount, 0, "its journal is no live one here");
+  },
+);
+
+void t.test("a lease that is lost leaves no live journal, wherever its call stands", async (t) => {
+  const { switchboard, journals, edge, lostLeg } = rig(t);
+  const suspended = lostLeg();
+  switchboard.leaseLost(suspended.callId, suspended.epoch + 1);
+  t.equal(journals.liveCount, 0, "its leg was lost");
+  const { callId, epoch, call } = lostLeg();
+  t.match(await switchboard.afterMedia(callId, epoch, call), { kind: "reconnect" });
+  edge.hangUp = (hungUp) => switchboard.mediaExpired(hungUp);
+  switchboard.leaseLost(callId, epoch + 1_000_000_000);
+  t.equal(journals.liveCount, 0, "it waited for its next media socket");
+  t.equal(switchboard.heldCount, 0);
 });

@@ -115,6 +115,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       mayTakeCalls: () => this.#pressure.mayTakeCalls(),
       overflowAudioUrl: (tenantId, text) => this.#edge.overflowAudio.url(tenantId, text),
       onLost: (call) => this.#lost(call),
+      onGone: (call) => this.#letGo(call),
       onResumed: ({ callId, epoch }) => this.#journal.fence(callId, epoch),
       onNoRoom: (call) => this.#journal.complete(call, { kind: "legLost" }),
     });
@@ -199,8 +200,8 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const { metrics, log, placement } = this.#deps;
     log.warn({ callId, ownEpoch: call.epoch, epoch }, "the call's lease is another's");
     metrics.leaseLosses.inc();
+    if (this.#suspended.take(callId) !== null) return this.#letGo(call);
     placement.release(callId, call.epoch);
-    if (this.#suspended.take(callId) !== null) return this.#noticeEmpty();
     if (call.state === "open") {
       call.state = "leaving";
       this.#pool.endCall(call.lease, { kind: "leaseLost" });
@@ -261,9 +262,10 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     const outcome = { kind: call.resumed === null ? "mediaNeverCame" : "legLost" } as const;
     this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
     this.#deps.log.warn({ callId }, "no media socket came for an admitted call");
-    if (call.resumed !== null) this.#journal.writeEnd(call, outcome);
     this.#forget(call);
-    this.#release(call);
+    if (call.resumed === null) return this.#release(call);
+    this.#journal.writeEnd(call, outcome);
+    this.#letGo(call);
   }
 
   legEnded(callId: string, end: LegEnd, lastHeardAtMs: number): void {
@@ -283,8 +285,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
       return;
     }
     if (hadNobody) this.#journal.complete(call, endedBy(call, OUTCOME_OF_LEG_END[end]));
-    this.#deps.journals.release(callId);
-    this.#release(call);
+    this.#letGo(call);
   }
 
   afterMedia(callId: string | undefined, epoch: number, call: InboundCall): AfterMedia | Promise<AfterMedia> {
@@ -421,6 +422,12 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   #forget(call: LiveCall): void {
     this.#calls.remove(call);
     this.#pool.release(call.lease);
+  }
+
+  /** What is still written of it comes from its shard; or nothing is, for another owner writes on. */
+  #letGo(call: LiveCall): void {
+    this.#deps.journals.release(call.callId);
+    this.#release(call);
   }
 
   /** S2: it is over. */
