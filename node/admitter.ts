@@ -144,7 +144,7 @@ export class Admitter {
 
   /** Never rejects. */
   async claim(callId: string): Promise<ClaimedCall | null> {
-    const { placement, tenants, calls, log, clock } = this.#deps;
+    const { placement, suspended, tenants, calls, log, clock } = this.#deps;
     if (calls.get(callId) !== undefined) return null;
     const place = await placement.claim(callId);
     if (place === null) return null;
@@ -157,9 +157,10 @@ export class Admitter {
     if (tenants.byId(tenantId) === undefined) return giveBack("its tenant is not known here");
     let resumed: LiveCall["resumed"] = null;
     if (place.resumed) {
-      const journal = await this.#journalOf(callId, place.epoch);
-      if (journal === null) return giveBack("its journal is not to be had");
-      resumed = { gapMs: gapSince(journal, clock.unixMs()), journal };
+      await suspended.lastWords(callId); // its leg may have been lost here, and another node was asked what follows
+      resumed = await this.#leftOf(callId, place.epoch);
+      if (resumed === null) return giveBack("its journal is not to be had");
+      if (isOver(resumed)) return giveBack("it is over");
     }
     if (calls.get(callId) !== undefined) return null; // resumed here meanwhile, under the same lease (A3)
     const call = { ...place, receivedAtMs: clock.nowMs() };
@@ -168,6 +169,7 @@ export class Admitter {
       if (resumed !== null) this.#endUnplaced(callId, place.epoch, resumed.journal);
       return giveBack("there is no slot");
     }
+    if (resumed !== null) this.#goesOn(live);
     log.info({ callId, epoch: place.epoch, carrierCallId, resumed: place.resumed }, "call claimed");
     return { admitted: admission(live), carrierCallId };
   }
@@ -213,40 +215,45 @@ export class Admitter {
     tenant: TenantConfig,
     placed: Here,
   ): Promise<AfterMedia> {
-    const { calls, suspended, journals, placement, clock, log } = this.#deps;
+    const { calls, suspended, placement, log } = this.#deps;
     const { epoch } = placed;
     const isHere = (): boolean => calls.get(callId)?.epoch === epoch; // A3
     if (isHere()) return { kind: "resumed", callId, epoch };
-    const own = suspended.get(callId);
-    const journal = own === null ? await this.#journalOf(callId, epoch) : (journals.get(callId) ?? []);
+    const left = await this.#leftOf(callId, epoch);
     if (isHere()) return { kind: "resumed", callId, epoch };
-    if (journal === null) {
+    if (left === null) {
       placement.release(callId, epoch);
       return this.#lose(callId, tenant, "its journal is not to be had");
     }
-    if (journal.at(-1)?.kind === "callEnded") {
+    if (isOver(left)) {
       placement.release(callId, epoch);
       const over = suspended.take(callId);
       if (over !== null) this.#deps.onGone(over.call);
       return "hangUp";
     }
-    const nowUnixMs = clock.unixMs();
-    const gapMs = own === null ? gapSince(journal, nowUnixMs) : Math.max(0, nowUnixMs - own.lostAtUnixMs);
-    const live = this.#take(placed, call, tenant.id, { gapMs, journal: [...journal] });
+    const live = this.#take(placed, call, tenant.id, left);
     if (live === null) {
-      if (own === null) this.#endUnplaced(callId, epoch, journal);
+      this.#endUnplaced(callId, epoch, left.journal);
       placement.release(callId, epoch);
       return this.#lose(callId, tenant, "there is no slot");
     }
-    suspended.take(callId);
-    this.#deps.onResumed(live);
-    log.info({ callId, epoch, gapMs, events: journal.length }, "call resumes here");
+    this.#goesOn(live);
+    log.info({ callId, epoch, gapMs: left.gapMs, events: left.journal.length }, "call resumes here");
     return { kind: "reconnect", admission: admission(live) };
+  }
+
+  /** What waited for it waits no more, and what its former owner still writes is refused. */
+  #goesOn(live: LiveCall): void {
+    this.#deps.suspended.take(live.callId);
+    this.#deps.onResumed(live);
   }
 
   /** A4 */
   #endUnplaced(callId: string, epoch: number, journal: readonly JournalEvent[]): void {
-    if (this.#deps.calls.get(callId) !== undefined) return; // it is another lease's, and lives
+    const { calls, suspended, onLost } = this.#deps;
+    if (calls.get(callId) !== undefined) return; // it is another lease's, and lives
+    const own = suspended.take(callId);
+    if (own !== null) return onLost(own.call);
     const startedAtUnixMs = journal[0]?.atUnixMs ?? this.#deps.clock.unixMs();
     this.#deps.onNoRoom({ callId, epoch, startedAtUnixMs });
   }
@@ -259,13 +266,25 @@ export class Admitter {
     return cutOff(tenant);
   }
 
+  /** A2: as it is here, where its leg was lost here; else as its owners wrote it. Null: it is not to be had. */
+  async #leftOf(callId: string, epoch: number): Promise<LiveCall["resumed"]> {
+    const { suspended, journals, clock } = this.#deps;
+    const own = suspended.get(callId);
+    const journal = own === null ? await this.#journalOf(callId, epoch) : journals.whole(callId);
+    if (journal === null) return null;
+    const nowUnixMs = clock.unixMs();
+    const gapMs = own === null ? gapSince(journal, nowUnixMs) : Math.max(0, nowUnixMs - own.lostAtUnixMs);
+    return { gapMs, journal: [...journal] };
+  }
+
   async #journalOf(callId: string, epoch: number): Promise<readonly JournalEvent[] | null> {
-    const { readJournal, journals, log } = this.#deps;
+    const { readJournal, calls, journals, log } = this.#deps;
     if (readJournal === null) return null;
     try {
       const journal = await readJournal(callId, epoch);
       if (journal === null || journal.length === 0) return null;
-      journals.load(callId, journal);
+      // Who was asked at the same time may have gone on with it, and it has a journal that grows.
+      if (calls.get(callId) === undefined) journals.load(callId, journal);
       return journal;
     } catch (error) {
       log.error({ err: error, callId }, "a journal could not be read");
@@ -338,6 +357,10 @@ function placeOf({ carrier, carrierCallId, pii }: InboundCall, tenant: TenantCon
 
 function admission({ callId, tenantId, epoch, lease }: LiveCall): Admitted {
   return { kind: "admitted", callId, tenantId, epoch, side: lease.side, ringShard: () => lease.ringShard() };
+}
+
+function isOver({ journal }: NonNullable<LiveCall["resumed"]>): boolean {
+  return journal.at(-1)?.kind === "callEnded";
 }
 
 /** The last owner's clock against ours: good to what NTP makes of the two. */

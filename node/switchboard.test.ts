@@ -17,6 +17,8 @@ import type { Pressure } from "./pressure/index.js";
 import { Switchboard, type SwitchboardDeps } from "./switchboard.js";
 
 const RESUME_GRACE_MS = 15_000;
+/** Above those that calls get here, which count from the virtual clock's beginning. */
+const NEXT_EPOCH = 9_000_000_000_000;
 const L16: AudioFormat = { encoding: "l16le", sampleRateHz: 16_000 };
 
 interface Overrides {
@@ -419,7 +421,7 @@ function resumesElsewhere(local: LocalPlacement): CallPlacement {
   const goOn = (callId: string): Placed => ({
     kind: "elsewhere",
     callId,
-    epoch: 9_000,
+    epoch: NEXT_EPOCH,
     mediaUrl: "ws://node-2",
   });
   return {
@@ -457,7 +459,92 @@ void t.test("a lease that is lost leaves no live journal, wherever its call stan
   const { callId, epoch, call } = lostLeg();
   t.match(await switchboard.afterMedia(callId, epoch, call), { kind: "reconnect" });
   edge.hangUp = (hungUp) => switchboard.mediaExpired(hungUp);
-  switchboard.leaseLost(callId, epoch + 1_000_000_000);
+  switchboard.leaseLost(callId, NEXT_EPOCH);
   t.equal(journals.liveCount, 0, "it waited for its next media socket");
   t.equal(switchboard.heldCount, 0);
 });
+
+/** Places what is resumed here as another node's answer did: its media socket comes, and nobody expects it. */
+function sentBack(local: LocalPlacement): CallPlacement {
+  return {
+    ...resumesElsewhere(local),
+    claim: (callId) => {
+      const request = { carrier: "twilio", carrierCallId: "CA0", tenantId: "test" };
+      local.adopt(callId, NEXT_EPOCH, request);
+      const pii = { from: "+15550100001", to: "+12025550101" };
+      return Promise.resolve({ ...request, callId, epoch: NEXT_EPOCH, pii, resumed: true });
+    },
+  };
+}
+
+/**
+ * The redirect reached another node, which sent the call back to the one where its leg was lost. It went on there, and still
+ * waited to be resumed as well: when that grace was over it was ended in the middle of the conversation.
+ */
+void t.test("a call that another node sends back to where its leg was lost is resumed, once", async (t) => {
+  const readJournal = () => Promise.reject(new Error("it is all here"));
+  const { clock, switchboard, journals, lostLeg, writes } = rig(t, { placement: sentBack, readJournal });
+  const { callId } = lostLeg();
+  t.match(await switchboard.claim(callId), { admitted: { callId, epoch: NEXT_EPOCH } });
+  switchboard.mediaOpened(callId, MULAW_8K, clock.nowMs());
+  t.match([...switchboard.held()], [{ callId, epoch: NEXT_EPOCH }], "nobody waits for it any more");
+  writes(callId, { kind: "callResumed", sequence: 1, epoch: NEXT_EPOCH, nodeId: "node-1" });
+  clock.advance(RESUME_GRACE_MS);
+  writes(callId, { kind: "dtmf", sequence: 1, pii: { digit: "4" } });
+  t.same(
+    journals.whole(callId)?.map(({ kind }) => kind),
+    ["callStarted", "callResumed"],
+    "it lives, and what its former owner writes is refused",
+  );
+});
+
+void t.test("a call that is sent back has its last actor's last words", async (t) => {
+  const readJournal = () => Promise.reject(new Error("it is all here"));
+  const { clock, switchboard, pool, open, writes } = rig(t, { placement: sentBack, readJournal });
+  const { callId, lease } = open();
+  writes(callId, started);
+  switchboard.legEnded(callId, LegEnd.socketLost, 0);
+  const claiming = switchboard.claim(callId);
+  await new Promise(setImmediate);
+  writes(callId, { kind: "dtmf", sequence: 1, pii: { digit: "4" } });
+  switchboard.onCallClosed(lease, { kind: "legLost" });
+  t.ok(await claiming);
+  let goneOnFrom: readonly JournalEvent[] = [];
+  pool.open = (_lease, { resumed }) =>
+    (goneOnFrom = resumed?.journal as readonly JournalEvent[]) !== undefined;
+  switchboard.mediaOpened(callId, MULAW_8K, clock.nowMs());
+  t.same(
+    goneOnFrom.map(({ kind }) => kind),
+    ["callStarted", "dtmf"],
+  );
+});
+
+void t.test("a call that ended just as another node sent it back is over", async (t) => {
+  const ended = { kind: "callEnded", sequence: 1, outcome: { kind: "agentHungUp" }, durationMs: 5, epoch: 1 };
+  const journal = [{ ...started, epoch: 1 }, ended] as unknown as readonly JournalEvent[];
+  const readJournal = () => Promise.resolve(journal);
+  const { switchboard, leases } = rig(t, { placement: sentBack, readJournal });
+  t.equal(await switchboard.claim("call-of-another"), null);
+  t.equal(leases.length, 0, "it holds no slot");
+});
+
+/** A redirect and the media socket of an earlier answer to it, both at a node that had to read the journal first. */
+void t.test(
+  "a journal that is read while its call goes on here already is not put in its place",
+  async (t) => {
+    const journal = [{ ...started, callId: "theirs", epoch: 1, atUnixMs: 0 }] as unknown as JournalEvent[];
+    const reads: (() => void)[] = [];
+    const readJournal = () =>
+      new Promise<readonly JournalEvent[]>((resolve) => reads.push(() => resolve(journal)));
+    const { clock, switchboard, journals, writes } = rig(t, { placement: sentBack, readJournal });
+    const claims = [switchboard.claim("theirs"), switchboard.claim("theirs")];
+    while (reads.length < claims.length) await new Promise(setImmediate);
+    reads[0]!();
+    t.ok(await claims[0]);
+    switchboard.mediaOpened("theirs", MULAW_8K, clock.nowMs());
+    writes("theirs", { kind: "callResumed", sequence: 1, epoch: NEXT_EPOCH, nodeId: "node-1" });
+    reads[1]!();
+    t.equal(await claims[1], null);
+    t.equal(journals.whole("theirs")?.length, 2);
+  },
+);
