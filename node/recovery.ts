@@ -61,6 +61,8 @@ interface Waiting {
   readonly lostAtMs: number;
   /** What it is recorded as when it is given up. */
   readonly outcome: CallOutcome;
+  /** The last round in which it found no slot. */
+  triedInRound: number;
   timer: TimerHandle | null;
 }
 
@@ -68,6 +70,8 @@ export class Recovery {
   readonly #deps: RecoveryDeps;
   /** Bounded by the slots: each is a live call's. In the order they came. */
   readonly #waiting = new Map<LiveCall, Waiting>();
+  /** Grows when there may be slots for those that found none. */
+  #round = 0;
   readonly #crashes = new WeakMap<LiveCall, RestartBudget>();
   readonly #drains = new Map<number, TimerHandle>();
   #isScheduled = false;
@@ -109,6 +113,7 @@ export class Recovery {
 
   /** A slot may be had now. */
   onShardReady(): void {
+    this.#round += 1;
     this.#schedule();
   }
 
@@ -174,7 +179,7 @@ export class Recovery {
   /** One that waits for nothing goes at once; of many those that come after `untilMs` in slices (V4). */
   #add(call: LiveCall, reason: ResumeReason, lostAtMs: number, outcome: CallOutcome, untilMs: number): void {
     call.state = "recovering";
-    const waiting: Waiting = { call, reason, lostAtMs, outcome, timer: null };
+    const waiting: Waiting = { call, reason, lostAtMs, outcome, triedInRound: -1, timer: null };
     this.#waiting.set(call, waiting);
     const mayGoNow = !this.#isScheduled && this.#deps.clock.nowMs() < untilMs;
     if (!mayGoNow || !this.#tryTakeOver(waiting)) this.#schedule();
@@ -193,13 +198,13 @@ export class Recovery {
   #runSlice(): void {
     const { clock } = this.#deps;
     const untilMs = clock.nowMs() + SLICE_MS;
-    let hasSlots = true;
     for (const waiting of this.#waiting.values()) {
-      if (clock.nowMs() >= untilMs) return this.#schedule();
       // Where one finds no slot the next may have one of its own.
-      if (!this.#tryTakeOver(waiting)) hasSlots = false;
+      if (waiting.triedInRound === this.#round) continue;
+      if (clock.nowMs() >= untilMs) return this.#schedule();
+      this.#tryTakeOver(waiting);
     }
-    if (!hasSlots) this.#waitForShard();
+    this.#waitForShard();
   }
 
   /** There is no slot for any of those that are left. */
@@ -217,6 +222,7 @@ export class Recovery {
 
   /** V5. False: there is no slot now. */
   #tryTakeOver(waiting: Waiting): boolean {
+    waiting.triedInRound = this.#round; // before: a shard that gets ready meanwhile begins another
     try {
       return this.#takeOver(waiting);
     } catch (error) {

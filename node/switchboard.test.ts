@@ -292,6 +292,53 @@ void t.test(
   },
 );
 
+/** The first few were tried again and again, with all of the processor, and those behind them never came to be given up. */
+void t.test(
+  "many calls that find no slot are each tried once, and given up when none is to come",
+  async (t) => {
+    const world = rig(t);
+    const { pool, clock, slots, apologies, apologised } = world;
+    apologies.set("test", new Uint8Array(80));
+    const { calls, lose } = lostShard(world, 20);
+    slots.left = 0;
+    let asked = 0;
+    pool.reserveAgain = () => {
+      asked += 1;
+      clock.advance(0.5); // a long journal, many shards
+      return null;
+    };
+    lose();
+    for (let turn = 0; turn < calls.length; turn += 1) await new Promise(setImmediate);
+    t.equal(apologised.length, calls.length);
+    t.ok(asked <= calls.length + 5, `asked ${asked} times for ${calls.length} calls`);
+  },
+);
+
+void t.test("a slot that comes while some were tried in vain is asked for by them again", async (t) => {
+  const world = rig(t);
+  const { pool, clock, slots, told, switchboard } = world;
+  (pool as { hasProspect: boolean }).hasProspect = true;
+  const { calls, lose } = lostShard(world, 20);
+  slots.left = 0;
+  const reserveAgain = pool.reserveAgain.bind(pool);
+  let asked = 0;
+  pool.reserveAgain = (shardId) => {
+    clock.advance(0.5);
+    asked += 1;
+    if (asked === 10) {
+      slots.left = calls.length;
+      switchboard.onShardReady(1);
+    }
+    return asked === 10 ? null : reserveAgain(shardId);
+  };
+  let opened = 0;
+  pool.open = () => (opened += 1) > 0;
+  lose();
+  for (let turn = 0; turn < 2 * calls.length; turn += 1) await new Promise(setImmediate);
+  t.equal(opened, calls.length);
+  t.same(told, []);
+});
+
 void t.test("a call that cannot be taken over takes no other of its shard with it", async (t) => {
   const world = rig(t);
   const { pool, apologies, apologised, switchboard } = world;
