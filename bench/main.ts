@@ -90,6 +90,7 @@ function addCallCommand(program: Command, output: CommandOutput, run: (code: Pro
 const SUITE_SUMMARIES: Readonly<Record<string, string>> = {
   control: "the control plane: placements, journal appends, watchers; Redis too with REDIS_URL",
   edge: "the main thread alone: raw media sockets, shards that only drain their rings",
+  memory: "what a call has in use, part by part, after collections in every thread",
   placement: "simulated: a cluster's balance, refusals and time per placement",
 };
 
@@ -207,6 +208,20 @@ function addSuiteCommands(
         .option("--calls <n>", "media sockets at once", whole(1, 4_000), 200)
         .option("--shards <n>", "sink shards", whole(1, 64), 1)
         .option("--speak", "every call is spoken to without a pause", false);
+    }
+    if (name === "memory") {
+      command
+        .option(
+          "--calls <n>",
+          "calls at once; a fifth of them come first, for comparison",
+          whole(5, CALLERS_MAX),
+          150,
+        )
+        .option(
+          "--mix <name or file>",
+          `what the callers do: ${BUILT_IN_MIXES.join(", ")}, or a file`,
+          "conversation",
+        );
     }
     command.action((options) =>
       run(import("./suite-command.js").then(({ runSuite }) => runSuite(name, options, output))),

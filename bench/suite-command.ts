@@ -8,6 +8,7 @@ import { describeMachine, renderRows, resultHead, writeResult } from "#bench/rep
 import {
   type ControlOptions,
   type EdgeBenchOptions,
+  type MemoryOptions,
   type PlacementOptions,
   type SuiteResult,
   suites,
@@ -17,6 +18,7 @@ import type { SuiteName } from "./suites/names.js";
 
 export type SuiteCommandOptions = ControlOptions &
   EdgeBenchOptions &
+  MemoryOptions &
   PlacementOptions & { readonly out: string };
 
 /** Resolves with the exit code. */

@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { providerDefaults } from "#actors/providers";
 import { parseTenantsFile } from "#actors/tenants";
 import { MAX_SLOT_COUNT } from "#runtime/media";
 import { accountsNotSetUp, providerSettings, requireProviders } from "./provider-settings.js";
@@ -93,3 +94,21 @@ void t.test("a secret may come from a file, not twice, and is never shown", asyn
     t.notMatch((error as Error).message, /planted/);
   }
 });
+
+void t.test(
+  "a full shard of calls that all ask at once is within our own bounds on hosted vendors",
+  async (t) => {
+    const calls = resolveSettings({}).LUMENTRA_CALLS_PER_SHARD;
+    for (const name of ["groq", "cerebras", "together", "openai", "anthropic"] as const) {
+      t.ok(
+        providerDefaults[name].requestsMax >= 2 * calls,
+        `${name}: an answer, and one begun on the interim`,
+      );
+    }
+    for (const name of ["cartesia", "elevenlabs"] as const) {
+      const { socketsMax, contextsPerSocket } = providerDefaults[name];
+      t.ok(socketsMax * contextsPerSocket >= calls, `${name}: a reply each`);
+    }
+    t.ok(providerDefaults.openaiSpeech.repliesMax >= calls, "openaiSpeech: a reply each");
+  },
+);

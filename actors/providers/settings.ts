@@ -156,8 +156,9 @@ const LLM_DEFAULTS = {
   // Tokens come every few milliseconds; a pause this long has drained all audio that was ahead.
   betweenTokensTimeoutMs: 3_000,
   connectTimeoutMs: 3_000,
-  // 500 calls with every fourth waiting for its model at the same instant.
-  requestsMax: 128,
+  // Of 500 calls each its answer and one begun on the interim: after a standstill all of them ask at once, and who is
+  // refused here is told that nobody can answer. What a vendor takes is its account's budget.
+  requestsMax: 1_024,
 } as const;
 
 const WHISPER_DEFAULTS = {
@@ -245,8 +246,8 @@ export const providerDefaults = {
     // Half a second is usual, twice that under load.
     firstAudioTimeoutMs: 4_000,
     betweenEventsTimeoutMs: 3_000,
-    // Sixteen times what a new account may ask for in a second.
-    repliesMax: 128,
+    // One for each of 500 calls; what the vendor takes is its account's budget.
+    repliesMax: 512,
   },
   piper: {
     connectTimeoutMs: 1_000,
@@ -263,8 +264,8 @@ export const providerDefaults = {
     firstAudioTimeoutMs: 3_000,
     betweenEventsTimeoutMs: 3_000,
     socketsAhead: 1,
-    // Each voice in use has its own; 64 × 5 replies at once is beyond any plan's concurrency (30 on Business).
-    socketsMax: 64,
+    // Each voice in use has its own; 100 × 5 are one reply for each of 500 calls, beyond any plan's concurrency (30 on Business).
+    socketsMax: 100,
     // The vendor's own bound.
     contextsPerSocket: 5,
   },

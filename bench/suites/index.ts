@@ -7,6 +7,7 @@
  */
 import type { ControlOptions } from "./control.js";
 import type { EdgeBenchOptions } from "./edge.js";
+import type { MemoryOptions } from "./memory.js";
 import type { SuiteName } from "./names.js";
 import type { PlacementOptions } from "./placement.js";
 import type { SuiteOptions, SuiteResult } from "./suite.js";
@@ -14,6 +15,7 @@ import type { SuiteOptions, SuiteResult } from "./suite.js";
 export { EDGE_ROWS } from "./edge-measures.js";
 export type { ControlOptions } from "./control.js";
 export type { EdgeBenchOptions } from "./edge.js";
+export type { MemoryOptions } from "./memory.js";
 export type { PlacementOptions } from "./placement.js";
 export type { SuiteOptions, SuiteResult } from "./suite.js";
 
@@ -21,6 +23,7 @@ export type { SuiteOptions, SuiteResult } from "./suite.js";
 export const suites = {
   control: async (options: ControlOptions) => (await import("./control.js")).run(options),
   edge: async (options: EdgeBenchOptions) => (await import("./edge.js")).run(options),
+  memory: async (options: MemoryOptions) => (await import("./memory.js")).run(options),
   rings: async (options: SuiteOptions) => (await import("./rings.js")).run(options),
   codec: async (options: SuiteOptions) => (await import("./codec.js")).run(options),
   vad: async (options: SuiteOptions) => (await import("./vad.js")).run(options),
