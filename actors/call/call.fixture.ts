@@ -243,6 +243,11 @@ export class CallFixture {
     this.#sttEvents?.onInterim(transcript(words, fromMs));
   }
 
+  /** The recogniser's own early word on the end of the turn (Flux). */
+  eagerEndOfTurn(words: readonly string[], fromMs: number): void {
+    this.#sttEvents?.onEagerEndOfTurn(transcript(words, fromMs));
+  }
+
   final(words: readonly string[], fromMs: number): void {
     this.#sttEvents?.onFinal(transcript(words, fromMs), true);
   }

@@ -482,7 +482,6 @@ export class Turns {
     const { speaker, journal, clock, counters } = this.#deps;
     const { turn } = this;
     const decidedAtMs = clock.nowMs();
-    this.#deps.onActivity();
     speaker.cut("bargeIn", (clearSentAtMs) => {
       journal.record({ kind: "bargeIn", turn, decidedAtMs, clearSentAtMs });
       counters.bargeIn(decidedAtMs, clearSentAtMs);
@@ -491,6 +490,7 @@ export class Turns {
     this.#echo.onSilent();
     this.#wordless.ignoreSoundBefore(this.#deps.vad.speechStartedAtMs ?? decidedAtMs); // what cut us counts
     this.#move({ kind: "listening" }, "barge-in");
+    this.#deps.onActivity(); // not before: what cut us may have been no word, and the silence after it counts
   }
 
   // ---- common
