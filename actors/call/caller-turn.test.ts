@@ -48,10 +48,10 @@ void t.test(
   async (t) => {
     const { callerTurn, told } = begun();
     callerTurn.carry(callerTurn.take("book a table"));
-    t.ok(callerTurn.hasCarried);
+    t.ok(callerTurn.isAnswerOwed);
     t.equal(callerTurn.withCarried("for two"), "book a table for two");
     const said = callerTurn.take("for two");
-    t.notOk(callerTurn.hasCarried);
+    t.notOk(callerTurn.isAnswerOwed);
     callerTurn.record(said);
     callerTurn.carry(said);
     t.equal(callerTurn.take("please"), "please", "a tool ran for the first: they are in the history");

@@ -31,6 +31,7 @@ export class CallerTurn {
   #number = 0;
   /** Said in a turn whose reply was thrown away, and not yet in the history. */
   #carried = "";
+  #isAnswerOwed = false;
   #isRecorded = false;
 
   constructor(deps: CallerTurnDeps) {
@@ -43,8 +44,9 @@ export class CallerTurn {
     return this.#number;
   }
 
-  get hasCarried(): boolean {
-    return this.#carried !== "";
+  /** The reply to what was taken last was thrown away, for words that the caller added: they are answered together. */
+  get isAnswerOwed(): boolean {
+    return this.#isAnswerOwed;
   }
 
   /** Another owner's last turn, and how far its journal tells what the caller said. */
@@ -63,6 +65,7 @@ export class CallerTurn {
     this.#told.onTaken();
     const said = this.withCarried(words);
     this.#carried = "";
+    this.#isAnswerOwed = false;
     if (said !== "") this.#isRecorded = false;
     return said;
   }
@@ -75,6 +78,7 @@ export class CallerTurn {
   /** Their answer is not wanted any more: what the caller says next joins them. */
   carry(said: string): void {
     this.#carried = this.#isRecorded ? "" : said;
+    this.#isAnswerOwed = true;
   }
 
   /** CT1; false: there is nothing that is not recorded. */

@@ -43,7 +43,7 @@ import { Wordless } from "./wordless.js";
 
 /** T2. Two additions are a caller collecting his thoughts; the third would be a loop. */
 export const MAX_RESTARTS = 2;
-/** A caller who began to speak over a prepared reply and said nothing gets it after this much silence. */
+/** A caller who began to speak over a prepared reply and said nothing gets it, or another, after this much silence. */
 export const HOLD_RELEASE_MS = 400;
 
 export type TurnState =
@@ -293,7 +293,7 @@ export class Turns {
 
   /** Nothing is under way that would have to be begun again. */
   get isQuiet(): boolean {
-    return this.#state.kind === "listening" && this.#deps.listener.isEmpty && !this.#callerTurn.hasCarried;
+    return this.#state.kind === "listening" && this.#deps.listener.isEmpty && !this.#callerTurn.isAnswerOwed;
   }
 
   // ---- listening
@@ -301,7 +301,8 @@ export class Turns {
   #considerEndpoint(): void {
     const { listener, vad, playout } = this.#deps;
     if (playout.isCutPending) return; // T3; and the model must know what was heard
-    if (listener.isEmpty) return this.#considerWordless();
+    if (listener.isEmpty)
+      return this.#callerTurn.isAnswerOwed ? this.#considerOwed() : this.#considerWordless();
     if (vad.isSpeech) this.#deps.onActivity();
     if (this.#endOfTurn.isDecided) return;
     this.#echo.forgetLate();
@@ -323,6 +324,11 @@ export class Turns {
     this.#agentText = asked;
   }
 
+  /** What he added was no word after all, our echo or one that was taken back: what he had said before is answered. */
+  #considerOwed(): void {
+    if (!this.#deps.vad.isSpeech && this.#unansweredMs() >= HOLD_RELEASE_MS) this.#commit("");
+  }
+
   #startEager(): void {
     const said = this.#callerTurn.withCarried(this.#deps.listener.text);
     if (this.#eager.answers(said)) return;
@@ -330,9 +336,11 @@ export class Turns {
     if (this.#quickReply(said) === null) this.#eager.begin(said);
   }
 
+  /** `words`: what of the turn the caller said last; none when an answer is owed to what he had said before. */
   #commit(words: string): void {
+    const isOwed = this.#callerTurn.isAnswerOwed;
     const said = this.#callerTurn.take(words);
-    if (said === "") return;
+    if (said === "" && !isOwed) return;
     const quickReply = this.#quickReply(said);
     if (quickReply !== null) {
       this.#eager.discard();
