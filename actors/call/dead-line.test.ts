@@ -2,6 +2,7 @@
  * A caller who waits for us while we wait for him. Each of these once ended in silence.
  */
 import t from "tap";
+import type { TtsProvider } from "#actors/providers";
 import { phrasesFor } from "#actors/speech";
 import { CallFixture, type CallFixtureOptions } from "./call.fixture.js";
 import { SILENCE_PROMPT_AFTER_MS } from "./silence.js";
@@ -68,7 +69,29 @@ void t.test("the same when a tool had run for it", async (t) => {
   t.equal(fixture.facts("toolCalled").length, 1, "the model knows what it said");
 });
 
-/** Tools answer through promises: lets them settle between steps of line time. */
+void t.test("a voice that makes no sound of the answer: he is asked whether he is there", async (t) => {
+  const mute: TtsProvider = {
+    name: "tts",
+    speak: (_request, events) => ({
+      push: () => {},
+      finish: () => queueMicrotask(() => events.onDone()),
+      cancel: () => {},
+    }),
+    warm: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
+  const fixture = answered({ tts: () => mute, reply: () => ({ text: "Hm." }) });
+  await settle(fixture, 200);
+  fixture.say("when do you close?", 300);
+  await settle(fixture, 12_000);
+  t.same(
+    fixture.facts("agentTurn").map(({ pii }) => pii.intended),
+    ["Hello there.", "Hm.", silencePrompts[0]],
+  );
+  t.same(fixture.heardByJournal(), ["", "", ""], "nor is a word of it claimed");
+});
+
+/** Voices and tools answer through promises: lets them settle between steps of line time. */
 async function settle(fixture: CallFixture, ms: number): Promise<void> {
   for (let elapsed = 0; elapsed < ms; elapsed += 20) {
     fixture.run(20);

@@ -67,7 +67,7 @@ export interface Shortfall {
 }
 
 export interface GenerationEvents {
-  /** First audio of the reply exists; it can be attached to a playout. */
+  /** First audio of the reply exists, or there will be none; it can be attached to a playout. */
   onReady(): void;
   /** Tools are about to run: what they answer has been said by now. */
   onToolsStart(): void;
@@ -137,6 +137,7 @@ export class Generation {
     const { clock, tts, guard, filler } = deps;
     this.#audio = new ReplyAudio(deps, {
       onFirst: () => this.#onFirstAudio(),
+      onMute: () => this.#startIfMute(),
       onDrained: () => this.#settleIfSpoken(),
       onFailed: (error) => this.#fail(error, tts.name),
     });
@@ -154,8 +155,14 @@ export class Generation {
     this.#startRound();
   }
 
+  /** It can be attached: there is audio, or there will be none. */
   get isReady(): boolean {
-    return this.#audio.hasAudio;
+    return this.#audio.hasAudio || this.#isMute;
+  }
+
+  /** The voice made no sound of any of it. */
+  get #isMute(): boolean {
+    return this.#phase === "speaking" && this.#audio.isMute;
   }
 
   /** Said before all that comes from the model; only right after construction. */
@@ -345,6 +352,12 @@ export class Generation {
     this.#onWhole();
     this.#audio.drain();
     this.#settleIfSpoken();
+    this.#startIfMute();
+  }
+
+  /** Else nobody would ever take it, and the caller wait for good. */
+  #startIfMute(): void {
+    if (this.#isMute && this.#audio.sink === null) this.#events.onReady();
   }
 
   #settleIfSpoken(): void {

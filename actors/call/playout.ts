@@ -81,6 +81,8 @@ export class Playout implements SegmentSink {
   #nextId = 1;
   #turn = 0;
   #cueId = 0;
+  /** The carrier has the first of it, from another owner. */
+  #hasQueued = false;
   #writeAt = { chunk: 0, offset: 0 };
   /** Frames that the echo guard was told of. */
   #notedFrames = 0;
@@ -132,6 +134,11 @@ export class Playout implements SegmentSink {
     return this.#cut !== null;
   }
 
+  /** No sound has come of the present (or, in silence, the last) reply. */
+  get isMute(): boolean {
+    return this.#appendedBytes === 0 && !this.#hasQueued;
+  }
+
   get leftMs(): number {
     return this.#appendedBytes / this.#bytesPerMs - this.positionMs(this.#deps.clock.nowMs());
   }
@@ -157,6 +164,7 @@ export class Playout implements SegmentSink {
     this.#reset();
     this.#events = events;
     this.#turn = turn;
+    this.#hasQueued = queuedWords !== null;
     this.#cueId = this.#nextId++;
     const nowMs = clock.nowMs();
     if (queuedWords !== null) {

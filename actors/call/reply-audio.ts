@@ -5,8 +5,8 @@
  *                          └ may flow   └ wait
  *
  * Invariants
- * RA1 audio and words leave in the order of the text, segment after segment, word times counted from the first byte of
- *     the reply.
+ * RA1 audio and words leave in the order of the text, segment after segment; the sink is told where each ends, as its
+ *     word times count from its own first byte.
  */
 import type { LumentraError } from "#runtime/errors";
 import type { TtsProvider, TtsRequest } from "#actors/providers";
@@ -23,7 +23,9 @@ export interface ReplyAudioDeps {
 export interface ReplyAudioEvents {
   /** There is audio: told again only when all there was has been dropped. */
   onFirst(): void;
-  /** The sink has been given all there is; the last segment may not have come to its end. */
+  /** All that was opened has come to its end, and no sound of it. */
+  onMute(): void;
+  /** The sink has been given all that was opened, to its end. */
   onDrained(): void;
   onFailed(error: LumentraError): void;
 }
@@ -44,6 +46,11 @@ export class ReplyAudio {
   /** Some of it can be heard, or has been. */
   get hasAudio(): boolean {
     return this.#hasAudio;
+  }
+
+  /** All that was opened has come to its end, and there is no sound of it. */
+  get isMute(): boolean {
+    return !this.#hasAudio && this.#segments.every(({ hasEnded }) => hasEnded);
   }
 
   get sink(): SegmentSink | null {
@@ -115,6 +122,7 @@ export class ReplyAudio {
       this.#hasAudio = true;
       this.#events.onFirst();
     }
+    if (this.isMute) this.#events.onMute();
     this.drain();
   }
 }

@@ -81,6 +81,11 @@ export class Segment {
     return segment;
   }
 
+  /** The voice has said all of it. */
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
   /** Everything of it has been drained. */
   get isSpoken(): boolean {
     return this.#endDelivered;

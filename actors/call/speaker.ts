@@ -169,7 +169,7 @@ export class Speaker {
       },
       onFinished: () => {
         this.#active = null;
-        this.#record(reply, reply.intended().trim(), null);
+        this.#record(reply, playout.isMute ? "" : reply.intended().trim(), null);
         reply.plan.onFinished();
       },
     };
