@@ -44,8 +44,6 @@ export class Line {
   readonly #random: Random;
   /** Of the line, over all its calls: its words are said once each. */
   #turnCount = 0;
-  readonly #calls = new Set<PhoneCall>();
-  #stopped = false;
 
   constructor(line: LinePlan, plan: GeneratorPlan, events: CallerEvents) {
     this.#line = line;
@@ -59,7 +57,7 @@ export class Line {
     const { caller, dueAtMs } = this.#line;
     const everyMs = caller.everySeconds * 1_000;
     const running: Promise<void>[] = [];
-    for (let at = dueAtMs; at < this.#plan.endAtMs && !this.#stopped; ) {
+    for (let at = dueAtMs; at < this.#plan.endAtMs; ) {
       await until(at);
       const call = this.#call(at);
       running.push(call);
@@ -73,14 +71,7 @@ export class Line {
     await Promise.all(running);
   }
 
-  /** Hangs up, now. */
-  stop(): void {
-    this.#stopped = true;
-    for (const call of this.#calls) call.hangUp();
-  }
-
   async #call(dueAtMs: number): Promise<void> {
-    if (this.#stopped) return;
     const { nodeUrl, publicUrl, to, carrier, authToken } = this.#plan;
     const dialledAtMs = phoneClock().nowMs();
     const lateMs = dialledAtMs - dueAtMs;
@@ -96,7 +87,6 @@ export class Line {
         ...(publicUrl !== undefined && { publicUrl }),
         ...(authToken !== undefined && { authToken }),
       });
-      this.#calls.add(call);
       if (call.outcome === null) {
         this.#events.onUp();
         try {
@@ -106,11 +96,10 @@ export class Line {
         }
       }
     } catch (error) {
-      failed = !this.#stopped;
-      if (failed) this.#fail(error, call);
+      failed = true;
+      this.#fail(error, call);
     }
     if (call === null) return;
-    this.#calls.delete(call);
     call.hangUp();
     const { outcome, stats } = await call.ended;
     const refused = outcome.kind === "rejected";
@@ -137,10 +126,10 @@ export class Line {
     const turns = this.#turnsOfCall();
     // Not all at the same instant, and not in step ever after.
     if (kind !== "idle") await until(call.nowMs() + this.#random.next() * think());
-    for (let turn = 1; !this.#stopped; turn += 1) {
+    for (let turn = 1; ; turn += 1) {
       if (kind === "idle") await until(this.#nextIdleTurnAtMs(call.nowMs()));
       if (turn > 1 && call.nowMs() >= this.#plan.endAtMs) return;
-      if (call.outcome !== null || this.#stopped) return;
+      if (call.outcome !== null) return;
       this.#events.onBusy(1);
       try {
         if (kind === "bargeIn") await this.#interrupt(call);
@@ -201,20 +190,18 @@ export class Line {
       const heard = heardSince(call, said).join(" ");
       const replyAtMs = call.spurts.find(({ startedAtMs }) => startedAtMs >= said.endedAtMs)?.startedAtMs;
       const cutAtMs = clearedAtMs?.() ?? null;
-      if (!this.#stopped) {
-        this.#events.onTurn({
-          callSid: call.callSid,
-          kind: this.#line.caller.kind,
-          said: sentence,
-          expected: checked ? words : null,
-          heard,
-          right: checked ? heardRight(heard, words) : replyAtMs !== undefined,
-          speechEndAtMs: said.intendedEndAtMs,
-          phoneLateMs: said.endedAtMs - said.intendedEndAtMs,
-          replyAtMs: replyAtMs ?? null,
-          bargeInMs: cutAtMs === null ? null : cutAtMs - said.startedAtMs,
-        });
-      }
+      this.#events.onTurn({
+        callSid: call.callSid,
+        kind: this.#line.caller.kind,
+        said: sentence,
+        expected: checked ? words : null,
+        heard,
+        right: checked ? heardRight(heard, words) : replyAtMs !== undefined,
+        speechEndAtMs: said.intendedEndAtMs,
+        phoneLateMs: said.endedAtMs - said.intendedEndAtMs,
+        replyAtMs: replyAtMs ?? null,
+        bargeInMs: cutAtMs === null ? null : cutAtMs - said.startedAtMs,
+      });
     }
   }
 

@@ -1,20 +1,13 @@
 /** A generator as a process of its own, so that its CPU is its own and there may be one per core. */
 import { Generator } from "./generator.js";
-import type { FromGenerator, ToGenerator } from "./records.js";
+import type { FromGenerator, GeneratorPlan } from "./records.js";
 
 const tell = (message: FromGenerator): void => {
   if (process.connected) process.send!(message);
 };
 
-let generator: Generator | null = null;
-
-process.on("message", (message: ToGenerator) => {
-  if (message.kind === "stop") {
-    generator?.stop();
-    return;
-  }
-  generator = new Generator(message.plan, tell);
-  void generator.run().then(() => {
+process.once("message", (plan: GeneratorPlan) => {
+  void new Generator(plan, tell).run().then(() => {
     tell({ kind: "ended" });
     process.disconnect();
   });

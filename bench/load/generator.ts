@@ -64,11 +64,6 @@ export class Generator {
     }
   }
 
-  /** Everybody hangs up. */
-  stop(): void {
-    for (const line of this.#lines) line.stop();
-  }
-
   #keep<Entry>(kept: Entry[], entry: Entry): void {
     if (kept.length < RECORDS_MAX)
       kept.push(entry); // G1

@@ -1,8 +1,13 @@
-/** The generator processes of a load, as whoever runs it sees them: reports come merged as they come. */
+/**
+ * The generator processes of a load, as whoever runs it sees them: reports come merged as they come.
+ *
+ * P1 one that ends before it said that its lines are over takes with it what it had not reported: that is a failure of
+ *    the load, however right the rest was.
+ */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { FromGenerator, GeneratorPlan, GeneratorReport, ToGenerator } from "./records.js";
+import type { FromGenerator, GeneratorPlan, GeneratorReport } from "./records.js";
 
 const ENTRY = fileURLToPath(new URL("generator-main.js", import.meta.url));
 /** The nursery is small by default, and what is alive at its end is copied: frames die young when it is larger. */
@@ -12,18 +17,24 @@ const END_TIMEOUT_MS = 30_000;
 
 export class Generators {
   readonly #children: readonly ChildProcess[];
-  readonly #ended: readonly Promise<void>[];
+  /** Each with what it takes with it, or null (P1). */
+  readonly #ended: readonly Promise<string | null>[];
   readonly #killAll: () => void;
   /** Says which of them it is from. */
   onReport: ((report: GeneratorReport, index: number) => void) | null = null;
 
-  /** Started, and idle until `begin`. */
-  static async start(count: number): Promise<Generators> {
+  /** Started, and idle until `begin`. `entry`: for tests of what becomes of one that dies. */
+  static async start(count: number, entry = ENTRY): Promise<Generators> {
     const children = Array.from({ length: count }, () =>
-      fork(ENTRY, [], { execArgv: NODE_OPTIONS, serialization: "advanced" }),
+      fork(entry, [], { execArgv: NODE_OPTIONS, serialization: "advanced" }),
     );
     const generators = new Generators(children);
-    await Promise.all(children.map((child) => once(child, "message")));
+    const isReady = Promise.all(children.map((child) => once(child, "message")));
+    const lost = await Promise.race([isReady.then(() => null), ...generators.#ended]);
+    if (lost !== null) {
+      await generators.kill();
+      throw new Error(`a load cannot begin: ${lost}`);
+    }
     children.forEach((child, index) =>
       child.on("message", (message: FromGenerator) => {
         if (message.kind === "report") generators.onReport?.(message, index);
@@ -34,12 +45,7 @@ export class Generators {
 
   private constructor(children: readonly ChildProcess[]) {
     this.#children = children;
-    this.#ended = children.map(
-      (child) =>
-        new Promise((resolve) => {
-          child.once("exit", () => resolve());
-        }),
-    );
+    this.#ended = children.map((child, index) => endOf(child, index));
     this.#killAll = () => {
       for (const child of children) child.kill("SIGKILL");
     };
@@ -54,29 +60,39 @@ export class Generators {
   begin(plan: GeneratorPlan): void {
     this.#children.forEach((child, index) => {
       const lines = plan.lines.filter((_, at) => at % this.#children.length === index);
-      tell(child, { kind: "start", plan: { ...plan, lines } });
+      if (child.connected) child.send({ ...plan, lines } satisfies GeneratorPlan);
     });
   }
 
-  /** Everybody hangs up. */
-  stop(): void {
-    for (const child of this.#children) tell(child, { kind: "stop" });
-  }
-
-  /** Resolves when all lines are over; what is not by then is killed. */
-  async ended(withinMs: number): Promise<void> {
+  /** Resolves when all lines are over, with what went wrong with whole generators; what is not over by then is killed. */
+  async ended(withinMs: number): Promise<readonly string[]> {
     const kill = setTimeout(this.#killAll, withinMs + END_TIMEOUT_MS);
-    await Promise.all(this.#ended);
+    const lost = await Promise.all(this.#ended);
     clearTimeout(kill);
     process.off("exit", this.#killAll);
+    return lost.filter((what) => what !== null);
   }
 
-  kill(): Promise<void> {
+  async kill(): Promise<void> {
     this.#killAll();
-    return this.ended(0);
+    await this.ended(0);
   }
 }
 
-function tell(child: ChildProcess, message: ToGenerator): void {
-  if (child.connected) child.send(message);
+/** P1. Never rejects. */
+function endOf(child: ChildProcess, index: number): Promise<string | null> {
+  let isOver = false;
+  child.on("message", ({ kind }: FromGenerator) => {
+    if (kind === "ended") isOver = true;
+  });
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => {
+      const how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
+      const settle = (): void =>
+        resolve(isOver ? null : `generator ${index} ${how} before its lines were over`);
+      // What it said last may be on its way still.
+      if (child.connected) child.once("disconnect", settle);
+      else settle();
+    });
+  });
 }

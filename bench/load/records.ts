@@ -11,6 +11,7 @@ export interface LinePlan {
   readonly dueAtMs: number;
 }
 
+/** The one message a generator gets. */
 export interface GeneratorPlan {
   readonly nodeUrl: string;
   readonly publicUrl?: string;
@@ -77,7 +78,4 @@ export interface GeneratorReport {
   readonly dialLate: EncodedDistribution;
 }
 
-export type ToGenerator =
-  | { readonly kind: "start"; readonly plan: GeneratorPlan }
-  | { readonly kind: "stop" };
 export type FromGenerator = GeneratorReport | { readonly kind: "ready" } | { readonly kind: "ended" };

@@ -76,9 +76,22 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   }
 }
 
-/** A run of its own: code is compiled and pools are filled by its end, and nobody is asked what it measured. */
+/**
+ * A run of its own: code is compiled and pools are filled by its end, and nobody is asked what it measured.
+ *
+ * @throws Error when not one reply was right: a load would say so only at its end.
+ */
 async function warmUp(options: LoadOptions, calls: number): Promise<void> {
   const generators = await Generators.start(1);
+  let isAnswered = false;
+  let refused = 0;
+  const failures: string[] = [];
+  generators.onReport = (report) => {
+    isAnswered ||= report.turns.some(({ right }) => right);
+    refused += report.calls.filter(({ end }) => end === "refused").length;
+    failures.push(...report.failures, ...report.turns.map(wrongTurn));
+    failures.length = Math.min(failures.length, FAILURES_TOLD_MAX);
+  };
   const startAtMs = phoneClock().nowMs();
   const caller = { kind: "conversation", weight: 1, thinkMs: [300, 600], everySeconds: 10 } as const;
   generators.begin({
@@ -89,7 +102,17 @@ async function warmUp(options: LoadOptions, calls: number): Promise<void> {
       dueAtMs: startAtMs + index * 20,
     })),
   });
-  await generators.ended(WARM_UP_S * 1_000);
+  failures.push(...(await generators.ended(WARM_UP_S * 1_000)));
+  if (isAnswered) return;
+  const { url, to } = options.subject.target;
+  if (failures.length === 0 && refused > 0) failures.push(`it refuses calls: does a tenant have ${to}?`);
+  throw new Error(
+    `No call to ${url} went well, so there is nothing to measure: ${failures[0] ?? "it is silent"}`,
+  );
+}
+
+function wrongTurn({ expected, heard, callSid }: TurnRecord): string {
+  return `“${expected ?? "a reply"}” was to be heard, “${heard}” was, in ${callSid}`;
 }
 
 function planOf(
@@ -195,7 +218,8 @@ class LoadRun {
       })),
     });
     await this.#sampleUntilEnd();
-    await this.#generators.ended(0);
+    const lost = await this.#generators.ended(0);
+    this.#fail(lost, lost.length);
     await this.#delays.fetch();
     return this.#result();
   }
@@ -251,10 +275,7 @@ class LoadRun {
     if (!turn.right) {
       this.#wrong += 1;
       this.#windowCounts.wrong += 1;
-      this.#fail(
-        [`“${turn.expected ?? "a reply"}” was to be heard, “${turn.heard}” was, in ${turn.callSid}`],
-        1,
-      );
+      this.#fail([wrongTurn(turn)], 1);
       return;
     }
     const voiceToVoiceMs = turn.replyAtMs! - turn.speechEndAtMs;
@@ -340,6 +361,7 @@ class LoadRun {
 
   #result(): LoadResult {
     const { mixName, mix, calls, rampS, seconds, processes = 1, subject } = this.#options;
+    if (this.#turns === 0) this.#fail(["nobody said anything: there is nothing to measure"], 1);
     if (this.#violations > 0) this.#fail([`${this.#violations} messages broke the carrier's rules`], 1);
     const plain = (name: string, value: number, better: Figure["better"] = "lower"): Figure => ({
       name,
