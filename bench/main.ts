@@ -3,7 +3,7 @@
  *
  * What a command runs is loaded when it is asked for: all of it together is a second of computing.
  *
- * Exit codes: 0 done, 1 it did not work out (the message says what), 2 wrong usage.
+ * Exit codes: 0 done, 1 it did not work out (the message says what), 2 wrong usage, 130 and 143 interrupted.
  */
 import { realpathSync } from "node:fs";
 import { isatty } from "node:tty";
@@ -13,13 +13,11 @@ import { LumentraError } from "#runtime/errors";
 import type { CommandOutput } from "./call.js";
 import { BUILT_IN_MIXES } from "./load/mix.js";
 import { CALLERS_MAX } from "./load/words.js";
+import { exitOnSignals } from "./processes/with-us.js";
 import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, STEPS_MAX } from "./simulator/script.js";
 import { SUITE_NAMES } from "./suites/names.js";
 
 const EXIT_USAGE = 2;
-/** 128 and the signal's number, as shells count. */
-const EXIT_INTERRUPTED = 130;
-const EXIT_TERMINATED = 143;
 
 /** The parser; `run` takes the exit code of what was asked for. */
 export function buildProgram(output: CommandOutput, run: (code: Promise<number>) => void): Command {
@@ -334,9 +332,7 @@ export async function main(parameters: readonly string[], output: CommandOutput)
 const isEntry =
   process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url);
 if (isEntry) {
-  // By way of exit(), so that the processes we started are ended with us.
-  process.on("SIGINT", () => process.exit(EXIT_INTERRUPTED));
-  process.on("SIGTERM", () => process.exit(EXIT_TERMINATED));
+  exitOnSignals();
   // Whoever reads us (head, a closed terminal) may have seen enough; that is no failure of ours.
   process.stdout.on("error", () => process.exit());
   process.exitCode = await main(process.argv.slice(2), {

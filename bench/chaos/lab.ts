@@ -3,8 +3,7 @@
  * control planes, each a process of its own. One tenant answers one number.
  */
 import { lstatSync, symlinkSync, unlinkSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JournalEvent } from "#actors/journal";
@@ -14,6 +13,7 @@ import { NetworkTap } from "#bench/emulators";
 import {
   type EmulatorProcess,
   type NodeProcess,
+  makeScratchFolder,
   startEmulatorProcess,
   startNodeProcess,
 } from "#bench/processes";
@@ -169,8 +169,9 @@ async function closeAll(stops: readonly Stop[]): Promise<void> {
 }
 
 async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
-  const folder = await mkdtemp(join(tmpdir(), "lumentra-chaos-"));
-  stops.push(() => rm(folder, { recursive: true, force: true }));
+  const scratch = await makeScratchFolder("chaos");
+  const folder = scratch.path;
+  stops.push(() => scratch.remove());
   const emulators = await startEmulatorProcess();
   stops.push(() => emulators.stop());
   const environment = { ...emulators.environment };

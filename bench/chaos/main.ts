@@ -1,9 +1,10 @@
 /**
  * `npm run chaos -- SCENARIO|all [--small] [--json]`: whole calls while something breaks.
  *
- * Exit codes: 0 everything held, 1 something did not (it is said), 2 wrong usage.
+ * Exit codes: 0 everything held, 1 something did not (it is said), 2 wrong usage, 130 and 143 interrupted.
  */
 import { Command, CommanderError } from "commander";
+import { exitOnSignals } from "#bench/processes";
 import { describeMachine, machineFacts, renderRows } from "#bench/report";
 import { type ChaosResult, runScenario } from "./run.js";
 import { loadScenario, scenarioNames } from "./scenario.js";
@@ -68,6 +69,7 @@ function rowOf({ name, calls, sentences, resumed, delayMs, durationMs, failures 
   };
 }
 
+exitOnSignals();
 try {
   await program.parseAsync();
 } catch (error) {

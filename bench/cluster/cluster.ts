@@ -3,8 +3,7 @@
  * nodes, and an operator's client. Redis is the caller's to bring; without one there is one control plane.
  */
 import { randomBytes } from "node:crypto";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createOperatorKey } from "#control-plane/auth";
@@ -21,6 +20,7 @@ import {
   type Balancer,
   type ControlPlaneProcess,
   type NodeProcess,
+  makeScratchFolder,
   startBalancer,
   startControlPlaneProcess,
   startNodeProcess,
@@ -81,9 +81,10 @@ export function plainTenant(name: string, concurrentCalls = 1_000): Record<strin
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { redisUrl, providers } = options;
   const controlPlaneCount = options.controlPlanes ?? (redisUrl === undefined ? 1 : 2);
-  const folder = await mkdtemp(join(tmpdir(), "lumentra-cluster-"));
+  const scratch = await makeScratchFolder("cluster");
+  const folder = scratch.path;
   await chmod(folder, 0o711); // as root, the embedded Postgres is nobody's
-  const stops: (() => Promise<unknown> | void)[] = [() => rm(folder, { recursive: true, force: true })];
+  const stops: (() => Promise<unknown> | void)[] = [() => scratch.remove()];
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).reverse()) await one();
   };

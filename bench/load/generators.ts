@@ -7,6 +7,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { goesWithUs } from "#bench/processes";
 import type { FromGenerator, GeneratorPlan, GeneratorReport } from "./records.js";
 
 const ENTRY = fileURLToPath(new URL("generator-main.js", import.meta.url));
@@ -20,6 +21,7 @@ export class Generators {
   /** Each with what it takes with it, or null (P1). */
   readonly #ended: readonly Promise<string | null>[];
   readonly #killAll: () => void;
+  readonly #forget: () => void;
   /** Says which of them it is from. */
   onReport: ((report: GeneratorReport, index: number) => void) | null = null;
 
@@ -49,7 +51,7 @@ export class Generators {
     this.#killAll = () => {
       for (const child of children) child.kill("SIGKILL");
     };
-    process.once("exit", this.#killAll);
+    this.#forget = goesWithUs(this.#killAll);
   }
 
   get pids(): readonly number[] {
@@ -69,7 +71,7 @@ export class Generators {
     const kill = setTimeout(this.#killAll, withinMs + END_TIMEOUT_MS);
     const lost = await Promise.all(this.#ended);
     clearTimeout(kill);
-    process.off("exit", this.#killAll);
+    this.#forget();
     return lost.filter((what) => what !== null);
   }
 

@@ -2,11 +2,15 @@
  * What is put under load: a node of this machine with emulators of its providers, each a process of its own; or a node
  * that runs somewhere, by the address its webhooks are sent to.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CarrierName } from "#bench/caller";
-import { type EmulatorProcess, startEmulatorProcess, startNodeProcess } from "#bench/processes";
+import {
+  type EmulatorProcess,
+  makeScratchFolder,
+  startEmulatorProcess,
+  startNodeProcess,
+} from "#bench/processes";
 
 export const BENCH_NUMBER = "+12025550101";
 /** For calls of the warm-up, and for those whose slot is given back while the next one comes. */
@@ -51,15 +55,15 @@ export interface LocalOptions {
 
 export async function startSubject(options: LocalOptions): Promise<Subject> {
   const { calls, environment = {}, entry } = options;
-  const folder = await mkdtemp(join(tmpdir(), "lumentra-load-"));
+  const folder = await makeScratchFolder("load");
   const emulators = options.emulators ?? (await startEmulatorProcess());
   const stopRest = async (): Promise<void> => {
     if (options.emulators === undefined) await emulators.stop();
-    await rm(folder, { recursive: true, force: true });
+    await folder.remove();
   };
   const slots = Math.min(4_096, calls + SPARE_CALLS);
   try {
-    const tenants = join(folder, "tenants.json");
+    const tenants = join(folder.path, "tenants.json");
     await writeFile(tenants, JSON.stringify({ tenants: [benchTenant()] }));
     const node = await startNodeProcess({
       ...(entry !== undefined && { entry }),

@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { goesWithUs } from "./with-us.js";
 
 /** A node starts in well under a second; loading a voice takes a few. */
 const READY_TIMEOUT_MS = 30_000;
@@ -30,7 +31,6 @@ export class JsonLineProcess {
   readonly #child: ChildProcess;
   readonly #name: string;
   readonly #isReady: JsonLineProcessOptions["isReady"];
-  readonly #killWithUs: () => void;
   #tail = "";
 
   /** Resolves with the process and the line that said it was ready, parsed. */
@@ -54,9 +54,10 @@ export class JsonLineProcess {
       if (options.showStderr === true) process.stderr.write(text);
       this.#keep(text);
     });
-    this.#killWithUs = () => this.#child.kill("SIGKILL");
-    process.once("exit", this.#killWithUs);
-    this.#child.once("exit", () => process.off("exit", this.#killWithUs));
+    this.#child.once(
+      "exit",
+      goesWithUs(() => this.#child.kill("SIGKILL")),
+    );
   }
 
   get pid(): number {

@@ -1,10 +1,8 @@
 /** A media node as its own process on free ports, with a data folder that goes when it goes. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inherited } from "./inherited.js";
 import { JsonLineProcess } from "./json-line-process.js";
+import { makeScratchFolder } from "./with-us.js";
 
 const NODE_ENTRY = fileURLToPath(new URL("../../node/main.js", import.meta.url));
 
@@ -33,8 +31,7 @@ export interface NodeProcess {
 
 /** Throws with the node's own words when it does not start. */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
-  const dataFolder = await mkdtemp(join(tmpdir(), "lumentra-node-"));
-  const removeData = (): Promise<void> => rm(dataFolder, { recursive: true, force: true });
+  const data = await makeScratchFolder("node");
   try {
     const { process: child, ready } = await JsonLineProcess.start({
       name: "The node",
@@ -46,7 +43,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
         LUMENTRA_EDGE_HOST: "127.0.0.1",
         LUMENTRA_EDGE_PORT: "0",
         LUMENTRA_ADMIN_PORT: "0",
-        LUMENTRA_DATA_DIR: dataFolder,
+        LUMENTRA_DATA_DIR: data.path,
         LUMENTRA_READY_JSON: "1",
         // Nobody waits for the calls of a process that was started for a test.
         LUMENTRA_DRAIN_GRACE_S: "0",
@@ -65,12 +62,12 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
       },
       async stop() {
         await child.stop();
-        await removeData();
+        await data.remove();
       },
       kill: () => child.kill(),
     };
   } catch (error) {
-    await removeData();
+    await data.remove();
     throw error;
   }
 }

@@ -1,7 +1,10 @@
-import { existsSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import t from "tap";
 import { JsonLineProcess } from "./json-line-process.js";
 import { startNodeProcess } from "./node-process.js";
@@ -84,3 +87,40 @@ void t.test("CPU is counted for the whole process and its main thread, memory as
   t.ok(used.rssGrowthBytes > ballast.length / 2, `${used.rssGrowthBytes} bytes`);
   t.ok(used.elapsedMs >= 90);
 });
+
+/** Whoever stopped a benchmark with Ctrl-C kept the data folders of its nodes, and a whole Postgres, in /tmp. */
+void t.test("what is interrupted leaves neither processes nor folders", async (t) => {
+  const source = new URL("index.js", import.meta.url).href;
+  const idle = await script(t, `console.log('{"kind":"ready"}'); setInterval(() => {}, 1_000);`);
+  const path = await script(
+    t,
+    `import { JsonLineProcess, exitOnSignals, makeScratchFolder } from ${JSON.stringify(source)};
+     exitOnSignals();
+     const isReady = ({ kind }) => kind === "ready";
+     const gone = await makeScratchFolder("test");
+     await gone.remove();
+     const { path } = await makeScratchFolder("test");
+     const { process: child } = await JsonLineProcess.start({ name: "x", script: ${JSON.stringify(idle)}, environment: process.env, isReady });
+     console.log(JSON.stringify({ kind: "ready", path, gone: gone.path, pid: child.pid }));`,
+  );
+  const program = spawn(process.execPath, [path], { stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = (await once(createInterface(program.stdout), "line")) as [string];
+  const { path: folder, gone, pid } = JSON.parse(line) as { path: string; gone: string; pid: number };
+  t.notOk(existsSync(gone));
+  t.ok(existsSync(folder));
+  const exited = once(program, "exit");
+  program.kill("SIGINT");
+  t.same(await exited, [130, null]);
+  t.notOk(existsSync(folder));
+  // It is killed; its parent being gone, another one buries it when it gets round to it.
+  const isAlive = (): boolean => /^State:\s+[^XZ]/m.test(readStatus(pid));
+  while (isAlive()) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
+function readStatus(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -2,10 +2,9 @@
  * What a node's main thread alone can carry: media sockets under full load, shards that only drain their rings. The
  * first wall of a machine with many cores, since all of a process's packets go through this one thread.
  */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { JsonLineProcess, inherited, readUsage, usageSince } from "#bench/processes";
+import { JsonLineProcess, inherited, makeScratchFolder, readUsage, usageSince } from "#bench/processes";
 import { type MetricsPage, quantileBound, scrapeMetrics } from "../load/metrics.js";
 import { EDGE_LOAD_ENTRY } from "./edge-load.js";
 import {
@@ -39,7 +38,8 @@ const RUN_IN_MS = 3_000;
 export async function run(options: EdgeBenchOptions): Promise<SuiteResult> {
   if (process.platform !== "linux") throw new Error("bench edge reads /proc, so it runs on Linux alone");
   const calls = options.calls ?? DEFAULT_CALLS;
-  const folder = await mkdtemp(join(tmpdir(), "lumentra-bench-"));
+  const scratch = await makeScratchFolder("bench");
+  const folder = scratch.path;
   try {
     await writeFile(join(folder, "tenants.json"), JSON.stringify(benchTenants(calls)));
     const { process: node, ready } = await JsonLineProcess.start({
@@ -70,7 +70,7 @@ export async function run(options: EdgeBenchOptions): Promise<SuiteResult> {
       await node.stop();
     }
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await scratch.remove();
   }
 }
 
