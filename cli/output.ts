@@ -1,5 +1,4 @@
-/** What a command prints: tables for people, one JSON document for programs. */
-import Table from "cli-table3";
+/** What a command prints: text for people, one JSON document for programs. */
 import pc from "picocolors";
 
 export interface Output {
@@ -29,37 +28,4 @@ export function createOutput(
     problem: (text) => void stderr.write(`${pc.red("lumentra:")} ${text}\n`),
     isTerminal: stdout.isTTY && !asJson,
   };
-}
-
-export interface Column<Row> {
-  readonly title: string;
-  /** Longer text is wrapped. @default as wide as it comes */
-  readonly widthMax?: number;
-  readonly value: (row: Row) => string | number;
-}
-
-/** A table, or a sentence when there is nothing to show. */
-export function renderTable<Row>(
-  rows: readonly Row[],
-  columns: readonly Column<Row>[],
-  nothing: string,
-): string {
-  if (rows.length === 0) return nothing;
-  const table = new Table({
-    head: columns.map(({ title }) => title),
-    style: pc.isColorSupported
-      ? { compact: true, head: ["bold"], border: ["gray"] }
-      : { compact: true, head: [], border: [] },
-    colWidths: columns.map(({ widthMax }) => widthMax ?? null),
-    wordWrap: true,
-    colAligns: columns.map(({ value }) => (typeof value(rows[0]!) === "number" ? "right" : "left")),
-  });
-  for (const row of rows) table.push(columns.map(({ value }) => value(row)));
-  return table.toString();
-}
-
-/** `name value` lines, for one thing. */
-export function renderFields(fields: readonly (readonly [name: string, value: string | number])[]): string {
-  const width = Math.max(...fields.map(([name]) => name.length));
-  return fields.map(([name, value]) => `${pc.bold(name.padEnd(width))}  ${value}`).join("\n");
 }

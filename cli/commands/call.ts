@@ -5,7 +5,7 @@ import { describeJournalEvent, journalEventFromProto } from "#actors/journal";
 import type { Call__Output } from "#proto";
 import { timestampText } from "../api.js";
 import { type CommandContext, runWithApi } from "../context.js";
-import { type Column, renderFields, renderTable } from "../output.js";
+import { type Column, renderFields, renderTable } from "../table.js";
 import { addPaging, allPages } from "../paging.js";
 
 /** The live table is drawn at most so often. */

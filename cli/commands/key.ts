@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { ApiKey__Output } from "#proto";
 import { timestampText } from "../api.js";
 import { runToEnd, runWithApi } from "../context.js";
-import { type Column, renderTable } from "../output.js";
+import { type Column, renderTable } from "../table.js";
 import { addPaging, allPages } from "../paging.js";
 
 const COLUMNS: readonly Column<ApiKey__Output>[] = [

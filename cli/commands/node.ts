@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Node__Output } from "#proto";
 import { timestampText } from "../api.js";
 import { runWithApi } from "../context.js";
-import { type Column, renderTable } from "../output.js";
+import { type Column, renderTable } from "../table.js";
 import { addPaging, allPages } from "../paging.js";
 
 const COLUMNS: readonly Column<Node__Output>[] = [

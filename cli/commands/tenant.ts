@@ -5,7 +5,7 @@ import { LumentraError } from "#runtime/errors";
 import type { Tenant__Output } from "#proto";
 import { timestampText } from "../api.js";
 import { runWithApi } from "../context.js";
-import { type Column, renderFields, renderTable } from "../output.js";
+import { type Column, renderFields, renderTable } from "../table.js";
 import { addPaging, allPages } from "../paging.js";
 
 const COLUMNS: readonly Column<Tenant__Output>[] = [

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { UsageRow__Output } from "#proto";
 import { runWithApi } from "../context.js";
-import { type Column, renderTable } from "../output.js";
+import { type Column, renderTable } from "../table.js";
 import { addPaging, allPages } from "../paging.js";
 
 const GROUPINGS = {
