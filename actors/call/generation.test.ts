@@ -8,10 +8,13 @@ import { FILLER_AFTER_MS, STALL_LEFT_MS } from "./fillers.js";
 import { Generation, MAX_PARALLEL_TOOLS } from "./generation.js";
 import { Ledger } from "./ledger.js";
 import type { SegmentSink } from "./segment.js";
+import type { CachedSpeech } from "./voice-cache.js";
 
 const FILLER = { text: "One moment.", audio: new Uint8Array(800), words: [] };
 
-function setUp() {
+const GOODBYE = { text: "Goodbye now.", audio: new Uint8Array(800), words: [] };
+
+function setUp(goodbye: CachedSpeech | null = null) {
   const clock = new VirtualClock();
   const llm: LlmEvents[] = [];
   const tts: TtsEvents[] = [];
@@ -43,7 +46,7 @@ function setUp() {
       tts: voice,
       ttsRequest: { callId: "c", model: "m", voice: "v", language: "en", format: MULAW_8K },
       filler: () => FILLER,
-      goodbye: () => null,
+      goodbye: () => goodbye,
       runTool: () => new Promise((resolve) => running.push(resolve)),
       onSwitched: () => {},
       guard: (body) => body(),
@@ -52,7 +55,8 @@ function setUp() {
       onReady: () => void happened.push("ready"),
       onToolsStart: () => void happened.push("tools"),
       onToolRound: (answers) => void happened.push(`${answers.length} answers`),
-      onDone: (endsCall) => void happened.push(`done ${endsCall}`),
+      onDone: (endsCall, shortfall) =>
+        void happened.push(`done ${endsCall}${shortfall === null ? "" : ` ${shortfall.error.code}`}`),
       onFailed: (error) => void happened.push(`failed ${error.code}`),
     },
   );
@@ -193,4 +197,40 @@ void t.test("a model that is merely slow, and one that is done, get no filler", 
   llm[0]!.onDone("stop", null);
   clock.advance(10 * FILLER_AFTER_MS);
   t.notOk(heard.includes("One moment."));
+});
+
+/** Tools answer through promises. */
+const toolsSettle = () => new Promise((resolve) => setImmediate(resolve));
+
+void t.test("a model that ends the call without a word: a goodbye, also after a filler", async (t) => {
+  for (const isSlow of [false, true]) {
+    const { clock, llm, heard, happened, running, generation, sink, tool } = setUp(GOODBYE);
+    generation.commit();
+    generation.attach(sink);
+    if (isSlow) clock.advance(FILLER_AFTER_MS);
+    llm[0]!.onToolCall(tool("1"));
+    llm[0]!.onDone("toolCalls", null);
+    running[0]!({ ok: true, text: "", endCall: true });
+    await toolsSettle();
+    t.equal(heard.at(-2), "Goodbye now.");
+    t.equal(heard.includes("One moment."), isSlow);
+    t.equal(happened.at(-1), "done true");
+  }
+});
+
+void t.test("a filler that nobody has heard stays in the text when the model is asked again", async (t) => {
+  const { clock, llm, tts, heard, generation, sink } = setUp();
+  generation.commit();
+  clock.advance(FILLER_AFTER_MS); // held: the caller makes a sound
+  llm[0]!.onText("We are open until ");
+  const detail = { retryAfterMs: 0 };
+  llm[0]!.onError(new LumentraError("LLM_RATE_LIMITED", "scripted", { detail }));
+  clock.advance(1);
+  llm[1]!.onText("We are open. ");
+  llm[1]!.onDone("stop", null);
+  generation.attach(sink);
+  tts[1]!.onAudio(new Uint8Array(800));
+  tts[1]!.onDone();
+  t.equal(heard.filter((piece) => piece !== "|").join(" "), "One moment. We are open.");
+  t.equal(generation.intended, "One moment. We are open.");
 });

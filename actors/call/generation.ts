@@ -103,9 +103,9 @@ export class Generation {
   #splitter = new ClauseSplitter();
   #segment: Segment | null = null;
   #roundText = "";
-  /** What of `intended` is no answer. */
-  #leadChars = 0;
-  /** Where in `intended` the round begins. */
+  /** The model has said something in a round before. */
+  #hasAnswered = false;
+  /** Where in `intended` the round begins: behind what is no answer of the model's, too. */
   #roundStart = 0;
   #toolCalls: LlmToolCall[] = [];
   #endsCall = false;
@@ -170,13 +170,12 @@ export class Generation {
     if (typeof speech === "string") {
       const segment = this.#audio.open();
       this.intended = speech;
+      this.#roundStart = speech.length;
       segment.push(speech);
       segment.finish();
     } else {
       this.#addCached(speech);
     }
-    this.#leadChars = this.intended.length;
-    this.#roundStart = this.intended.length;
   }
 
   /** The caller's turn is over: tools may run now. */
@@ -337,6 +336,7 @@ export class Generation {
   #addCached(speech: CachedSpeech): void {
     if (this.intended !== "") this.intended += " ";
     this.intended += speech.text;
+    this.#roundStart = this.intended.length;
     this.#audio.addCached(speech);
   }
 
@@ -386,11 +386,12 @@ export class Generation {
     // Also for a reply that was cut meanwhile: what was booked is booked, and the next reply must know.
     this.#events.onToolRound(answers);
     if (this.#phase !== "toolsRunning") return;
+    this.#hasAnswered ||= this.#roundText !== "";
     if (outcomes.some((outcome) => outcome.endCall === true)) {
       this.#endsCall = true;
-      const goodbye = this.intended.length === this.#leadChars ? this.#deps.goodbye() : null;
+      const goodbye = this.#hasAnswered ? null : this.#deps.goodbye();
       if (goodbye !== null) this.#addCached(goodbye);
-      if (this.intended !== "") return this.#finishText();
+      if (this.#hasAnswered || goodbye !== null) return this.#finishText();
     }
     this.#round += 1;
     this.#request = {
