@@ -234,3 +234,19 @@ void t.test("a filler that nobody has heard stays in the text when the model is 
   t.equal(heard.filter((piece) => piece !== "|").join(" "), "One moment. We are open.");
   t.equal(generation.intended, "One moment. We are open.");
 });
+
+void t.test("an answer given along with a tool call is one: nothing need follow it", async (t) => {
+  const { llm, tts, heard, happened, running, generation, sink, tool } = setUp();
+  generation.commit();
+  generation.attach(sink);
+  llm[0]!.onText("I have noted that for you. ");
+  llm[0]!.onToolCall(tool("1"));
+  llm[0]!.onDone("toolCalls", null);
+  tts[0]!.onAudio(new Uint8Array(800));
+  tts[0]!.onDone();
+  running[0]!({ ok: true, text: "noted" });
+  await toolsSettle();
+  llm[1]!.onDone("stop", null);
+  t.equal(heard.filter((piece) => piece !== "|").join(" "), "I have noted that for you.");
+  t.equal(happened.at(-1), "done false");
+});

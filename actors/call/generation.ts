@@ -246,7 +246,7 @@ export class Generation {
     for (const piece of this.#splitter.push(rest)) this.#speak(piece);
     for (const piece of this.#splitter.finish()) this.#speak(piece);
     this.#segment?.finish();
-    if (this.#toolCalls.length === 0 && this.#roundText.trim() === "") {
+    if (this.#toolCalls.length === 0 && this.#roundText.trim() === "" && !this.#hasAnswered) {
       const error = new LumentraError(
         "LLM_PROTOCOL_ERROR",
         "the model answered with no text and no tool call",
