@@ -250,3 +250,21 @@ void t.test("an answer given along with a tool call is one: nothing need follow 
   t.equal(heard.filter((piece) => piece !== "|").join(" "), "I have noted that for you.");
   t.equal(happened.at(-1), "done false");
 });
+
+void t.test("a model that fails after its tools: what is being heard is heard to its end", async (t) => {
+  for (const isFiller of [false, true]) {
+    const { clock, llm, tts, happened, running, generation, sink, tool } = setUp();
+    generation.commit();
+    generation.attach(sink);
+    if (isFiller) clock.advance(FILLER_AFTER_MS);
+    else llm[0]!.onText("Let me look that up. ");
+    llm[0]!.onToolCall(tool("1"));
+    llm[0]!.onDone("toolCalls", null);
+    tts[0]?.onAudio(new Uint8Array(800));
+    running[0]!({ ok: true, text: "open" });
+    await toolsSettle();
+    llm[1]!.onError(new LumentraError("LLM_CONNECT_FAILED", "scripted"));
+    tts[0]?.onDone();
+    t.equal(happened.at(-1), "done false LLM_CONNECT_FAILED");
+  }
+});

@@ -251,7 +251,7 @@ export class Generation {
         "LLM_PROTOCOL_ERROR",
         "the model answered with no text and no tool call",
       );
-      this.#fail(error, this.#deps.llm.name);
+      this.#giveUp(error);
     } else if (this.#toolCalls.length === 0) {
       this.#finishText();
     } else {
@@ -263,8 +263,7 @@ export class Generation {
   #onModelError(error: LumentraError): void {
     if (this.#phase !== "streaming") return;
     if (this.#askAgain(error) || this.#goOn(error)) return;
-    if (this.#isHandedOn) this.#endHere(error);
-    else this.#fail(error, this.#deps.llm.name);
+    this.#giveUp(error);
   }
 
   /** Something of the round has left for the playout: it cannot be taken back. */
@@ -291,9 +290,11 @@ export class Generation {
     return true;
   }
 
-  /** G5. Nobody goes on. */
-  #endHere(error: LumentraError): void {
-    this.#shortfall = { error, provider: this.#deps.llm.name };
+  /** G5. Nobody goes on: what was handed on, of whichever round, a filler's words too, is heard to its end. */
+  #giveUp(error: LumentraError): void {
+    const provider = this.#deps.llm.name;
+    if (this.#audio.sink === null || this.intended === "") return this.#fail(error, provider);
+    this.#shortfall = { error, provider };
     this.#segment?.finish();
     this.#finishText();
   }
