@@ -76,6 +76,20 @@ void t.test("words before the failed tool call, not yet heard, are not said twic
   t.equal(fixture.heardByJournal()[1], "Let me see. No.");
 });
 
+void t.test("words before the failed tool call that are being heard: it goes on without tools", async (t) => {
+  const fixture = answering(
+    [
+      { text: "Let me see about that. ", error: TOOL_USE_FAILED, errorAfterMs: 400 },
+      { text: "I cannot look that up." },
+    ],
+    ["check_opening_hours"],
+  );
+  fixture.say("are you open today?", 6_000);
+  t.equal(fixture.heardByJournal()[1], "Let me see about that. I cannot look that up.");
+  t.equal(fixture.requests[1]!.tools.length, 0);
+  t.equal(fixture.outcome, null);
+});
+
 void t.test("a full account is asked again after the wait it named, not before", async (t) => {
   const fixture = answering([{ error: rateLimited(600) }, { text: "Yes we are." }]);
   fixture.say("are you open today?", 500);

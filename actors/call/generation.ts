@@ -35,7 +35,7 @@ import type { ToolAnswer } from "./history.js";
 import type { Ledger } from "./ledger.js";
 import { type Continuation, continueAfter } from "./continuation.js";
 import { ReplyAudio } from "./reply-audio.js";
-import { MAX_CONTINUATIONS, MAX_RETRIES, isBreak, retryAfter } from "./retry.js";
+import { MAX_CONTINUATIONS, MAX_RETRIES, isBreak, isOfTools, retryAfter } from "./retry.js";
 import type { Segment, SegmentSink, SwitchNote } from "./segment.js";
 import type { CachedSpeech } from "./voice-cache.js";
 
@@ -277,6 +277,7 @@ export class Generation {
     if (!this.#committed || !isBreak(error) || !this.#roundHasText) return false;
     if (this.#continuationCount >= MAX_CONTINUATIONS) return false;
     this.#continuationCount += 1;
+    if (isOfTools(error)) this.#request = { ...this.#request, tools: [] };
     this.#splitter = new ClauseSplitter();
     this.#roundHasText = this.#roundText !== "";
     if (this.#roundHasText) {

@@ -11,13 +11,13 @@ export const RETRY_WAIT_MAX_MS = 1_000;
 
 export interface Retry {
   readonly waitMs: number;
-  /** The model cannot write the call it wants: it shall answer in words. */
+  /** It shall answer in words. */
   readonly withoutTools: boolean;
 }
 
 /** Null: asking again would not help. */
 export function retryAfter(error: LumentraError): Retry | null {
-  if (error.code === "LLM_TOOL_USE_FAILED") return { waitMs: 0, withoutTools: true };
+  if (isOfTools(error)) return { waitMs: 0, withoutTools: true };
   if (error.code !== "LLM_RATE_LIMITED") return null;
   const told = error.detail["retryAfterMs"];
   const waitMs = typeof told === "number" ? told : RETRY_WAIT_MAX_MS;
@@ -29,5 +29,11 @@ export const MAX_CONTINUATIONS = 2;
 
 /** The model began to answer and could not end: another, or it itself, may go on from there. */
 export function isBreak(error: LumentraError): boolean {
+  if (isOfTools(error)) return true;
   return /^LLM_(CONNECT_FAILED|TIMEOUT|STREAM_BROKEN|PROTOCOL_ERROR|RATE_LIMITED)$/.test(error.code);
+}
+
+/** The model cannot write the call it wants. */
+export function isOfTools({ code }: LumentraError): boolean {
+  return code === "LLM_TOOL_USE_FAILED";
 }
