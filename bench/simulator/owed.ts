@@ -28,6 +28,8 @@ export type Excuse =
   | "leftTheRing"
   /** The same, and his words were lost with the node that had them. */
   | "lostWithNode"
+  /** The same, and they were lost with the leg: what his owner hears ends with it. */
+  | "lostWithLeg"
   /** His call was cut off and brought back, and it was his goodbye that was answered: he did not wait. */
   | "tookLeave";
 
@@ -39,6 +41,8 @@ const ANSWER_WITHIN_DEADLINES_MS = 14_000;
 const HEARD_WITHIN_MS = 2_000;
 /** A recogniser that says nothing is given up after so long, and the next is told all again: after that it is told. */
 const TOLD_WITHIN_MS = 6_000;
+/** The same of a recogniser by HTTP: it is given longer for an utterance, which begins when the utterance is over. */
+const TOLD_BY_HTTP_WITHIN_MS = 10_000;
 /** Who is cut off says goodbye into the silence, or as soon as somebody is there again. */
 const GAP_NOTICED_MS = 3_000;
 
@@ -60,6 +64,7 @@ export function excuseOf(world: WorldRecord, line: Line, row: CallRow, question:
     return "journalLost";
   if (leftTheRing(world, row, question)) return "leftTheRing";
   if (lostWithNode(world, row, question)) return "lostWithNode";
+  if (lostWithLeg(world, row, question)) return "lostWithLeg";
   return tookLeave(line, row, question) ? "tookLeave" : null;
 }
 
@@ -139,6 +144,17 @@ function lostWithNode({ faults, startedAtMs }: WorldRecord, row: CallRow, questi
       return kind === "nodeDeath" && isBetween && diedAtMs < event.atMs;
     });
   });
+}
+
+function lostWithLeg({ script }: WorldRecord, row: CallRow, question: Question): boolean {
+  const { number, namedAtMs, endedAtMs } = question;
+  const isByHttp = script.fallbacks === "servers" || script.fallbacks === "own";
+  const withinMs = isByHttp ? TOLD_BY_HTTP_WITHIN_MS : TOLD_WITHIN_MS;
+  const isDeaf = script.vendors.some(({ vendor }) => vendor === "stt") || script.outage?.vendor === "stt";
+  if (!isDeaf || isTold(row, number, Number.POSITIVE_INFINITY)) return false;
+  return row.events.some(
+    ({ kind, atMs }) => kind === "legLost" && atMs > namedAtMs && atMs < endedAtMs + withinMs,
+  );
 }
 
 function tookLeave({ caller }: Line, row: CallRow, { number, endedAtMs }: Question): boolean {
