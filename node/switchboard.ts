@@ -377,9 +377,11 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   /** The shard has written its last of this leg. */
   #closed(call: LiveCall, told: CallOutcome): void {
     const { callId } = call;
-    // It let go for another actor just as the leg ended: as that says.
+    // It let go for another actor, or crashed, just as the leg ended: as that says.
     const end = this.#legEnds.get(callId);
-    const ofLeg = told.kind === "handedOver" && end !== undefined ? OUTCOME_OF_LEG_END[end] : told;
+    const letsGo = told.kind === "handedOver" || told.kind === "actorCrashed";
+    const ofLeg = letsGo && end !== undefined ? OUTCOME_OF_LEG_END[end] : told;
+    if (told.kind === "actorCrashed") this.#quarantine.noteCrash(call);
     const outcome = endedBy(call, ofLeg);
     const isSuspended = this.#suspended.get(callId)?.call === call;
     const isSucceeded = (this.#calls.get(callId) ?? call) !== call;

@@ -151,9 +151,26 @@ function everyCallEnds(world: WorldRecord): readonly string[] {
     if (line.end === "cutOff" || line.end === "unreachable") continue;
     wrong.push(`${row.callId} ended with its node, and no node was lost`);
   }
+  wrong.push(...endedForCrashes(world));
   for (const error of world.shardErrors)
     wrong.push(`a shard died of what nobody caught: ${error instanceof Error ? error.stack : String(error)}`);
   return wrong;
+}
+
+/** A call ends for its crashes with the third of a minute; one that takes its shard along counts as two. */
+function endedForCrashes(world: WorldRecord): readonly string[] {
+  const { faults, script, witness } = world;
+  // Else it may have found no slot to go on in.
+  if (script.limits.slotsPerShard < script.calls.length) return [];
+  return callsOf(world).flatMap(({ row, line }) => {
+    const end = row.events.at(-1);
+    if (end?.kind !== "callEnded" || end.outcome.kind !== "actorCrashed") return [];
+    if (witness.lostAtMs.has(row.callId)) return []; // nobody goes on from a journal that is not whole
+    const crashes = faults.filter((fault) => fault.kind === "crash" && fault.call === line.index).length;
+    const hangs = faults.filter((fault) => fault.kind === "hang" && fault.call === line.index).length;
+    if (crashes + 2 * hangs > 2) return [];
+    return [`${row.callId} was ended for a crash, after ${crashes} of them and ${hangs} hangs`];
+  });
 }
 
 /** At every prefix: what the journal says is what its owner knew. */

@@ -72,6 +72,31 @@ void t.test("a call whose caller hangs up while its shard hangs ends as hung up"
 });
 
 /**
+ * A media socket was cut, and before the actor heard of it the actor crashed: the call was ended for the crash, and the
+ * carrier, which asked what comes next, was told to hang up on somebody who was still there.
+ */
+void t.test(
+  "a call whose actor crashes just as its leg ends goes on, or ends, as the leg says",
+  async (t) => {
+    const when = { call: 0, when: "agentTurn", nth: 0 } as const;
+    const crash = { kind: "crash", stage: "inbound" } as const;
+    for (let afterMs = 100; afterMs < 120; afterMs += 4) {
+      for (const kind of ["cut", "hangUp"] as const) {
+        const moments = [
+          { ...when, afterMs: 100, what: { kind } },
+          { ...when, afterMs, what: crash },
+        ];
+        const { violations, counts } = await runScript({ ...CALM, calls: [CALL], moments });
+        t.same(violations, []);
+        t.equal(counts["ended: actorCrashed"], undefined);
+        t.equal(counts["ended: callerHungUp"], 1);
+        if (kind === "cut") t.ok(counts["resumes"]! >= 1);
+      }
+    }
+  },
+);
+
+/**
  * The actor crashed as it asked whether anybody is there, and the marks of the greeting, the last to have come back, were
  * of the same turn: the question was told as heard up to its second word (actors/call/carried-speech.test.ts).
  */
