@@ -75,6 +75,43 @@ void t.test("a barge-in cuts the reply to the words that were heard, in journal 
   t.ok(fixture.clearsAtMs.length === 1);
 });
 
+/** Between the words that cut a reply and the carrier's clear nobody knows what was heard of it. */
+function cutWith(then: (fixture: CallFixture, fromMs: number) => void): CallFixture {
+  const fixture = answered({ reply: (_request, index) => ({ text: index === 0 ? LONG_REPLY : "Sure." }) });
+  fixture.say("when are you open?", 2_500);
+  const fromMs = fixture.positionMs;
+  fixture.callerSpeaks = true;
+  fixture.run(600);
+  fixture.callerSpeaks = false;
+  fixture.interim(["no", "wait"], fromMs);
+  then(fixture, fromMs);
+  fixture.run(3_000);
+  const cut = fixture.facts("agentTurn")[1]!;
+  t.equal(cut.cut, "bargeIn");
+  t.not(cut.pii.heard, "");
+  return fixture;
+}
+
+void t.test("no answer is begun before it is known what was heard of the reply that was cut", async (t) => {
+  const byWord = cutWith((fixture, fromMs) => {
+    fixture.eagerEndOfTurn(["no", "wait"], fromMs);
+    fixture.final(["no", "wait"], fromMs);
+  });
+  const byKeys = cutWith((fixture) => {
+    for (const digit of "42#") fixture.digit(digit);
+    fixture.call.onRingsReady();
+  });
+  for (const fixture of [byWord, byKeys]) {
+    const { heard } = fixture.facts("agentTurn")[1]!.pii;
+    t.ok(fixture.requests.length >= 2);
+    for (const { messages } of fixture.requests.slice(1)) {
+      t.ok(messages.some(({ role, content }) => role === "assistant" && content === heard));
+    }
+    t.equal(fixture.heardByJournal()[2], "Sure.");
+  }
+  t.match(byKeys.facts("callerTurn")[1]!.pii.said, /^no wait .*4 2/);
+});
+
 void t.test('"uh-huh" pauses at most, and the reply is heard whole', async (t) => {
   const fixture = answered({ reply: () => ({ text: LONG_REPLY }) });
   fixture.say("when are you open?", 1_200);

@@ -15,7 +15,8 @@
  * T1 no audio of a reply is sent before its turn is committed, and no tool runs before.
  * T2 an added utterance replaces a reply that was not yet heard at most MAX_RESTARTS times in a row: then
  *    the reply is spoken and what was added becomes the next turn. No loop of cancelled replies.
- * T3 a caller turn is recorded (CallerTurn) before its answer and after what was heard of the reply that it cut.
+ * T3 a caller turn is recorded (CallerTurn) before its answer and after what was heard of the reply that it cut; no
+ *    answer is begun before that is known.
  * T4 the failure of a generation ends the call only when its turn is committed.
  */
 import type { Clock } from "#runtime/actor";
@@ -120,6 +121,8 @@ export class Turns {
   /** Of the next reply: what of it the carrier is playing already. */
   #queuedWords: number | null = null;
   #onFirstAudio: ((atMs: number) => void) | null = null;
+  /** Typed while it was not known yet what was heard of the reply that was cut. */
+  #typed = "";
   readonly #wordless: Wordless;
   readonly #listening = new ListeningTime();
   /** Of the caller's audio so much was heard before what is about to be said. */
@@ -241,7 +244,11 @@ export class Turns {
   onDigits(said: string): void {
     if (this.#state.kind === "closing") return;
     this.#deps.onActivity();
-    if (this.#state.kind === "speaking") return this.#cut(() => this.onDigits(said));
+    if (this.#state.kind === "speaking") this.#cut();
+    if (this.#deps.playout.isCutPending) {
+      this.#typed = [this.#typed, said].filter(Boolean).join(" "); // T3
+      return;
+    }
     if (this.#state.kind === "preparing") this.#restart(this.#state.generation, this.#state.said);
     this.#commit([this.#deps.listener.take(), said].filter(Boolean).join(" "));
   }
@@ -264,7 +271,9 @@ export class Turns {
 
   /** The recogniser's own early word on the end of the turn (Flux). */
   onEagerEndOfTurn(): void {
-    if (this.#state.kind === "listening" && !this.#deps.listener.isEmpty) this.#startEager();
+    const { listener, playout } = this.#deps;
+    if (this.#state.kind !== "listening" || listener.isEmpty || playout.isCutPending) return; // T3
+    this.#startEager();
   }
 
   /** Ends the conversation: everything under way is thrown away, what the caller said last is kept. */
@@ -485,15 +494,16 @@ export class Turns {
     return Math.min(this.#deps.vad.silenceMs, this.#listening.sinceSpeechMs);
   }
 
-  /** `after`: what was heard of it is in journal and history. */
-  #cut(after: () => void = () => {}): void {
+  #cut(): void {
     const { speaker, journal, clock, counters } = this.#deps;
     const { turn } = this;
     const decidedAtMs = clock.nowMs();
     speaker.cut("bargeIn", (clearSentAtMs) => {
       journal.record({ kind: "bargeIn", turn, decidedAtMs, clearSentAtMs });
       counters.bargeIn(decidedAtMs, clearSentAtMs);
-      after();
+      const typed = this.#typed;
+      this.#typed = "";
+      if (typed !== "") this.onDigits(typed);
     });
     this.#echo.onSilent();
     this.#wordless.ignoreSoundBefore(this.#deps.vad.speechStartedAtMs ?? decidedAtMs); // what cut us counts
