@@ -10,7 +10,7 @@ import t from "tap";
 import { VirtualClock } from "#runtime/actor";
 import { Arena, MULAW_8K, RecordKind } from "#runtime/media";
 import { EchoGuard } from "#actors/speech";
-import { MARK_GRACE_MS, Playout, type PlayoutEvents } from "./playout.js";
+import { MARK_GRACE_MS, Playout, type PlayoutEvents, TOP_UP_MS } from "./playout.js";
 
 const SECOND = new Uint8Array(8_000).fill(0x9f);
 
@@ -111,5 +111,29 @@ void t.test("what a pause held back is not told as heard when the reply is cut",
   playout.onCleared(clock.nowMs());
   t.equal(told, "one two three four");
   t.equal(seen.bytes, SECOND.length);
+  playout.close();
+});
+
+void t.test("a reply begun while the ring is full says where it begins, before its first byte", async (t) => {
+  const { clock, playout, seen, take, events } = setUp(32);
+  playout.audio(SECOND);
+  playout.cut(() => {});
+  playout.begin(events, 2);
+  playout.audio(SECOND);
+  playout.end();
+  t.same([seen.cues, seen.bytes], [[], 0], "the edge stands still");
+
+  take(1);
+  clock.advance(TOP_UP_MS);
+  take(1);
+  t.equal(seen.cues.length, 1);
+  t.equal(seen.bytes, 0);
+  clock.advance(TOP_UP_MS);
+  for (let looks = 0; looks < 10; looks += 1) {
+    take();
+    clock.advance(TOP_UP_MS);
+  }
+  t.equal(seen.bytes, SECOND.length);
+  t.equal(seen.cues.length, 1);
   playout.close();
 });

@@ -12,7 +12,8 @@
  * Invariants
  * P1 audio enters the ring in order, once, and nothing of a reply after `cut()`.
  * P2 position never runs ahead of what was written, nor past a mark that has not come back, nor on from a gap for the
- *    time that it lasted, nor, once it is cut, ahead of what had left; nothing is written past a mark that found no room.
+ *    time that it lasted, nor, once it is cut, ahead of what had left; nothing is written past a mark or a cue that found
+ *    no room.
  * P3 `onFinished` fires once per reply, when the last of it was played (or all of it left, and the carrier said nothing
  *    of it for MARK_GRACE_MS); never after a cut, nor while some of it is in the ring.
  * P4 whatever the caller may be hearing is known to the echo guard before the frame that may hold its echo
@@ -83,6 +84,8 @@ export class Playout implements SegmentSink {
   #cueId = 0;
   /** The carrier has the first of it, from another owner. */
   #hasQueued = false;
+  /** So many words; null when there are none, and when the mark that tells of them is written. */
+  #queuedWords: number | null = null;
   #writeAt = { chunk: 0, offset: 0 };
   /** Frames that the echo guard was told of. */
   #notedFrames = 0;
@@ -95,8 +98,8 @@ export class Playout implements SegmentSink {
   #lastMarkMs = 0;
   #complete = false;
   #endMarked = false;
-  /** A word's mark found no room. */
-  #owesMark = false;
+  /** A record that found no room: nothing more is written before it. */
+  #owed: "cue" | "mark" | null = null;
   #anchorMs = 0;
   #anchorAtMs: number | null = null;
   #startedAtMs: number | null = null;
@@ -159,19 +162,16 @@ export class Playout implements SegmentSink {
    * were heard. Null: it plays nothing.
    */
   begin(events: PlayoutEvents, turn: number, queuedWords: number | null = null): void {
-    const { ring, clock } = this.#deps;
+    const { clock } = this.#deps;
     this.#settleCut(null);
     this.#reset();
     this.#events = events;
     this.#turn = turn;
     this.#hasQueued = queuedWords !== null;
     this.#cueId = this.#nextId++;
-    const nowMs = clock.nowMs();
-    if (queuedWords !== null) {
-      this.#anchorMs = BEFORE_FIRST_MS;
-      this.#writeMark(nowMs, queuedWords);
-    }
-    ring.tryWriteU32(RecordKind.cue, this.#cueId, nowMs);
+    if (queuedWords !== null) this.#anchorMs = BEFORE_FIRST_MS;
+    this.#queuedWords = queuedWords;
+    if (!this.#writeCue(clock.nowMs())) this.#owed = "cue";
   }
 
   text(piece: string): void {
@@ -356,9 +356,8 @@ export class Playout implements SegmentSink {
     const nowMs = clock.nowMs();
     this.#noteDry(nowMs);
     const limit = (this.positionMs(nowMs) + RING_AHEAD_MS) * this.#bytesPerMs;
-    let wrote = this.#owesMark && this.#writeMark(nowMs);
-    if (wrote) this.#owesMark = false;
-    while (!this.#owesMark && this.#writtenBytes < this.#appendedBytes && this.#writtenBytes < limit) {
+    let wrote = this.#writeOwed(nowMs);
+    while (this.#owed === null && this.#writtenBytes < this.#appendedBytes && this.#writtenBytes < limit) {
       const chunk = this.#chunks[this.#writeAt.chunk]!;
       const markMs = this.#heard.nextMarkMs(this.#lastMarkMs);
       const markBytes = markMs === null ? Infinity : Math.round(markMs * this.#bytesPerMs);
@@ -369,15 +368,30 @@ export class Playout implements SegmentSink {
       advance(this.#writeAt, chunk, accepted);
       wrote ||= accepted > 0;
       if (accepted < length) break;
-      if (this.#writtenBytes >= markBytes) this.#owesMark = !this.#writeMark(nowMs);
+      if (this.#writtenBytes >= markBytes && !this.#writeMark(nowMs)) this.#owed = "mark";
     }
     const isLast = this.#complete && this.#writtenBytes === this.#appendedBytes;
-    if (isLast && !this.#owesMark && !this.#endMarked) {
+    if (isLast && this.#owed === null && !this.#endMarked) {
       this.#endMarked = this.#writeMark(nowMs);
       wrote ||= this.#endMarked;
     }
     if (wrote) wakeEdge();
     this.#armTimers();
+  }
+
+  #writeOwed(nowMs: number): boolean {
+    if (this.#owed === null) return false;
+    if (!(this.#owed === "cue" ? this.#writeCue(nowMs) : this.#writeMark(nowMs))) return false;
+    this.#owed = null;
+    return true;
+  }
+
+  /** What stands before the first byte: what the carrier plays until then, and the cue. */
+  #writeCue(nowMs: number): boolean {
+    const queuedWords = this.#queuedWords;
+    if (queuedWords !== null && !this.#writeMark(nowMs, queuedWords)) return false;
+    this.#queuedWords = null;
+    return this.#deps.ring.tryWriteU32(RecordKind.cue, this.#cueId, nowMs);
   }
 
   /** One that finds the ring full is tried again before anything else is written: P2. */
@@ -399,7 +413,7 @@ export class Playout implements SegmentSink {
   #armTimers(): void {
     const { clock, guard } = this.#deps;
     if (!this.#endMarked) {
-      const more = this.#complete || this.#owesMark || this.#writtenBytes < this.#appendedBytes;
+      const more = this.#complete || this.#owed !== null || this.#writtenBytes < this.#appendedBytes;
       if (more && this.#topUp === null) {
         this.#topUp = clock.setTimer(TOP_UP_MS, () => {
           this.#topUp = null;
@@ -462,7 +476,7 @@ export class Playout implements SegmentSink {
     this.#lastMarkMs = 0;
     this.#complete = false;
     this.#endMarked = false;
-    this.#owesMark = false;
+    this.#owed = null;
     this.#anchorMs = 0;
     this.#anchorAtMs = null;
     this.#startedAtMs = null;
