@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- soak` and `capacity`: loads that answer one question each. Exit codes: 0 answered well, 1 a leak, or
- * a load that was wrong.
+ * `npm run bench -- soak` and `capacity`: loads that answer one question each. Exit codes: 0 answered well, 1 a leak, a
+ * load that was wrong, or one too short to tell.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import {
   shown,
   startSubject,
 } from "#bench/load";
-import { describeMachine, renderRows, resultHead, writeResult } from "#bench/report";
+import { describeMachine, makeResultFolder, renderRows, resultHead, writeResult } from "#bench/report";
 import { LumentraError } from "#runtime/errors";
 import type { CommandOutput } from "./call.js";
 
@@ -50,6 +50,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
   const { calls, processes, json } = options;
   const seconds = options.hours * 3_600;
   const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
+  await makeResultFolder(options.out);
   const head = resultHead("soak");
   if (!json) output.write(`${describeMachine(head.machine)}\n`);
   const progress = progressOf(output, json, rampS + seconds);
@@ -79,6 +80,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
   await writeResult(options.out, "soak", file);
   await writeFile(join(options.out, "soak.html"), await renderReport(file));
   const leaks = findings.some((finding) => finding.leaks);
+  const isTooShort = findings.every(({ trend }) => trend === null);
   if (json)
     output.write(
       `${JSON.stringify({ findings, callHours, callHoursLookedAt, failureCount: result.failureCount })}\n`,
@@ -97,8 +99,9 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
       `· ${calls} calls asked for over ${shown(options.hours)} h; calls that were up add up to ${shown(callHours)} h of call time, ${shown(callHoursLookedAt)} of them looked at\n`,
     );
     for (const why of result.failures) output.write(`Wrong: ${why}\n`);
+    if (isTooShort) output.write("Too short to tell whether anything grows: give it more --hours\n");
   }
-  return leaks || result.failureCount > 0 ? 1 : 0;
+  return leaks || isTooShort || result.failureCount > 0 ? 1 : 0;
 }
 
 /** Resolves with the exit code. */
@@ -108,6 +111,7 @@ export async function runCapacityCommand(
 ): Promise<number> {
   const mix = await callMix(options.mix);
   const { from, to, seconds, processes, json } = options;
+  await makeResultFolder(options.out);
   const head = resultHead("capacity");
   if (!json) output.write(`${describeMachine(head.machine)}\n`);
   const mixName = mixNameOf(options.mix);
@@ -144,13 +148,15 @@ export async function runCapacityCommand(
         callers: evidence.generatorCores,
         emulators: evidence.emulatorCores,
         "node, MiB": evidence.rssMiB,
-        broken: broken.length === 0 ? "nothing" : broken.join("; "),
+        objectives: broken.length === 0 ? "kept" : `${broken.length} broken`,
       }));
       output.write(`${renderRows(rows, output.colors)}\n`);
+      for (const { calls, broken } of capacity.steps)
+        if (broken.length > 0) output.write(`· ${calls} calls: ${broken.join("; ")}\n`);
       output.write(
         capacity.ranOut === null
           ? `Nothing broke up to ${to} calls.\n`
-          : `${capacity.calls} calls within every objective; beyond, what ran out is ${capacity.ranOut}.\n`,
+          : `${capacity.calls} calls within every objective. What ran out beyond: ${capacity.ranOut}.\n`,
       );
     }
     return capacity.calls > 0 ? 0 : 1;

@@ -28,8 +28,7 @@ import {
   shown,
   startSubject,
 } from "#bench/load";
-import { describeMachine, renderRows, resultHead, writeResult } from "#bench/report";
-import { LumentraError } from "#runtime/errors";
+import { describeMachine, makeResultFolder, renderRows, resultHead, writeResult } from "#bench/report";
 import type { CommandOutput } from "./call.js";
 
 export interface LoadCommandOptions {
@@ -57,6 +56,7 @@ const ARRIVALS_PER_SECOND = 50;
 export async function runLoadCommand(options: LoadCommandOptions, output: CommandOutput): Promise<number> {
   const mix = await loadMix(options.mix);
   const earlier = options.compare === undefined ? null : await readResult(options.compare);
+  await makeResultFolder(options.out);
   const head = resultHead("load");
   if (!options.json) output.write(`${describeMachine(head.machine)}\n`);
   const result =
@@ -147,9 +147,15 @@ function subjectOf(options: LoadCommandOptions, mix: CallMix): Promise<Subject> 
 }
 
 async function readResult(file: string): Promise<LoadResult> {
-  const result = JSON.parse(await readFile(file, "utf8")) as Partial<LoadResult>;
-  if (result.format === RESULT_FORMAT && Array.isArray(result.figures)) return result as LoadResult;
-  throw new LumentraError("BENCH_MIX_INVALID", `${file} is not the JSON of a load run of this version`);
+  let result: Partial<LoadResult> | null;
+  try {
+    result = JSON.parse(await readFile(file, "utf8")) as Partial<LoadResult> | null;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`--compare wants the JSON that an earlier load left: ${file}: ${why}`, { cause: error });
+  }
+  if (result?.format === RESULT_FORMAT && Array.isArray(result.figures)) return result as LoadResult;
+  throw new Error(`--compare wants the JSON that an earlier load of this version left; ${file} is none`);
 }
 
 export function printResult(result: LoadResult, output: CommandOutput): void {

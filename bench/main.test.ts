@@ -6,6 +6,8 @@ import t from "tap";
 import { decodeWav } from "#bench/speech";
 import { ScriptedPeer } from "./caller/scripted-peer.js";
 import { converse } from "./caller/speaking-peer.js";
+import { runSim } from "#bench/simulator";
+import { runLoadCommand } from "./load-command.js";
 import { buildProgram } from "./main.js";
 import type { CallReport } from "./report/index.js";
 
@@ -42,6 +44,8 @@ void t.test("whatever is wrong, the parser says so and nothing is run", async (t
     [["call", "--url", "localhost:8080"], /http or https URL/],
     [["call", "--frobnicate"], /unknown option/],
     [["placement", "--nodes", "12.5"], /whole number/],
+    [["capacity", "--from", "3", "--to", "2"], /--from must not be above --to/],
+    [["soak", "--hours", "0.1", "--warm-up", "6"], /longer than its warm-up/],
     [["dance"], /unknown command/],
   ];
   const output = { write: () => {}, colors: false, columns: 100 };
@@ -50,6 +54,43 @@ void t.test("whatever is wrong, the parser says so and nothing is run", async (t
     for (const command of [program, ...program.commands]) command.configureOutput({ writeErr: () => {} });
     await t.rejects(program.parseAsync(parameters, { from: "user" }), { name: "CommanderError", message });
   }
+});
+
+/** Each was a stack, or hours of measuring before it was said that there was nowhere to put them. */
+void t.test("a file that is wrong is said in a sentence before anything is started", async (t) => {
+  const folder = t.testdir({ "cut.json": '{"format', "other.json": "{}" });
+  const load = {
+    calls: 1,
+    seconds: 1,
+    processes: 1,
+    mix: "mixed",
+    to: "",
+    carrier: "twilio",
+    json: true,
+  } as const;
+  const output = { write: (text: string) => t.fail(text), colors: false, columns: 100 };
+  const sim = { calls: 1, seed: 1, faults: [], steps: 1 };
+  const name = "Error";
+  for (const [running, message] of [
+    [
+      () => runLoadCommand({ ...load, out: folder, compare: `${folder}/cut.json` }, output),
+      /^--compare .*cut\.json/,
+    ],
+    [
+      () => runLoadCommand({ ...load, out: folder, compare: `${folder}/other.json` }, output),
+      /^--compare .*is none/,
+    ],
+    [
+      () => runLoadCommand({ ...load, out: `${folder}/cut.json/x` }, output),
+      /^Results cannot be left in .*--out/,
+    ],
+    [() => runSim({ ...sim, script: `${folder}/cut.json` }, output), /^--script .*cut\.json/],
+    [() => runSim({ ...sim, script: `${folder}/other.json` }, output), /^--script .*has no seed, .*calls/],
+  ] as const)
+    await t.rejects(running(), { name, message });
+  await t.rejects(runLoadCommand({ ...load, out: folder, mix: "calmer" }, output), {
+    message: /^Mix calmer: there is no such file, and no mix of that name; there are idle/,
+  });
 });
 
 void t.test("help exits with 0 and names every option of a call", async (t) => {

@@ -15,7 +15,7 @@ import { BUILT_IN_MIXES } from "./load/mix.js";
 import { CALLERS_MAX } from "./load/words.js";
 import { exitOnSignals } from "./processes/with-us.js";
 import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, STEPS_MAX } from "./simulator/script.js";
-import { SUITE_NAMES } from "./suites/names.js";
+import { SUITE_NAMES, type SuiteName } from "./suites/names.js";
 
 const EXIT_USAGE = 2;
 
@@ -85,11 +85,17 @@ function addCallCommand(program: Command, output: CommandOutput, run: (code: Pro
     });
 }
 
-const SUITE_SUMMARIES: Readonly<Record<string, string>> = {
+/** What callers do; the others load a front door. */
+const CALL_MIXES = BUILT_IN_MIXES.filter((name) => name !== "webhooks" && name !== "grpc");
+
+const SUITE_SUMMARIES: Readonly<Record<SuiteName, string>> = {
+  codec: "a 20 ms frame in each codec and resampler, beside a copy",
   control: "the control plane: placements, journal appends, watchers; Redis too with REDIS_URL",
   edge: "the main thread alone: raw media sockets, shards that only drain their rings",
   memory: "what a call has in use, part by part, after collections in every thread",
   placement: "simulated: a cluster's balance, refusals and time per placement",
+  rings: "a record of audio within one thread, between two, and there and back",
+  vad: "how soon speech is told from noise, beside WebRTC's detector",
 };
 
 function addLoadCommand(program: Command, output: CommandOutput, run: (code: Promise<number>) => void): void {
@@ -131,7 +137,7 @@ function addLongLoadCommands(
     program
       .command(name)
       .description(what)
-      .option("--mix <name or file>", "what the callers do", mix)
+      .option("--mix <name or file>", `what the callers do: ${CALL_MIXES.join(", ")}, or a file`, mix)
       .option("--processes <n>", "generator processes", whole(1, 64), 1)
       .option("--out <folder>", "where what it leaves goes", "out")
       .option("--json", "the last line of output is one JSON object", false);
@@ -148,11 +154,12 @@ function addLongLoadCommands(
     .option("--from <n>", "calls of the first step", whole(1, CALLERS_MAX), 50)
     .option("--to <n>", "calls of the last", whole(1, CALLERS_MAX), 1_000)
     .option("--seconds <s>", "how long each step is measured", number(1, 3_600), 15)
-    .action((options) =>
+    .action((options) => {
+      if (options.from > options.to) program.error("error: --from must not be above --to");
       run(
         import("./capacity-command.js").then(({ runCapacityCommand }) => runCapacityCommand(options, output)),
-      ),
-    );
+      );
+    });
   common(
     "side-by-side",
     "a plain agent and a node under the same load, and while one call blocks",
@@ -184,7 +191,7 @@ function addSuiteCommands(
   for (const name of SUITE_NAMES) {
     const command = program
       .command(name)
-      .description(`benchmark: ${SUITE_SUMMARIES[name] ?? name}; see docs/BENCHMARKS.md`)
+      .description(`benchmark: ${SUITE_SUMMARIES[name]}; see docs/BENCHMARKS.md`)
       .option("--out <folder>", "where its JSON goes", "out")
       .option("--json", "the last line of output is one JSON object", false);
     if (name === "placement") {
@@ -237,7 +244,11 @@ function addSimCommand(program: Command, output: CommandOutput, run: (code: Prom
     .option("--seed <n>", "the first seed", whole(0, 2 ** 31), 1)
     .option("--steps <n>", "what a caller does, at most: shorter calls", whole(1, 20), STEPS_MAX)
     .option("--seconds <s>", "goes on with further seeds for so long", number(0, 7 * 86_400))
-    .option("--faults <kinds>", `some of ${FAULT_KINDS.join(",")}, or none`, faultKinds, FAULT_KINDS)
+    .addOption(
+      new Option("--faults <kinds>", `some of ${FAULT_KINDS.join(",")}, or none`)
+        .argParser(faultKinds)
+        .default(FAULT_KINDS, "all"),
+    )
     .option("--script <file>", "one world from a script that a failure printed, in place of seeds")
     .action((options) => run(import("#bench/simulator").then(({ runSim }) => runSim(options, output))));
 }

@@ -22,7 +22,14 @@ import {
   runLoad,
 } from "#bench/load";
 import { startEmulatorProcess } from "#bench/processes";
-import { type ResultHead, describeMachine, renderRows, resultHead, writeResult } from "#bench/report";
+import {
+  type ResultHead,
+  describeMachine,
+  makeResultFolder,
+  renderRows,
+  resultHead,
+  writeResult,
+} from "#bench/report";
 import { LumentraError } from "#runtime/errors";
 import type { CommandOutput } from "./call.js";
 
@@ -50,6 +57,7 @@ export async function runSideBySideCommand(
     throw new LumentraError("BENCH_MIX_INVALID", `Mix ${options.mix} has no calls: it loads a front door`);
   }
   const { capacityTo } = options;
+  await makeResultFolder(options.out);
   const head = resultHead(capacityTo === undefined ? "side-by-side" : "side-by-side-capacity");
   if (!options.json) output.write(`${describeMachine(head.machine)}\n`);
   if (capacityTo !== undefined) return capacities(options, mix, capacityTo, head, output);

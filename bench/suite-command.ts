@@ -4,7 +4,7 @@
  *
  * Exit codes: 0 measured, 1 what was measured was wrong.
  */
-import { describeMachine, renderRows, resultHead, writeResult } from "#bench/report";
+import { describeMachine, makeResultFolder, renderRows, resultHead, writeResult } from "#bench/report";
 import {
   type ControlOptions,
   type EdgeBenchOptions,
@@ -27,6 +27,7 @@ export async function runSuite(
   options: SuiteCommandOptions,
   output: CommandOutput,
 ): Promise<number> {
+  await makeResultFolder(options.out);
   const head = resultHead(name);
   if (!options.json) output.write(`${describeMachine(head.machine)}\n`);
   const result: SuiteResult = await suites[name](options);

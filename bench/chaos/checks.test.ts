@@ -2,7 +2,7 @@ import t from "tap";
 import type { JournalEvent } from "#actors/journal";
 import { type Evidence, failuresOf } from "./checks.js";
 import type { StruckFault } from "./faults.js";
-import { type Checks, parseScenario } from "./scenario.js";
+import { type Checks, loadScenario, parseScenario } from "./scenario.js";
 import { storiesOf } from "./story.js";
 import { type AskedTurn, type Caller, Workload, heardAll, spelled, wordsOf } from "./workload.js";
 
@@ -135,6 +135,23 @@ void t.test("callers have words of their own, and a scenario that is wrong says 
     () => parseScenario("x", 'title="t"\nhears="h"\nworkload={calls=1}\n[[faults]]\nwhat="meteor"', "full"),
     /faults/,
   );
+  const withFault =
+    (fault: string, stage = "") =>
+    () =>
+      parseScenario(
+        "x",
+        `title="t"\nhears="h"\nstage={${stage}}\nworkload={calls=1}\nfaults=[{${fault}}]`,
+        "full",
+      );
+  t.throws(withFault('what="clock", ms=1, node=1'), /x: a fault of what = "clock" strikes node 1/);
+  t.throws(withFault('what="shard", does="exits", shard=2', "shards=2"), /strikes shard 2/);
+  t.throws(withFault('what="process", which="redis", does="restart"'), /only a stage with kind = "cluster"/);
+  t.throws(withFault('what="process", which="node", does="restart"'), /knows "kill" alone/);
+  t.throws(withFault('what="process", which="postgres", does="kill"', 'kind="cluster"'), /"restart" alone/);
+  t.doesNotThrow(withFault('what="shard", does="exits", shard=1', "shards=2"));
+  t.throws(() => loadScenario("meteor", "full"), /no scenario meteor; there are actors-crash/);
+  t.throws(() => loadScenario("no/such.toml", "full"), /no\/such\.toml: ENOENT/);
+  t.equal(loadScenario("bench/chaos/scenarios/calm.toml", "small").name, "calm");
   const text = 'title="t"\nhears="h"\n[workload]\ncalls=40\nturns=9\n[small]\ncalls=2';
   t.match(parseScenario("x", text, "small").workload, { calls: 2, turns: 9 });
   t.match(parseScenario("x", text, "full").workload, { calls: 40, turns: 9 });

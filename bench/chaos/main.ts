@@ -20,7 +20,7 @@ interface Options {
 
 const program = new Command("chaos")
   .description("Whole calls while something breaks: every scenario stands in ARCHITECTURE's failure table.")
-  .argument("<scenario...>", `all, or: ${scenarioNames().join(", ")}`)
+  .argument("<scenario...>", `all, a TOML file, or: ${scenarioNames().join(", ")}`)
   .option("--small", "as small as in the test suite", false)
   .option("--json", "the last line of output is one JSON object", false)
   .exitOverride()

@@ -5,6 +5,7 @@
  * `small` replaces fields of the workload, and of the checks, where the scenario runs in the test suite.
  */
 import { readFileSync, readdirSync } from "node:fs";
+import { basename } from "node:path";
 import { parse } from "smol-toml";
 import { z } from "zod";
 
@@ -213,18 +214,30 @@ export function scenarioNames(): readonly string[] {
     .toSorted();
 }
 
-/** @throws Error that names the file and what is wrong with it. */
-export function loadScenario(name: string, size: "small" | "full"): Scenario {
-  if (!scenarioNames().includes(name)) {
-    throw new Error(`there is no scenario ${name}; there are ${scenarioNames().join(", ")}`);
+/** One of ours by its name, or a file. @throws Error that names the file and what is wrong with it. */
+export function loadScenario(nameOrFile: string, size: "small" | "full"): Scenario {
+  const isOurs = scenarioNames().includes(nameOrFile);
+  if (!isOurs && !nameOrFile.endsWith(".toml"))
+    throw new Error(`there is no scenario ${nameOrFile}; there are ${scenarioNames().join(", ")}, or a file`);
+  const path = isOurs ? new URL(`${nameOrFile}.toml`, SCENARIOS) : nameOrFile;
+  return parseScenario(basename(nameOrFile, ".toml"), readText(nameOrFile, path), size);
+}
+
+function readText(nameOrFile: string, path: URL | string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`scenario ${nameOrFile}: ${why}`, { cause: error });
   }
-  return parseScenario(name, readFileSync(new URL(`${name}.toml`, SCENARIOS), "utf8"), size);
 }
 
 /** @throws Error as above. */
 export function parseScenario(name: string, text: string, size: "small" | "full"): Scenario {
   const parsed = scenarioSchema.safeParse(parsedToml(name, text));
   if (!parsed.success) throw new Error(`scenario ${name}: ${z.prettifyError(parsed.error)}`);
+  const absent = parsed.data.faults.flatMap((fault) => absentFrom(parsed.data.stage, fault) ?? []);
+  if (absent.length > 0) throw new Error(`scenario ${name}: ${absent.join("; ")}`);
   const { small, ...scenario } = parsed.data;
   if (size === "full") return { ...scenario, name };
   // A default of the schema is no wish of the file's.
@@ -236,6 +249,25 @@ export function parseScenario(name: string, text: string, size: "small" | "full"
     workload: Object.assign({}, scenario.workload, only(workload, given)),
     checks: Object.assign({}, scenario.checks, only(checks, given.checks ?? {})),
   };
+}
+
+const NODES: ReadonlySet<string> = new Set(["node", "busiestNode"]);
+const STORES: ReadonlySet<string> = new Set(["postgres", "redis"]);
+
+/** What a fault is to befall and the stage does not have; said before anything is started. */
+function absentFrom({ kind, nodes, shards }: Scenario["stage"], fault: Fault): string | null {
+  const node = fault.what === "process" && fault.which === "node" ? fault.index : undefined;
+  const struck = "node" in fault ? fault.node : (node ?? 0);
+  if (struck >= nodes)
+    return `a fault of what = "${fault.what}" strikes node ${struck}: of the stage's ${nodes} the first is 0`;
+  if (fault.what === "shard" && fault.shard >= shards)
+    return `a fault strikes shard ${fault.shard}: of the stage's ${shards} the first is 0`;
+  if (fault.what !== "process") return null;
+  const { which, does } = fault;
+  if (kind === "node" && !NODES.has(which))
+    return `a fault strikes ${which}: only a stage with kind = "cluster" has that`;
+  const can = STORES.has(which) ? "restart" : "kill";
+  return does === can ? null : `a fault does "${does}" to ${which}, which knows "${can}" alone`;
 }
 
 interface GivenSmall {

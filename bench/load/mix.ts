@@ -74,7 +74,12 @@ export async function loadMix(nameOrFile: string): Promise<Mix> {
     const text = await readFile(path, "utf8");
     return parseMix(extname(path) === ".json" ? (JSON.parse(text) as unknown) : parseToml(text));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const isMissing = (error as { readonly code?: unknown }).code === "ENOENT";
+    const why = isMissing
+      ? `there is no such file, and no mix of that name; there are ${BUILT_IN_MIXES.join(", ")}`
+      : error instanceof Error
+        ? error.message
+        : String(error);
     throw new LumentraError("BENCH_MIX_INVALID", `Mix ${nameOrFile}: ${why}`, { cause: error });
   }
 }

@@ -13,5 +13,5 @@ export { type CallReport, callReport } from "./call-report.js";
 export { type MachineFacts, describeMachine, machineFacts } from "./machine.js";
 export { describeOutcome } from "./outcome.js";
 export { type ColourName, PALETTE } from "./palette.js";
-export { type ResultHead, commandLine, resultHead, writeResult } from "./result-file.js";
+export { type ResultHead, commandLine, makeResultFolder, resultHead, writeResult } from "./result-file.js";
 export { renderRows, renderTurnTable } from "./tables.js";

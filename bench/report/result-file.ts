@@ -2,7 +2,8 @@
  * The JSON a benchmark leaves beside what it prints, for `charts` and `--compare` to read: at its head what was run,
  * when, where and how, so that a figure never travels without its machine.
  */
-import { mkdir, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type MachineFacts, machineFacts } from "./machine.js";
 
@@ -40,10 +41,27 @@ export function resultHead<Kind extends string>(kind: Kind): ResultHead<Kind> {
   return { kind, command: commandLine(), startedAt: new Date().toISOString(), machine: machineFacts() };
 }
 
-/** Resolves with the file's name; its folder is made if need be. */
+/**
+ * Makes the folder if need be: before a run, so that hours of measuring do not end with nowhere to put them.
+ *
+ * @throws Error when nothing can be written there.
+ */
+export async function makeResultFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`Results cannot be left in ${folder}, give --out another folder: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Resolves with the file's name. */
 export async function writeResult(folder: string, name: string, result: ResultHead): Promise<string> {
   const file = join(folder, `${name}.json`);
-  await mkdir(folder, { recursive: true });
+  await makeResultFolder(folder);
   await writeFile(file, JSON.stringify(result));
   return file;
 }

@@ -54,11 +54,29 @@ export async function runSim(options: SimOptions, output: SimOutput): Promise<nu
 }
 
 async function runOne(file: string, output: SimOutput): Promise<number> {
-  const script = JSON.parse(await readFile(file, "utf8")) as Script;
+  const script = await readScript(file);
   const { violations, digest } = await runScript(script);
   show(violations, output);
   output.write(violations.length === 0 ? `Every invariant held, digest ${digest}.\n` : "Wrong\n");
   return violations.length === 0 ? 0 : 1;
+}
+
+/** @throws Error that says what is wrong with the file. */
+async function readScript(file: string): Promise<Script> {
+  let script: Script | null;
+  try {
+    script = JSON.parse(await readFile(file, "utf8")) as Script | null;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`--script wants a file with what a failure printed: ${file}: ${why}`, { cause: error });
+  }
+  const fields = Object.keys(drawScript(1, new Set(), 1));
+  const missing = fields.filter((field) => !(field in Object(script)));
+  if (script === null || missing.length > 0)
+    throw new Error(
+      `--script wants what a failure of this version printed; ${file} has no ${missing.join(", ")}`,
+    );
+  return script;
 }
 
 async function explain(failure: SeedResult, options: SimOptions, output: SimOutput): Promise<void> {

@@ -4,12 +4,11 @@
  * does not depend on when the collector came by. Counting stops a thread for a tenth of a second, and callers then hear "One
  * moment, please." first: that each is answered is checked, and their words are `load`'s to check.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CallMix, type LoadOptions, loadMix, mixNameOf, runLoad, startSubject } from "#bench/load";
-import { readUsage } from "#bench/processes";
+import { makeScratchFolder, readUsage } from "#bench/processes";
 import { DEFAULT_BYTES_PER_SLOT } from "#runtime/media";
 import { LumentraError } from "#runtime/errors";
 import { MEMORY_NODE_ENTRY } from "./memory-node.js";
@@ -58,8 +57,8 @@ export async function run(options: MemoryOptions): Promise<SuiteResult> {
   if (mix.front !== "calls") {
     throw new LumentraError("BENCH_MIX_INVALID", `Mix ${mixName}: memory of calls wants a mix of callers`);
   }
-  const folder = await mkdtemp(join(tmpdir(), "lumentra-memory-"));
-  const file = join(folder, "counts.json");
+  const folder = await makeScratchFolder("memory");
+  const file = join(folder.path, "counts.json");
   const subject = await startSubject({
     calls,
     entry: MEMORY_NODE_ENTRY,
@@ -75,7 +74,7 @@ export async function run(options: MemoryOptions): Promise<SuiteResult> {
     return resultOf(before, after, mixNameOf(mixName));
   } finally {
     await subject.stop();
-    await rm(folder, { recursive: true, force: true });
+    await folder.remove();
   }
 }
 
