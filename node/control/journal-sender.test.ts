@@ -163,6 +163,39 @@ void t.test(
   },
 );
 
+/** It was sent again, and the answer came when the call had been dropped: that ended the process. */
+void t.test(
+  "an outage while an event is set aside: nothing of its call is sent, and it is kept once",
+  async (t) => {
+    const directory = spoolDirectory(t);
+    const { plane, spool, write, settled } = await world(t, directory);
+    const setAside = spool.setAside.bind(spool);
+    let open!: () => void;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    let asked = 0;
+    const asking = new Promise<void>((resolve) => {
+      spool.setAside = async (events) => {
+        asked += 1;
+        resolve();
+        await gate;
+        await setAside(events);
+      };
+    });
+    plane.isPoison = ({ callId, sequence }) => callId === "call-1" && sequence === 0;
+    write("call-1", 0, 5);
+    await asking;
+    plane.stop();
+    await plane.start();
+    write("call-2", 0, 3);
+    while (plane.journals.get("call-2")?.length !== 4) await new Promise((resolve) => setTimeout(resolve, 5));
+    open();
+    await settled();
+    t.equal(asked, 1);
+    const aside = readFileSync(join(directory, "aside", "call-1.jsonl"), "utf8");
+    t.equal(aside.trim().split("\n").length, 6);
+  },
+);
+
 void t.test("a repeated prefix after a restart is recognised", async (t) => {
   const { plane, write, settled } = await world(t);
   plane.journals.set("call-1", [event("call-1", 0), event("call-1", 1), event("call-1", 2)]);

@@ -128,8 +128,9 @@ export class JournalSender {
   #disconnected(error: unknown): void {
     this.#watch?.cancel();
     this.#watch = null;
+    // Not those that are being set aside: they wait for the disk.
+    for (const { callId } of this.#inFlight.values()) this.#queues.get(callId)!.inFlight = 0;
     this.#inFlight.clear();
-    for (const queue of this.#queues.values()) queue.inFlight = 0;
     if (error !== null && this.#attempt === 0) {
       this.#deps.log.warn(
         { err: asLumentraError(error) },
