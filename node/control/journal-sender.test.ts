@@ -163,6 +163,18 @@ void t.test(
   },
 );
 
+/** Left by a version that knew other facts; nothing else happens that would make the sender look again. */
+void t.test("an event that cannot be told is set aside though nothing else is sent", async (t) => {
+  const directory = spoolDirectory(t);
+  const { plane, spool, settled } = await world(t, directory);
+  const foreign = { ...event("call-1", 3), kind: "unheardOf" } as unknown as JournalEvent;
+  for (const each of [event("call-1", 0), event("call-1", 1), event("call-1", 2), foreign])
+    spool.append(each);
+  await settled();
+  t.same(sequences(plane.journals.get("call-1")), upTo(2));
+  t.match(readFileSync(join(directory, "aside", "call-1.jsonl"), "utf8"), /unheardOf/);
+});
+
 /** It was sent again, and the answer came when the call had been dropped: that ended the process. */
 void t.test(
   "an outage while an event is set aside: nothing of its call is sent, and it is kept once",

@@ -201,7 +201,9 @@ export class JournalSender {
     } catch (error) {
       // Written by a version that knew other facts.
       this.#deps.log.error({ err: asLumentraError(error), callId }, "a journal event cannot be told");
-      return this.#poisoned({ callId, epoch, events }, queue);
+      this.#poisoned({ callId, epoch, events }, queue);
+      // No answer will come that would look again.
+      return events.length > 1 ? this.#send(stream, callId, queue) : undefined;
     }
     queue.inFlight = events.length;
     this.#inFlight.set(batchId, { callId, epoch, events });
