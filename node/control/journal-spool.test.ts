@@ -8,6 +8,7 @@ import t from "tap";
 import { VirtualClock, seededRandom } from "#runtime/actor";
 import { createMetrics } from "#runtime/telemetry";
 import type { JournalEvent } from "#actors/journal";
+import { GIVEN_UP_MAX } from "./journal-spool.js";
 import { event, openSpool, readAll, spoolDirectory } from "./spool.fixture.js";
 import { encodeRecord, readSegment } from "./spool-segment.js";
 
@@ -190,6 +191,28 @@ void t.test(
     await spool.close();
   },
 );
+
+void t.test("a call's events that make room are waited for no longer", async (t) => {
+  const isLive = (callId: string): boolean => callId !== "call-1";
+  const spool = await openSpool(spoolDirectory(t), { segmentBytes: 500, maxBytes: 2_000, isLive });
+  spool.append(event("call-1", 0));
+  const drained = spool.drained("call-1");
+  for (let sequence = 0; sequence < 30; sequence++) spool.append(event("call-2", sequence));
+  await spool.flushed();
+  await drained;
+  await spool.close();
+});
+
+void t.test("of calls that lost an event so many are remembered", async (t) => {
+  const spool = await openSpool(spoolDirectory(t));
+  for (let call = 0; call <= GIVEN_UP_MAX; call++) spool.giveUp(`call-${call}`, 1);
+  for (const callId of ["call-0", "call-1", `call-${GIVEN_UP_MAX}`]) spool.append(event(callId, 1));
+  t.same(
+    spool.read(10).map((read) => read.event.callId),
+    ["call-0"],
+  );
+  await spool.close();
+});
 
 void t.test("a call's events are waited for until they are settled", async (t) => {
   const spool = await openSpool(spoolDirectory(t));

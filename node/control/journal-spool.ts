@@ -29,6 +29,8 @@ export const SEGMENT_BYTES = 256 * 1024;
 export const MEMORY_EVENTS_MAX = 4_000;
 /** What waits for a disk that takes nothing. */
 export const UNWRITTEN_EVENTS_MAX = 20_000;
+/** Calls that lost an event and may still write: more than a node carries. */
+export const GIVEN_UP_MAX = 10_000;
 /** Between attempts at a disk that takes nothing. */
 const DISK_RETRY_MS = 1_000;
 
@@ -79,7 +81,7 @@ export class JournalSpool {
   #isClosed = false;
   /**
    * Calls that lost an event, with the epoch they had: what follows under it would be a gap, or another owner's, and is
-   * given up as well. Bounded by the calls that were live when it happened, each until its end.
+   * given up as well. Bounded by GIVEN_UP_MAX: nobody says when a call that another owner has is over.
    */
   readonly #givenUp = new Map<string, number>();
   /** Unsettled events of this process, by call. */
@@ -160,7 +162,7 @@ export class JournalSpool {
     const { metrics } = this.#options;
     metrics.journalEvents.inc({ result: "appended" });
     const isFull = this.#unwritten.length >= UNWRITTEN_EVENTS_MAX;
-    if (isFull) this.#givenUp.set(event.callId, event.epoch);
+    if (isFull) this.#noteGivenUp(event.callId, event.epoch);
     if (this.#isGivenUp(event)) {
       if (event.kind === "callEnded") this.#givenUp.delete(event.callId);
       return this.#count("dropped", 1);
@@ -220,7 +222,7 @@ export class JournalSpool {
 
   /** Nothing more of this call is of use under this epoch or an older one: it is dropped. Counted. */
   giveUp(callId: string, epoch: number): void {
-    if (this.#options.isLive(callId)) this.#givenUp.set(callId, epoch);
+    if (this.#options.isLive(callId)) this.#noteGivenUp(callId, epoch);
   }
 
   /** Resolves when no event of the call that this process has appended waits any more. */
@@ -332,15 +334,7 @@ export class JournalSpool {
 
   #settle(segment: Segment, callId: string): void {
     segment.unsettled = Math.max(0, (segment.unsettled ?? 0) - 1);
-    const left = (this.#unsettledByCall.get(callId) ?? 0) - 1;
-    if (left > 0) this.#unsettledByCall.set(callId, left);
-    else {
-      this.#unsettledByCall.delete(callId);
-      this.#drainWaiters = this.#drainWaiters.filter((waiter) => {
-        if (waiter.callId === callId) waiter.resolve();
-        return waiter.callId !== callId;
-      });
-    }
+    this.#uncount(callId);
     if (segment.unsettled > 0 || this.#isClosed) return;
     if (!segment.closed) {
       // All of it is settled: a new file spares the next process the repetition.
@@ -418,7 +412,7 @@ export class JournalSpool {
     }
     const lost = ended.length > 0 ? ended : unread;
     const kept = ended.length > 0 ? unread.filter(({ callId }) => isLive(callId)) : [];
-    for (const { callId, epoch } of lost) if (isLive(callId)) this.#givenUp.set(callId, epoch);
+    for (const { callId, epoch } of lost) if (isLive(callId)) this.#noteGivenUp(callId, epoch);
     this.#count("dropped", lost.length);
     const error = new LumentraError("SPOOL_FULL", `the spool has reached ${this.#options.maxBytes} bytes`);
     log.error({ err: error, dropped: lost.length, kept: kept.length }, "the oldest journals make room");
@@ -447,14 +441,26 @@ export class JournalSpool {
     return true;
   }
 
+  #noteGivenUp(callId: string, epoch: number): void {
+    this.#givenUp.delete(callId);
+    this.#givenUp.set(callId, epoch);
+    if (this.#givenUp.size <= GIVEN_UP_MAX) return;
+    for (const oldest of this.#givenUp.keys()) return void this.#givenUp.delete(oldest);
+  }
+
   #isGivenUp({ callId, epoch }: JournalEvent): boolean {
     return epoch <= (this.#givenUp.get(callId) ?? -1);
   }
 
+  /** One event of the call less waits. */
   #uncount(callId: string): void {
     const left = (this.#unsettledByCall.get(callId) ?? 0) - 1;
-    if (left > 0) this.#unsettledByCall.set(callId, left);
-    else this.#unsettledByCall.delete(callId);
+    if (left > 0) return void this.#unsettledByCall.set(callId, left);
+    this.#unsettledByCall.delete(callId);
+    this.#drainWaiters = this.#drainWaiters.filter((waiter) => {
+      if (waiter.callId === callId) waiter.resolve();
+      return waiter.callId !== callId;
+    });
   }
 
   #count(result: "dropped", count: number): void {
