@@ -66,10 +66,17 @@ export async function runNode(environment: Environment, shardEntry?: URL): Promi
 function giveEdgePriority(nice: number, log: Logger): void {
   if (nice === 0) return;
   const outcome = raiseOwnThread(nice);
-  log.info(
-    outcome.kind === "raised" ? { nice } : { why: outcome.why },
-    outcome.kind === "raised"
-      ? "the edge's thread goes first where processors are short"
-      : "the edge's thread has no priority: CAP_SYS_NICE would let it",
-  );
+  switch (outcome.kind) {
+    case "raised":
+      return log.info({ nice }, "the edge's thread goes first where processors are short");
+    case "already":
+      return log.info(
+        { nice: outcome.nice },
+        "the edge's thread has its priority from how the node was started",
+      );
+    case "unknown":
+      return log.debug({ platform: outcome.platform }, "this system gives a thread no priority of its own");
+    case "refused":
+      return log.info({ why: outcome.why }, "the edge's thread has no priority: CAP_SYS_NICE would let it");
+  }
 }

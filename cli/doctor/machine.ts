@@ -1,8 +1,8 @@
 /** Checks of the machine: Node, the edge's thread, ports, the data folder. */
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
-import { raiseOwnThread, restoreOwnThread } from "#runtime/cluster";
-import { type Check, fail, ok, warn } from "./check.js";
+import { type RaiseOutcome, raiseOwnThread, restoreOwnThread } from "#runtime/cluster";
+import { type Check, type Finding, fail, ok, warn } from "./check.js";
 
 /** Voice caches, spool and an embedded database fit in it with room to spare. */
 const FREE_SPACE_MIN_BYTES = 1024 ** 3;
@@ -27,16 +27,27 @@ export function edgePriorityCheck(nice: number): Check {
       if (nice === 0) return Promise.resolve(ok("as set, the edge's thread has none"));
       const outcome = raiseOwnThread(nice);
       restoreOwnThread();
-      return Promise.resolve(
-        outcome.kind === "raised"
-          ? ok(`the edge's thread may have niceness ${nice}`)
-          : warn(
-              `the edge's thread stays as it is: ${outcome.why}`,
-              "Give the process CAP_SYS_NICE (systemd: LimitNICE=-10; containers: --cap-add SYS_NICE): where processors are short audio else leaves late.",
-            ),
-      );
+      return Promise.resolve(priorityFound(nice, outcome));
     },
   };
+}
+
+function priorityFound(nice: number, outcome: RaiseOutcome): Finding {
+  switch (outcome.kind) {
+    case "raised":
+      return ok(`the edge's thread may have niceness ${nice}`);
+    case "already":
+      return ok(`all threads have niceness ${outcome.nice} from how this was started`);
+    case "unknown":
+      return ok(`${outcome.platform} gives a thread none of its own`);
+    case "refused":
+      return warn(
+        `the edge's thread stays as it is: ${outcome.why}`,
+        `Give the process CAP_SYS_NICE (systemd: LimitNICE=${nice}; containers: --cap-add SYS_NICE): where processors are short audio else leaves late.`,
+      );
+    default:
+      return outcome satisfies never;
+  }
 }
 
 /** Whether a port can be opened; `mayBeOurs`: when it is taken, asks whether one of ours has it. */

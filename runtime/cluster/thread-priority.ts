@@ -13,23 +13,29 @@ const OWN = 0;
 /** Niceness that threads made by a raised one are to have; null while none is raised. */
 let ordinary: number | null = null;
 
-/** Whether the calling thread now has a niceness of its own, and if not, why. */
+/** Whether the calling thread now has a niceness of its own. */
 export type RaiseOutcome =
   | { readonly kind: "raised"; readonly from: number }
-  | { readonly kind: "unchanged"; readonly why: string };
+  /** It goes first anyhow, and so does what the process is started with: nothing was done. */
+  | { readonly kind: "already"; readonly nice: number }
+  /** N1 */
+  | { readonly kind: "unknown"; readonly platform: string }
+  /** The system does not let it: it takes CAP_SYS_NICE, or a limit for niceness that reaches so far. */
+  | { readonly kind: "refused"; readonly why: string };
 
 /**
  * Gives the calling thread this niceness, -20 (first) to 19. Once per process, by its main thread, when the libraries' own
  * threads are there.
  */
 export function raiseOwnThread(nice: number): RaiseOutcome {
-  if (process.platform !== "linux") return { kind: "unchanged", why: `not on ${process.platform}` };
+  const { platform } = process;
+  if (platform !== "linux") return { kind: "unknown", platform };
   const from = getPriority(OWN);
-  if (nice >= from) return { kind: "unchanged", why: `its niceness is ${from} already` };
+  if (nice >= from) return { kind: "already", nice: from };
   try {
     setPriority(OWN, nice);
   } catch (error) {
-    return { kind: "unchanged", why: (error as NodeJS.ErrnoException).message };
+    return { kind: "refused", why: (error as NodeJS.ErrnoException).message };
   }
   ordinary = from;
   return { kind: "raised", from };
@@ -50,6 +56,15 @@ export function atOrdinaryPriority<Made>(make: () => Made): Made {
   try {
     return make();
   } finally {
-    setPriority(OWN, raised);
+    raiseAgain(raised);
+  }
+}
+
+/** What may not be had any more, as its capability was dropped, is done without. */
+function raiseAgain(nice: number): void {
+  try {
+    setPriority(OWN, nice);
+  } catch {
+    ordinary = null;
   }
 }
