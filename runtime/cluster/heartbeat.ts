@@ -28,7 +28,7 @@ const BYTE_LENGTH = 256;
 
 /** How loaded a shard was in the second before it said so. */
 export interface ShardLoad {
-  /** p99. */
+  /** p95. */
   readonly eventLoopDelayMs: number;
   /** Share of the tightest of its budgets in use, 0 to 1; what a budget is, its handler knows. */
   readonly budgetUsage: number;
