@@ -6,6 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type LoadResult,
+  type NodeSettings,
   Progress,
   afterWarmUp,
   callHoursOf,
@@ -24,6 +25,8 @@ import type { CommandOutput } from "./call.js";
 
 interface LongLoadOptions {
   readonly mix: string;
+  /** Of the node. @default none */
+  readonly set?: NodeSettings;
   readonly processes: number;
   readonly out: string;
   readonly json: boolean;
@@ -54,7 +57,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
   const head = resultHead("soak");
   if (!json) output.write(`${describeMachine(head.machine)}\n`);
   const progress = progressOf(output, json, rampS + seconds);
-  const subject = await startSubject({ calls: calls * 2 });
+  const subject = await startSubject({ calls: calls * 2, settings: options.set ?? {} });
   let result: LoadResult;
   try {
     result = await runLoad({
@@ -115,7 +118,7 @@ export async function runCapacityCommand(
   const head = resultHead("capacity");
   if (!json) output.write(`${describeMachine(head.machine)}\n`);
   const mixName = mixNameOf(options.mix);
-  const subject = await startSubject({ calls: to });
+  const subject = await startSubject({ calls: to, settings: options.set ?? {} });
   let isWarm = false;
   try {
     const capacity = await findCapacity(from, to, subject.slots, processes, async (calls) => {

@@ -12,6 +12,7 @@ import {
   type FrontMix,
   type LoadResult,
   type Movement,
+  type NodeSettings,
   type Subject,
   Progress,
   RESULT_FORMAT,
@@ -38,6 +39,8 @@ export interface LoadCommandOptions {
   readonly seconds: number;
   readonly mix: string;
   readonly processes: number;
+  /** Of the node that is started; refused with `target`. @default none */
+  readonly set?: NodeSettings;
   readonly target?: string;
   readonly publicUrl?: string;
   readonly adminUrl?: string;
@@ -113,6 +116,7 @@ async function measureFront(
   try {
     return await runFront({
       ...options,
+      settings: options.set ?? {},
       mix,
       mixName: mixNameOf(options.mix),
       onWindow: (window) => progress?.show(window),
@@ -132,7 +136,7 @@ function subjectOf(options: LoadCommandOptions, mix: CallMix): Promise<Subject> 
   if (options.target === undefined) {
     // The slot of a call that ended is given back while its line is dialled again.
     const spare = mix.callers.some(comesAgain) ? options.calls : 0;
-    return startSubject({ calls: options.calls + spare });
+    return startSubject({ calls: options.calls + spare, settings: options.set ?? {} });
   }
   return Promise.resolve(
     remoteSubject({

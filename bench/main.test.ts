@@ -46,6 +46,8 @@ void t.test("whatever is wrong, the parser says so and nothing is run", async (t
     [["placement", "--nodes", "12.5"], /whole number/],
     [["capacity", "--from", "3", "--to", "2"], /--from must not be above --to/],
     [["soak", "--hours", "0.1", "--warm-up", "6"], /longer than its warm-up/],
+    [["load", "--set", "shards=2"], /like LUMENTRA_SHARDS=2/],
+    [["load", "--set", "A=1", "--target", "http://127.0.0.1:1"], /--set is for a node that is started here/],
     [["dance"], /unknown command/],
   ];
   const output = { write: () => {}, colors: false, columns: 100 };

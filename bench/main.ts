@@ -112,6 +112,7 @@ function addLoadCommand(program: Command, output: CommandOutput, run: (code: Pro
     .option("--seconds <s>", "how long to measure after that", number(0.2, 7 * 86_400), 20)
     .option("--mix <name or file>", `what the callers do: ${BUILT_IN_MIXES.join(", ")}, or a file`, "mixed")
     .option("--processes <n>", "generator processes", whole(1, 64), 1)
+    .option("--set <name=value>", "a setting of the node that is started; several may be given", setting, {})
     .option("--target <url>", "a node that runs; one is started with emulators if not given", url)
     .option("--public-url <url>", "what it calls itself, if not http://localhost and its port", url)
     .option("--admin-url <url>", "its admin port, for its own figures", url)
@@ -123,9 +124,11 @@ function addLoadCommand(program: Command, output: CommandOutput, run: (code: Pro
     .option("--compare <file>", "JSON of an earlier run: what moved beyond noise")
     .option("--out <folder>", "where report and JSON go", "out")
     .option("--json", "the last line of output is one JSON object", false)
-    .action((options) =>
-      run(import("./load-command.js").then(({ runLoadCommand }) => runLoadCommand(options, output))),
-    );
+    .action((options) => {
+      if (options.target !== undefined && Object.keys(options.set).length > 0)
+        program.error("error: --set is for a node that is started here, --target for one that runs");
+      run(import("./load-command.js").then(({ runLoadCommand }) => runLoadCommand(options, output)));
+    });
 }
 
 function addLongLoadCommands(
@@ -141,7 +144,14 @@ function addLongLoadCommands(
       .option("--processes <n>", "generator processes", whole(1, 64), 1)
       .option("--out <folder>", "where what it leaves goes", "out")
       .option("--json", "the last line of output is one JSON object", false);
+  const setOption = [
+    "--set <name=value>",
+    "a setting of the node; several may be given",
+    setting,
+    {},
+  ] as const;
   common("soak", "a load for hours: fails when memory, descriptors, timers or slots grow", "day")
+    .option(...setOption)
     .option("--hours <h>", "how long", number(0.001, 24 * 365), 1)
     .option("--warm-up <min>", "minutes not looked at (default: a fifth, at most twenty)", number(0, 24 * 60))
     .option("--calls <n>", "calls at once", whole(1, CALLERS_MAX), 50)
@@ -151,6 +161,7 @@ function addLongLoadCommands(
       run(import("./capacity-command.js").then(({ runSoakCommand }) => runSoakCommand(options, output)));
     });
   common("capacity", "raises calls until an objective breaks, and names what ran out", "conversation")
+    .option(...setOption)
     .option("--from <n>", "calls of the first step", whole(1, CALLERS_MAX), 50)
     .option("--to <n>", "calls of the last", whole(1, CALLERS_MAX), 1_000)
     .option("--seconds <s>", "how long each step is measured", number(1, 3_600), 15)
@@ -285,6 +296,13 @@ function faultKinds(list: string): readonly FaultKind[] {
 function collect(value: string, previous: readonly string[]): readonly string[] {
   if (value.trim() === "") throw new InvalidArgumentError("it is empty.");
   return [...previous, value];
+}
+
+/** `NAME=value`, as an environment has it; what the node makes of it, it tells itself. */
+function setting(text: string, previous: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const [, name, value] = /^([A-Z][A-Z0-9_]*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError("it must be like LUMENTRA_SHARDS=2.");
+  return { ...previous, [name]: value! };
 }
 
 function number(min: number, max: number): (text: string) => number {

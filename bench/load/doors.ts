@@ -13,7 +13,7 @@ import { plainTenant, startCluster } from "#bench/cluster";
 import type { RpcClient } from "#runtime/rpc";
 import { until } from "./callers.js";
 import type { FrontMix } from "./mix.js";
-import { type Subject, type Target, remoteSubject, startSubject } from "./subject.js";
+import { type NodeSettings, type Subject, type Target, remoteSubject, startSubject } from "./subject.js";
 
 /** Where a door's answers go as they come. */
 export interface AnswerLog {
@@ -33,6 +33,8 @@ export interface Door {
 
 export interface DoorOptions {
   readonly mix: FrontMix;
+  /** Of the node that is started for webhooks. @default none */
+  readonly settings?: NodeSettings;
   /** @default a node that is started for it */
   readonly target?: string;
   readonly publicUrl?: string;
@@ -61,7 +63,11 @@ async function openWebhooks(options: DoorOptions): Promise<Door> {
   const key = carrier === "twilio" ? "TWILIO_AUTH_TOKEN" : "SIGNALWIRE_SIGNING_KEY";
   const subject =
     options.target === undefined
-      ? await startSubject({ calls: SLOTS, environment: { [key]: BENCH_TOKEN } })
+      ? await startSubject({
+          calls: SLOTS,
+          environment: { [key]: BENCH_TOKEN },
+          settings: options.settings ?? {},
+        })
       : remoteSubject(targetOf(options, options.target));
   const authToken = options.target === undefined ? BENCH_TOKEN : (options.authToken ?? null);
   const dialect = carrierDialects[carrier];

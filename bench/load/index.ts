@@ -30,5 +30,12 @@ export { renderReport, shown } from "./report.js";
 export { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT, loadNameOf } from "./results.js";
 export { type LoadOptions, runLoad } from "./run.js";
 export { type SoakFinding, afterWarmUp, callHoursOf, leaksOf } from "./soak.js";
-export { BENCH_NUMBER, type Subject, type Target, remoteSubject, startSubject } from "./subject.js";
+export {
+  BENCH_NUMBER,
+  type NodeSettings,
+  type Subject,
+  type Target,
+  remoteSubject,
+  startSubject,
+} from "./subject.js";
 export { CALLERS_MAX } from "./words.js";

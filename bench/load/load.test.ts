@@ -244,7 +244,7 @@ void t.test(
     const lines: string[] = [];
     const options = { calls: 3, ramp: 0.3, seconds: 6, processes: 2, mix: `${out}/mix.toml`, out } as const;
     const code = await runLoadCommand(
-      { ...options, json: false, to: "+12025550101", carrier: "twilio" },
+      { ...options, set: { LUMENTRA_EDGE_NICE: "0" }, json: false, to: "+12025550101", carrier: "twilio" },
       { write, colors: false, columns: 100 },
     );
     const result = JSON.parse(await readFile(`${out}/load-mix-3.json`, "utf8")) as LoadResult;
@@ -267,6 +267,7 @@ void t.test(
     t.notMatch(page, /(src|href)=|url\(http|@import/, "nothing is fetched");
     t.match(page, "new uPlot");
     t.match(lines.join(""), "Report: ");
+    t.ok(result.notes.includes("LUMENTRA_EDGE_NICE=0"), "what was set is told");
   },
 );
 

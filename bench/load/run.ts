@@ -443,6 +443,7 @@ class LoadRun {
         "added: voice to voice less what the emulators drew, and less what phones and emulators were late",
       );
     } else notes.push("what the node added is not told apart: its providers are not ours to ask");
+    for (const [name, value] of Object.entries(subject.settings ?? {})) notes.push(`${name}=${value}`);
     if (subject.target.adminUrl === undefined)
       notes.push("no admin URL: the node's own figures are left out");
     const lateMs = this.#late.count === 0 ? 0 : this.#late.percentileMs(99);

@@ -28,6 +28,9 @@ export interface Target {
   readonly authToken?: string;
 }
 
+/** Of a node that is started here, by the variables' names. */
+export type NodeSettings = Readonly<Record<string, string>>;
+
 export interface Subject {
   readonly target: Target;
   /** Null when the node is not a process of this machine that we know. */
@@ -35,6 +38,8 @@ export interface Subject {
   readonly emulators: EmulatorProcess | null;
   /** Slots it has; null when unknown. */
   readonly slots: number | null;
+  /** Settings of the node that whoever runs the load has chosen. @default none */
+  readonly settings?: NodeSettings;
   stop(): Promise<void>;
 }
 
@@ -46,7 +51,9 @@ export interface LocalOptions {
   /** Calls at once it is to have room for. */
   readonly calls: number;
   /** Settings of the node on top of ours. */
-  readonly environment?: Readonly<Record<string, string>>;
+  readonly environment?: NodeSettings;
+  /** On top of those, and told in the results. */
+  readonly settings?: NodeSettings;
   /** Another entry file than the node's own, for one that can be troubled. */
   readonly entry?: URL;
   /** Emulators that others use, too, and that outlive the subject. @default some of its own */
@@ -54,7 +61,7 @@ export interface LocalOptions {
 }
 
 export async function startSubject(options: LocalOptions): Promise<Subject> {
-  const { calls, environment = {}, entry } = options;
+  const { calls, environment = {}, settings = {}, entry } = options;
   const folder = await makeScratchFolder("load");
   const emulators = options.emulators ?? (await startEmulatorProcess());
   const stopRest = async (): Promise<void> => {
@@ -73,6 +80,7 @@ export async function startSubject(options: LocalOptions): Promise<Subject> {
         LUMENTRA_CALLS_PER_SHARD: String(slots),
         LUMENTRA_LOG_LEVEL: "warn",
         ...environment,
+        ...settings,
       },
     });
     return {
@@ -80,6 +88,7 @@ export async function startSubject(options: LocalOptions): Promise<Subject> {
       pid: node.pid,
       emulators,
       slots,
+      settings,
       stop: async () => {
         await node.stop();
         await stopRest();
