@@ -81,7 +81,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
   const callHoursLookedAt = callHoursOf(lookedAt, lookedAt[0]);
   const file = { ...head, ...result, findings, callHours, callHoursLookedAt };
   await writeResult(options.out, "soak", file);
-  await writeFile(join(options.out, "soak.html"), await renderReport(file));
+  await writeFile(join(options.out, "soak.html"), await renderReport(file, [], findings));
   const leaks = findings.some((finding) => finding.leaks);
   const isTooShort = findings.every(({ trend }) => trend === null);
   if (json)

@@ -1,30 +1,15 @@
-/** What figures are held to: the objectives of `capacity`, and the budgets that break nothing when they are missed. */
-import { OBJECTIVES, VOICE_TO_VOICE_MS_MOST } from "#bench/load";
+/** What figures are held to, as lines in a chart. */
+import { goalOf } from "#bench/load";
 import type { ColourName } from "#bench/report";
 import type { Goal } from "./chart.js";
-
-const VOICE_TO_VOICE_P50_MS = 350;
-const ADDED_P50_MS = 5;
-const MEMORY_KIB = 128;
-/** Of an idle line, and of any other mix: a conversation is the most that is said to cost. */
-const IDLE_CPU_MS = 0.6;
-const CONVERSATION_CPU_MS = 1;
 
 /** In every panel the same. */
 export const PERCENTILE_COLOURS: Readonly<Record<string, ColourName>> = { p50: "c0", p95: "c1", p99: "c2" };
 
-const BUDGETS: readonly { readonly figure: string; readonly most: number; readonly unit: string }[] = [
-  { figure: "voice to voice p50", most: VOICE_TO_VOICE_P50_MS, unit: "ms" },
-  { figure: "voice to voice p95", most: VOICE_TO_VOICE_MS_MOST, unit: "ms" },
-  { figure: "added p50", most: ADDED_P50_MS, unit: "ms" },
-  { figure: "node memory per call", most: MEMORY_KIB, unit: "KiB" },
-  ...OBJECTIVES,
-];
-
-/** What of them is aimed at; a percentile's is in its colour. */
+/** What is aimed at of figures that are the same for every mix; a percentile's is in its colour. */
 export function goalsOf(figures: readonly string[]): readonly Goal[] {
   return figures
-    .flatMap((name) => BUDGETS.filter(({ figure }) => figure === name))
+    .flatMap((name) => goalOf(name, "") ?? [])
     .map(({ figure, most, unit }, at): Goal => {
       const percentile = percentileOf(figure);
       const colour = percentile === null ? undefined : PERCENTILE_COLOURS[percentile];
@@ -38,7 +23,7 @@ export function goalsOf(figures: readonly string[]): readonly Goal[] {
 }
 
 export function cpuGoal(mix: string): Goal {
-  const value = mix === "idle" ? IDLE_CPU_MS : CONVERSATION_CPU_MS;
+  const value = goalOf("node CPU per call and second", mix)!.most;
   return { label: `goal: ${value.toFixed(1)} ms`, value };
 }
 

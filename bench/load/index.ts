@@ -9,10 +9,11 @@
  * await subject.stop();
  * ```
  */
-export { type Capacity, OBJECTIVES, type Step, THREAD_FULL, findCapacity } from "./capacity.js";
+export { type Capacity, type Step, THREAD_FULL, findCapacity } from "./capacity.js";
 export { type Movement, compareRuns, incomparable } from "./compare.js";
 export { Distribution } from "./distribution.js";
 export { type Figure } from "./figures.js";
+export { type FigureGoal, goalOf } from "./goals.js";
 export { type FrontOptions, runFront } from "./front.js";
 export { scrapeMetrics } from "./metrics.js";
 export {
@@ -24,7 +25,6 @@ export {
   loadMix,
   mixNameOf,
 } from "./mix.js";
-export { VOICE_TO_VOICE_MS_MOST } from "./objective.js";
 export { Progress } from "./progress.js";
 export { renderReport, shown } from "./report.js";
 export { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT, loadNameOf } from "./results.js";

@@ -266,6 +266,8 @@ void t.test(
     const page = await readFile(`${out}/load-mix-3.html`, "utf8");
     t.notMatch(page, /(src|href)=|url\(http|@import/, "nothing is fetched");
     t.match(page, "new uPlot");
+    t.match(page, /added by the node, p99<\/span><i[^>]*>goal 20 ms/, "how far from it is seen");
+    t.match(page, /"goals":\{"voice to voice p50":350,/);
     t.match(lines.join(""), "Report: ");
     t.ok(result.notes.includes("LUMENTRA_EDGE_NICE=0"), "what was set is told");
   },

@@ -7,12 +7,15 @@ import { createRequire } from "node:module";
 import { describeMachine } from "#bench/report";
 import type { Movement } from "./compare.js";
 import type { Figure } from "./figures.js";
+import { goalOf } from "./goals.js";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./report-page.js";
 import type { LoadResult } from "./results.js";
+import type { SoakFinding } from "./soak.js";
 
 export async function renderReport(
   result: LoadResult & { readonly command?: string },
   movements: readonly Movement[] = [],
+  findings: readonly SoakFinding[] = [],
 ): Promise<string> {
   const require = createRequire(import.meta.url);
   const [script, style] = await Promise.all(
@@ -21,7 +24,14 @@ export async function renderReport(
     ),
   );
   const { windows, calls, rampS, ratePerSecond } = result;
-  const data = { windows, calls, rampS, ratePerSecond };
+  const goals = Object.fromEntries(
+    CHART_GOALS.flatMap((figure) => {
+      const goal = goalOf(figure, result.mix);
+      return goal === null ? [] : [[figure, goal.most]];
+    }),
+  );
+  const data = { windows, calls, rampS, ratePerSecond, goals };
+  const hasRamp = windows.some(({ phase }) => phase === "ramp");
   const offered =
     ratePerSecond === undefined
       ? `${calls.toLocaleString("en")} calls`
@@ -39,11 +49,13 @@ export async function renderReport(
 <header>
 <h1>${text(result.mix)} <span>${offered}, ${result.seconds} s</span></h1>
 <p>${text(result.startedAt.slice(0, 16).replace("T", " "))} UTC · ${text(describeMachine(result.machine))} · ${text(result.target)} · ${result.processes} generator ${result.processes === 1 ? "process" : "processes"}</p>
-${result.command === undefined ? "" : `<p><code>${text(result.command)}</code></p>\n`}${verdict(result)}
+${result.command === undefined ? "" : `<p><code>${text(result.command)}</code></p>\n`}${verdict(result)}${growth(findings)}
 </header>
 <main>
 <section class="tiles">${tiles(result)}</section>
+${hasRamp ? `<p class="hint">Calls come left of the upright line; what is measured is right of it. Dashed across: goals.</p>` : ""}
 <section id="charts"></section>
+${soakTable(findings)}
 ${comparison(movements)}
 <section><h2>Figures</h2>${figureTable(result.figures)}</section>
 <section><h2>How to read them</h2><ul>${result.notes.map((note) => `<li>${text(note)}</li>`).join("")}</ul></section>
@@ -84,12 +96,50 @@ const TILES: readonly (readonly [figure: string, label: string])[] = [
   ["node memory per call", "node memory per call"],
 ];
 
-function tiles({ figures }: LoadResult): string {
+/** Drawn as lines across the charts. */
+const CHART_GOALS = [
+  "voice to voice p50",
+  "voice to voice p95",
+  "added p50",
+  "added p99",
+  "pacing error p99, at most",
+  "node CPU per call and second",
+];
+
+function tiles({ figures, mix }: LoadResult): string {
   return TILES.map(([name, label]) => {
     const figure = figures.find((candidate) => candidate.name === name);
     if (figure === undefined) return "";
-    return `<div class="tile"><b>${shown(figure.value)}<small> ${figure.unit}</small></b><span>${text(label)}</span></div>`;
+    const goal = goalOf(name, mix);
+    const aim =
+      goal === null
+        ? ""
+        : `<i${figure.value > goal.most ? ' class="missed"' : ""}>goal ${shown(goal.most)} ${goal.unit}</i>`;
+    return `<div class="tile"><b>${shown(figure.value)}<small> ${figure.unit}</small></b><span>${text(label)}</span>${aim}</div>`;
   }).join("");
+}
+
+/** Of a soak: what the run was for. */
+function growth(findings: readonly SoakFinding[]): string {
+  if (findings.length === 0) return "";
+  const leaking = findings.filter(({ leaks }) => leaks).map(({ what }) => what);
+  if (leaking.length > 0)
+    return `<p class="verdict bad">Grew beyond what is allowed: ${leaking.join(", ")}.</p>`;
+  return findings.every(({ trend }) => trend === null)
+    ? `<p class="verdict bad">Too short to tell whether anything grew.</p>`
+    : `<p class="verdict good">Nothing grew beyond what is allowed.</p>`;
+}
+
+function soakTable(findings: readonly SoakFinding[]): string {
+  if (findings.length === 0) return "";
+  const rows = findings.map(({ what, unit, trend, allowed, leaks }) => {
+    const [perHour, grew, found] =
+      trend === null
+        ? ["", "", "too short to tell"]
+        : [shown(trend.perHour), shown(trend.growth), leaks ? "leaks" : "flat"];
+    return `<tr class="${trend === null ? "" : found}"><td>${text(what)}${unit === "" ? "" : `, ${unit}`}</td><td class="n">${perHour}</td><td class="n">${grew}</td><td class="n">${shown(allowed)}</td><td>${found}</td></tr>`;
+  });
+  return `<section><h2>What grew</h2><div class="scroll"><table><thead><tr><th>what</th><th class="n">an hour</th><th class="n">in the time looked at</th><th class="n">allowed</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table></div></section>`;
 }
 
 function figureTable(figures: readonly Figure[]): string {

@@ -152,6 +152,7 @@ void t.test("soak and capacity run small, and say what they found", { timeout: 9
   t.match(answer, { findings: { length: 4 }, failureCount: 0 }, said.join(""));
   t.ok(answer.findings.every(({ trend }) => trend === null));
   t.equal(code, 1, "nobody could tell whether anything grew");
+  t.match(await readFile(`${out}/soak.html`, "utf8"), /Too short to tell[^]*<td>memory, MiB<\/td>/);
   t.match(await left("soak"), {
     kind: "soak",
     command: /^npm run bench --/,
