@@ -14,12 +14,12 @@ import type { Playout } from "./playout.js";
 
 export interface InterruptionDeps {
   readonly language: string;
-  readonly vad: VoiceActivity;
+  readonly vad: Pick<VoiceActivity, "isSpeech" | "speechStartedAtMs" | "lastSpeechAtMs" | "positionMs">;
   readonly listener: Listener;
-  readonly playout: Playout;
-  readonly echo: EchoWords;
-  readonly callerTurn: CallerTurn;
-  readonly counters: CallCounters;
+  readonly playout: Pick<Playout, "isPaused" | "pause" | "resume">;
+  readonly echo: Pick<EchoWords, "whose">;
+  readonly callerTurn: Pick<CallerTurn, "number" | "hasNews" | "tellLate">;
+  readonly counters: Pick<CallCounters, "bargeInRejected">;
   readonly journal: JournalWriter;
   /** See TurnsDeps. */
   readonly onWordsMissing: () => void;
