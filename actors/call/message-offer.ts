@@ -25,8 +25,8 @@ export interface MessageOfferDeps {
   readonly listener: Listener;
   readonly vad: VoiceActivity;
   readonly journal: JournalWriter;
-  readonly stt: SttStream;
-  readonly feed: SttFeed;
+  readonly stt: Pick<SttStream, "write" | "flush" | "nudge">;
+  readonly feed: Pick<SttFeed, "redirect">;
   readonly guard: (body: () => void) => void;
   /** Last words, then the end. */
   readonly leave: (words: string, cut: "legEnded" | "failed", outcome: CallOutcome) => void;
@@ -34,11 +34,11 @@ export interface MessageOfferDeps {
   readonly clock: Clock;
   readonly start: CallStart;
   readonly tenant: TenantConfig;
-  readonly tts: TtsProvider;
+  readonly tts: Pick<TtsProvider, "name">;
   readonly ttsRequest: TtsRequest;
-  readonly cache: VoiceCache;
+  readonly cache: Pick<VoiceCache, "get">;
   readonly messages: Pick<MessageFiles, "open">;
-  readonly counters: CallCounters;
+  readonly counters: Pick<CallCounters, "messageTaken">;
 }
 
 export class MessageOffer {
