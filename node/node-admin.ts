@@ -118,10 +118,10 @@ export class NodeAdmin implements AdminDelegate {
   async #gatherMetrics(): Promise<void> {
     const { log, metrics, pool } = this.#deps;
     const topic: CallShardTopic = "metrics";
-    for (const answer of await pool().askAll(topic, null, METRICS_DEADLINE_MS)) {
+    await pool().askAll(topic, null, METRICS_DEADLINE_MS, (answer) => {
       if (answer.ok) this.#merge.update(`shard-${answer.shardId}`, answer.value as MetricsSnapshot);
       else log.warn({ err: answer.error, shardId: answer.shardId }, "a shard gave no metrics");
-    }
+    });
     this.#merge.update("main", await metrics.snapshot());
   }
 

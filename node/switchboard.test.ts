@@ -89,7 +89,7 @@ function rig(t: Test, { placement, readJournal = null }: Overrides = {}) {
     reserveAgain: () => (slots.left > 0 ? pool.reserve() : null),
     hasProspect: false,
     release: () => {},
-    askAll: () => Promise.resolve([]),
+    askAll: () => Promise.resolve(),
   } as unknown as ShardPool;
   const edge = {
     hangUp: () => {},

@@ -6,7 +6,7 @@ import { silentLogger } from "#runtime/telemetry";
 import type { ShardPoolOptions } from "./options.js";
 import { type PoolWorld, SeenLog, callStart, poolWorld } from "./pool.fixture.js";
 import type { TestShardData } from "./shard.fixture.js";
-import type { ShardPool } from "./shard-pool.js";
+import type { ShardAnswer, ShardPool } from "./shard-pool.js";
 import type { SlotLease } from "./slot-lease.js";
 
 /** Every thread made in this file; the last test looks whether one is left. */
@@ -368,14 +368,19 @@ void t.test("asks beyond the bound are refused at once", async (t) => {
 
 void t.test("askAll has an answer from each shard, value or error", async (t) => {
   const { pool, seen } = await started(t, {}, { shardCount: 2, restart: { maxRestarts: 0, withinMs: 1 } });
-  t.match(await pool.askAll("echo", "x", DEADLINE_MS), [
+  const askAll = async () => {
+    const answers: ShardAnswer[] = [];
+    await pool.askAll("echo", "x", DEADLINE_MS, (answer) => answers.push(answer));
+    return answers.toSorted((a, b) => a.shardId - b.shardId);
+  };
+  t.match(await askAll(), [
     { shardId: 0, ok: true, value: "x" },
     { shardId: 1, ok: true, value: "x" },
   ]);
   const lost = seen.next("lost");
   pool.ask(1, "exit", null, DEADLINE_MS).catch(() => {});
   await lost;
-  t.match(await pool.askAll("echo", "x", DEADLINE_MS), [
+  t.match(await askAll(), [
     { shardId: 0, ok: true },
     { shardId: 1, ok: false, error: { code: "SHARD_LOST" } },
   ]);

@@ -219,13 +219,21 @@ export class ShardPool {
     return this.#host(shardId).ask(topic, payload, deadlineMs);
   }
 
-  /** Asks every shard; one answer each, in shard order. Does not reject. */
-  askAll(topic: string, payload: unknown, deadlineMs: number): Promise<readonly ShardAnswer[]> {
-    return Promise.all(
+  /**
+   * Asks every shard; one answer each, told as it comes: of a shard that dies while the others are waited for, before
+   * its death is. Resolves after the last. Rejects with what `onAnswer` throws alone.
+   */
+  async askAll(
+    topic: string,
+    payload: unknown,
+    deadlineMs: number,
+    onAnswer: (answer: ShardAnswer) => void,
+  ): Promise<void> {
+    await Promise.all(
       this.#hosts.map(({ shardId }) =>
         this.ask(shardId, topic, payload, deadlineMs).then(
-          (value): ShardAnswer => ({ shardId, ok: true, value }),
-          (error: Error): ShardAnswer => ({ shardId, ok: false, error }),
+          (value) => onAnswer({ shardId, ok: true, value }),
+          (error: Error) => onAnswer({ shardId, ok: false, error }),
         ),
       ),
     );
