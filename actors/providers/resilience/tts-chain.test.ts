@@ -187,7 +187,45 @@ void t.test("the rest of a text is found by words, also where a voice writes the
   t.equal(restAfterWords("No, no, no way.", ["No,", "no,"]), "no way.");
   t.equal(restAfterWords("All said.", ["All", "said."]), "");
   t.equal(restAfterWords("Nothing said.", []), "Nothing said.");
-  t.equal(restAfterMs("Nothing said.", 0), "Nothing said.");
-  t.equal(restAfterMs("One two three", 500), "three");
-  t.equal(restAfterMs("One", 5_000), "");
 });
+
+void t.test("where words have no times, none is left out that even a slow voice had not said", async (t) => {
+  t.equal(restAfterMs("Nothing said.", 0), "Nothing said.");
+  t.equal(restAfterMs("One two three", 900), "two three");
+  t.equal(restAfterMs("One", 5_000), "");
+  // A voice of 90 ms a letter, which reads figures out and breathes after a clause.
+  const text = "That is $1,250, Dr. Smith says, at www.example.com by 5 p.m. or on Monday.";
+  const lasts = (word: string): number =>
+    (/^\p{L}+[.,]?$/u.test(word) && !word.startsWith("Dr") ? word.length * 90 : word.length * 420) +
+    (/[.,]$/.test(word) ? 250 : 0);
+  let spokenMs = 200;
+  for (const { 0: word, index } of text.matchAll(/\S+/g)) {
+    t.ok(restAfterMs(text, spokenMs + lasts(word) - 1).length >= text.length - index, word);
+    spokenMs += lasts(word);
+  }
+  const again = "www.example.com by 5 p.m. or on Monday.";
+  t.equal(restAfterMs(text, spokenMs), again, "nor is all of it said again");
+});
+
+void t.test(
+  "a voice without word times breaks off: the next begins at a word, and none is lost",
+  async (t) => {
+    const { stream, one, two, words, heardMs, clock } = setUp();
+    stream.push("We are open today. ");
+    one.last.events.onAudio(audio(1_500, 1));
+    one.last.events.onWords(timed("We are open today."));
+    stream.push("On Saturdays we close at noon");
+    one.last.events.onAudio(audio(1_400, 1));
+    clock.advance(2_900); // the ear is near: what is held goes on
+    one.last.events.onError(failure("TTS_STREAM_BROKEN"));
+    const handedMs = heardMs.get(1)!;
+    t.equal(handedMs, 2_900);
+    t.equal(two.last.text, "we close at noon", "what even a slow voice has said is said");
+    t.same(
+      words.map(({ word }) => word),
+      ["We", "are", "open", "today.", "On", "Saturdays"],
+      "what is not said again has a time",
+    );
+    t.ok(words.at(-1)!.endMs <= handedMs);
+  },
+);

@@ -8,7 +8,8 @@
  *
  * For that the audio is handed on word by word: what came of a word that is not complete is held as long as the
  * caller's ear is far behind, which it mostly is, as voices are made faster than they play. So no word is said
- * twice, and none is left out; at worst, when audio was as late as the ear, a word is begun and then said again.
+ * twice, and none is left out; at worst, when audio was as late as the ear, a word is begun and then said again; or a
+ * few are said twice, where the voice tells no times and they are those of a slow one (spoken-rest.ts).
  *
  * Invariants
  * V1 audio and times of one reply form one stream, whoever made them: times count from its first byte. Where
@@ -21,6 +22,7 @@ import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import { bytesPerMs } from "#runtime/media";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
+import { estimateWords } from "../tts/word-estimates.js";
 import type { TtsEvents, TtsProvider, TtsRequest, TtsStream, TtsVoice, TtsWord } from "../tts/provider.js";
 import type { Denial, ProviderAccount, Reason, Ticket } from "./account.js";
 import { type ChainMetrics, SHUN_MS, isWorthRetry, unavailable } from "./chain.js";
@@ -371,13 +373,24 @@ class ChainedSpeech implements TtsStream, Due {
 
   /** Where in the text the first word stands that was not said. */
   #restFrom(attempt: Attempt): number {
-    const text = this.#text.slice(attempt.baseChars);
-    const cameMs = attempt.cameBytes / this.#bytesPerMs;
     const { words } = attempt;
-    if (words.length === 0) return this.#text.length - restAfterMs(text, cameMs).length;
-    if (words.at(-1)!.endMs <= cameMs + ROUNDING_MS) attempt.spokenCount = words.length;
+    const cameMs = attempt.cameBytes / this.#bytesPerMs;
+    if (words.length > 0 && words.at(-1)!.endMs <= cameMs + ROUNDING_MS) attempt.spokenCount = words.length;
     const spoken = words.slice(0, attempt.spokenCount).map(({ word }) => word);
-    return this.#text.length - restAfterWords(text, spoken).length;
+    const rest = restAfterWords(this.#text.slice(attempt.baseChars), spoken);
+    const untimed = attempt.spokenCount < words.length ? "" : this.#saidUntimed(attempt, rest);
+    return this.#text.length - rest.length + untimed.length;
+  }
+
+  /** What of this text, behind the last word that has a time, was surely said: it gets times, as good as we know them. */
+  #saidUntimed(attempt: Attempt, text: string): string {
+    const { words, baseMs } = attempt;
+    const fromMs = words.at(-1)?.endMs ?? 0;
+    // Of a voice that tells no times nothing is held.
+    const throughMs = (words.length === 0 ? attempt.cameBytes : attempt.handedBytes) / this.#bytesPerMs;
+    const said = text.slice(0, text.length - restAfterMs(text, throughMs - fromMs).length);
+    if (said !== "") this.#events.onWords(moved(estimateWords(said, fromMs, throughMs - fromMs), baseMs));
+    return said;
   }
 
   /** Of a word that was not said: the next voice says it. What belongs to words that were, goes on. */
