@@ -75,6 +75,8 @@ void t.test("each check fails on what it is for, and on nothing else", (t) => {
   t.match(failuresOf(checks("journal = { messageTaken = 1 }"), evidence(right)), [/0 events messageTaken/]);
   t.match(failuresOf(checks("metrics = { gone_total = { max = 2 } }"), evidence(right)), [/grew by 3/]);
   t.same(failuresOf(checks("metrics = { gone_total = { min = 3 } }"), evidence(right)), []);
+  t.same(failuresOf(checks('metrics = { "gone_total{of=\\"x\\"}" = { max = 0 } }'), evidence(right)), []);
+  t.match(failuresOf(checks("metrics = { lost_total = { max = 0 } }"), evidence(right)), [/no lost_total/]);
   t.end();
 });
 

@@ -133,6 +133,10 @@ function eventFailures({ journal: wanted = {} }: Checks, { journals }: Evidence)
 
 function metricFailures({ metrics: wanted = {} }: Checks, { metrics }: Evidence): string[] {
   return Object.entries(wanted).flatMap(([sample, { min = -Infinity, max = Infinity }]) => {
+    const name = sample.split("{", 1)[0]!;
+    // A label's first count makes its sample; a name that nobody has would keep below any bound.
+    if (![...metrics.keys()].some((known) => known.split("{", 1)[0] === name))
+      return [`there is no ${name} on the first node's /metrics`];
     const grown = metrics.get(sample) ?? 0;
     return grown >= min && grown <= max ? [] : [`${sample} grew by ${grown}, it should by ${min} to ${max}`];
   });

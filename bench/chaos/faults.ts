@@ -38,6 +38,12 @@ export async function strike(
   );
 }
 
+/** A scenario whose faults befell nobody held for want of one: in words, which. */
+export async function idleFaults({ emulators: { remote } }: Lab): Promise<readonly string[]> {
+  const idle = (await remote.faults()).filter(({ befallen }) => befallen === 0);
+  return idle.map(({ target, kind }) => `the fault ${kind} of ${target} befell nobody`);
+}
+
 /** Faults without an instant strike before the first call. */
 export function isFromTheStart({ after, afterMs }: Fault): boolean {
   return after === 0 && afterMs === 0;
@@ -60,9 +66,14 @@ async function bringAbout(fault: Fault, lab: Lab, callers: readonly Caller[]): P
       // What an emulator does not know it refuses, and says what it knows.
       return remote.arm({ target: fault.target, fault: fault.fault, count } as unknown as ArmCommand);
     }
-    case "providerLive":
-      await remote.inject({ target: fault.target, fault: fault.fault } as unknown as InjectCommand);
+    case "providerLive": {
+      const count = await remote.inject({
+        target: fault.target,
+        fault: fault.fault,
+      } as unknown as InjectCommand);
+      if (count === 0) throw new Error(`nothing was open at ${fault.target} that could break`);
       return;
+    }
     case "providersHeal":
       return remote.disarmAll();
     case "latency":

@@ -6,7 +6,7 @@ import type { JournalEvent } from "#actors/journal";
 import { Distribution } from "#bench/load";
 import type { NodeProcess } from "#bench/processes";
 import { type Evidence, failuresOf, resumesOf } from "./checks.js";
-import { type StruckFault, isFromTheStart, strike } from "./faults.js";
+import { type StruckFault, idleFaults, isFromTheStart, strike } from "./faults.js";
 import { Lab } from "./lab.js";
 import type { Scenario } from "./scenario.js";
 import { storiesOf } from "./story.js";
@@ -67,6 +67,7 @@ async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise
   if (notStruck === null && struck.length < faults.length) {
     failures.push("the calls were over before every fault had struck");
   }
+  failures.push(...(await idleFaults(lab)));
   const evidence = await gather(lab, workload, before);
   failures.push(...failuresOf(checks, evidence));
   const delays = new Distribution("delay");

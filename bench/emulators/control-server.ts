@@ -7,6 +7,7 @@
  * PATCH  /control/limits   {…}
  * PATCH  /control/rates    {…}
  * POST   /control/faults   {target, fault, count, callId}
+ * GET    /control/faults                    each that was armed, and how many things it has befallen
  * DELETE /control/faults                    disarms all
  * POST   /control/inject   {target, fault, callId}      on what is live now
  * POST   /control/scripts  {match, flags, callId, provider, times, reply}
@@ -30,6 +31,7 @@ import {
   scriptSchema,
 } from "./control-schema.js";
 import type { Emulators } from "./emulators.js";
+import { ARMED_FAULTS_MAX, type ArmedFault } from "./faults.js";
 import type { ScriptMatch } from "./llm/control.js";
 import type { Scripted } from "./llm/reply.js";
 import { lastUserText } from "./llm/request.js";
@@ -45,6 +47,13 @@ interface Reply {
   readonly body: unknown;
 }
 
+interface Armed {
+  readonly target: string;
+  readonly kind: string;
+  readonly count: number;
+  readonly armed: ArmedFault;
+}
+
 interface Gate {
   readonly opened: Promise<void>;
   open(): void;
@@ -54,6 +63,8 @@ export class ControlServer {
   readonly #emulators: Emulators;
   readonly #server: Server;
   readonly #gates = new Map<string, Gate>();
+  /** The last ARMED_FAULTS_MAX. */
+  readonly #armed: Armed[] = [];
 
   constructor(emulators: Emulators) {
     this.#emulators = emulators;
@@ -106,6 +117,8 @@ export class ControlServer {
         return emulators.setRates(defined(ratesSchema.parse(body)));
       case "POST /control/faults":
         return this.#arm(body);
+      case "GET /control/faults":
+        return this.#faults();
       case "DELETE /control/faults":
         return this.#disarmAll();
       case "POST /control/inject":
@@ -168,6 +181,12 @@ export class ControlServer {
 
   #arm(body: unknown): void {
     const command = armSchema.parse(body);
+    const armed = this.#armedBy(command);
+    if (this.#armed.length === ARMED_FAULTS_MAX) this.#armed.shift();
+    this.#armed.push({ target: command.target, kind: command.fault.kind, count: command.count, armed });
+  }
+
+  #armedBy(command: z.output<typeof armSchema>): ArmedFault {
     const { deepgram, assemblyai, whisper, models, cartesia, elevenlabs, speech } = this.#emulators;
     const { count } = command;
     const callId = "callId" in command ? command.callId : undefined;
@@ -175,32 +194,34 @@ export class ControlServer {
       callId === undefined || info.callId === callId;
     switch (command.target) {
       case "deepgram":
-        deepgram.faults.arm(command.fault, { count, when });
-        return;
+        return deepgram.faults.arm(command.fault, { count, when });
       case "assemblyai":
-        assemblyai.faults.arm(command.fault, { count });
-        return;
+        return assemblyai.faults.arm(command.fault, { count });
       case "whisper":
-        whisper.faults.arm(command.fault, { count });
-        return;
+        return whisper.faults.arm(command.fault, { count });
       case "cartesiaSocket":
-        cartesia.socketFaults.arm(command.fault, { count });
-        return;
+        return cartesia.socketFaults.arm(command.fault, { count });
       case "cartesiaContext":
-        cartesia.contextFaults.arm(command.fault, { count, when });
-        return;
+        return cartesia.contextFaults.arm(command.fault, { count, when });
       case "elevenlabsSocket":
-        elevenlabs.socketFaults.arm(command.fault, { count });
-        return;
+        return elevenlabs.socketFaults.arm(command.fault, { count });
       case "elevenlabsContext":
-        elevenlabs.contextFaults.arm(command.fault, { count, when });
-        return;
+        return elevenlabs.contextFaults.arm(command.fault, { count, when });
       case "speech":
-        speech.faults.arm(command.fault, { count, when });
-        return;
+        return speech.faults.arm(command.fault, { count, when });
       default:
-        models[command.target].faults.arm(command.fault, { count, when });
+        return models[command.target].faults.arm(command.fault, { count, when });
     }
+  }
+
+  /** Also of those that were taken back since. */
+  #faults(): object {
+    const faults = this.#armed.map(({ target, kind, count, armed }) => ({
+      target,
+      kind,
+      befallen: count - armed.remaining,
+    }));
+    return { faults };
   }
 
   #disarmAll(): void {

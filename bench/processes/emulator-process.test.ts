@@ -52,6 +52,12 @@ void t.test("another process can steer everything, and read the log", async (t) 
   await remote.disarmAll();
   await remote.clearScripts();
   t.match(await ask("c1"), /help you/);
+  const armed = { target: "groq", kind: "status" };
+  const faults = [
+    { ...armed, befallen: 1 },
+    { ...armed, befallen: 0 },
+  ];
+  t.same(await remote.faults(), faults, "who plays a scenario sees which of its faults befell nobody");
 
   const path = "/v1/listen?model=nova-3&encoding=mulaw&sample_rate=8000&tag=c4";
   const probe = await Probe.open(`${emulators.urls.deepgram}${path}`, AUTHORISED);

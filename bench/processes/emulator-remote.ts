@@ -12,6 +12,12 @@ import type {
   ScriptCommand,
 } from "#bench/emulators";
 
+export interface BefallenFault {
+  readonly target: string;
+  readonly kind: string;
+  readonly befallen: number;
+}
+
 export class EmulatorRemote {
   readonly #controlUrl: string;
 
@@ -38,6 +44,11 @@ export class EmulatorRemote {
 
   async arm(command: ArmCommand): Promise<void> {
     await this.#send("POST", "faults", command);
+  }
+
+  /** Each that was armed, also if it was taken back since, and how many things it has befallen. */
+  async faults(): Promise<readonly BefallenFault[]> {
+    return ((await this.#send("GET", "faults")) as { faults: readonly BefallenFault[] }).faults;
   }
 
   async disarmAll(): Promise<void> {
