@@ -112,6 +112,23 @@ void t.test("no answer is begun before it is known what was heard of the reply t
   t.match(byKeys.facts("callerTurn")[1]!.pii.said, /^no wait .*4 2/);
 });
 
+void t.test("our last words, heard back while the answer is prepared, do not throw it away", async (t) => {
+  const fixture = answered({
+    reply: (_request, index) => (index === 0 ? { text: LONG_REPLY } : { text: "Sure.", delayMs: 1_000 }),
+  });
+  fixture.say("when are you open?", 2_500);
+  const fromMs = fixture.positionMs;
+  fixture.say("no wait please", 400);
+  fixture.final(["until"], fromMs + 790); // behind his words, and within what may be echo
+  fixture.run(4_000);
+  t.equal(fixture.requests.length, 2);
+  t.same(
+    fixture.facts("callerTurn").map(({ pii }) => pii.said),
+    ["when are you open?", "no wait please"],
+  );
+  t.equal(fixture.heardByJournal()[2], "Sure.");
+});
+
 void t.test('"uh-huh" pauses at most, and the reply is heard whole', async (t) => {
   const fixture = answered({ reply: () => ({ text: LONG_REPLY }) });
   fixture.say("when are you open?", 1_200);

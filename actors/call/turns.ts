@@ -416,6 +416,7 @@ export class Turns {
   /** The caller makes a sound before he has heard anything of the reply. */
   #considerAddition(state: TurnState & { kind: "preparing" }): void {
     const { vad, listener } = this.#deps;
+    if (listener.hasWords) this.#echo.forgetLate();
     if (listener.hasWords && this.#restarts < MAX_RESTARTS) {
       return this.#restart(state.generation, state.said);
     }
