@@ -14,8 +14,8 @@
  * G4 a committed reply asks once more where that may help (retry.ts), as long as nothing of the failed round
  *    was handed on; at most MAX_RETRIES times in all its rounds.
  * G5 what was handed on stays said. A model that fails within its answer is asked (who that is, its chain knows) to
- *    go on after the last piece of it, at most MAX_CONTINUATIONS times; where nobody can, the reply ends there, and
- *    the failure is told when it was heard.
+ *    go on after the last piece of it, at most MAX_CONTINUATIONS times, without tools where it could not write the
+ *    call; where nobody can, the reply ends there, and the failure is told when it was heard.
  * G6 one filler at most per reply (Fillers). Where it comes within an answer, what comes after is another segment.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
@@ -43,6 +43,7 @@ import type { CachedSpeech } from "./voice-cache.js";
 export const MAX_TOOL_ROUNDS = 4;
 /** Calls of one round that are run; a model that asks for more gets a refusal for the rest. */
 export const MAX_PARALLEL_TOOLS = 8;
+
 export interface GenerationDeps {
   readonly clock: Clock;
   readonly llm: LlmProvider;

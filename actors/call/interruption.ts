@@ -79,7 +79,8 @@ export class Interruption {
   /** His words of before the reply: no turn takes them before its end, and the ring may have forgotten them by then. */
   #tellLate(): void {
     const { listener, echo, callerTurn } = this.#deps;
-    if (listener.fromMs > this.#fromMs || !callerTurn.hasNews) return;
+    // Not while they may change: it is asked with each frame.
+    if (listener.fromMs > this.#fromMs || !listener.isFinal || !callerTurn.hasNews) return;
     if (!echo.whose(listener.wordsUntil(this.#fromMs)).isEcho) callerTurn.tellLate(this.#fromMs);
   }
 }
