@@ -215,7 +215,8 @@ export class Plane {
     const before = await this.directory.lookUp(callId);
     if (row?.state === "ended") throw new LumentraError("CALL_ENDED", `call ${callId} is over`);
     const asked = { ...this.#asked(request), tenantCap: Number.MAX_SAFE_INTEGER };
-    const again = { ...asked, callId, knownEpoch: row?.epoch ?? 0, resume: true };
+    const heldByNodeId = before?.nodeId ?? null;
+    const again = { ...asked, callId, knownEpoch: row?.epoch ?? 0, resume: true, heldByNodeId };
     const afterEpoch = (request["resumeAfterEpoch"] as number | undefined) ?? 0;
     let placement = await this.#placer.place({ ...again, afterEpoch });
     if (placement.kind === "placed" && placement.existing && this.#placer.view.isLost(placement.lease.nodeId))

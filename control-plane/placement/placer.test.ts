@@ -210,3 +210,19 @@ async function requestOf(): Promise<PlacementRequest> {
     region: "",
   };
 }
+
+/**
+ * A call's media socket broke while every node was full: its own node was no candidate, although the call needs no second
+ * slot there, and the caller was told that we were cut off.
+ */
+void t.test("a call that comes back finds its own slot on a node that is full", async (t) => {
+  const { directory, place } = await cluster({ a: { capacity: 1 }, b: { capacity: 1 } });
+  const first = await place({ callId: "mine", carrierCallId: "CAmine" });
+  await place();
+  if (first.kind !== "placed") throw new Error(first.kind);
+  const { nodeId, epoch } = first.lease;
+  await directory.confirm("mine", epoch, nodeId, LEASE_MS);
+  t.match(await place(), { kind: "refused", reason: "noCapacity" });
+  const again = { callId: "mine", carrierCallId: "CAmine", resume: true, preferredNodeId: "b" };
+  t.match(await place({ ...again, heldByNodeId: nodeId }), { kind: "placed", lease: { nodeId } });
+});

@@ -42,6 +42,8 @@ export interface PlacementRequest extends Omit<ReserveRequest, "nodeIds" | "pick
   readonly preferredNodeId: string | null;
   /** Empty: the preferred node's, or any. */
   readonly region: string;
+  /** Who has the call that is resumed: full or not, it needs no second slot there. */
+  readonly heldByNodeId?: string | null;
 }
 
 export type Placement =
@@ -134,19 +136,21 @@ export class Placer {
 
   async #ask(request: PlacementRequest): Promise<Asked> {
     const { random, reservationMs } = this.#options;
-    const { preferredNodeId, region: wanted, ...call } = request;
+    const { preferredNodeId, region: wanted, heldByNodeId = null, ...call } = request;
     const region = wanted || (preferredNodeId === null ? "" : (this.#view.regionOf(preferredNodeId) ?? ""));
     let isFirst = true;
     let left = ROUNDS_MAX;
     for (const round of rounds(this.#view, { preferredNodeId, region }, random)) {
-      if (left-- === 0) return "full"; // P3
+      if (left-- === 0) break; // P3
       isFirst = false;
       const asked = await this.#reserve({ ...call, ...round, reservationMs });
       if (asked !== "full") return asked;
     }
     // Without a candidate the directory is asked all the same: a repeated webhook gets its answer, an ended call
-    // and a cap theirs.
-    return isFirst ? this.#reserve({ ...call, nodeIds: [], pickOf: 1, reservationMs }) : "full";
+    // and a cap theirs, and a call that comes back to a full node its own slot.
+    const nodeIds = heldByNodeId === null ? [] : [heldByNodeId];
+    if (!isFirst && nodeIds.length === 0) return "full";
+    return this.#reserve({ ...call, nodeIds, pickOf: 1, reservationMs });
   }
 
   async #reserve(request: ReserveRequest): Promise<Asked> {

@@ -80,6 +80,7 @@ export function createPlacementService(deps: PlacementServiceDeps): ServiceOf<Pl
       resellerCap: Number.MAX_SAFE_INTEGER,
       knownEpoch: row?.epoch ?? 0,
       resume: true,
+      heldByNodeId: before?.nodeId ?? null,
     };
     let placement = await placer.place({ ...asked, afterEpoch: request.resumeAfterEpoch });
     // Resumed before, on a node that is gone by now.
