@@ -9,7 +9,7 @@
  * A4 a call that was another node's, and finds no slot here, is ended here: nobody else owns it any more.
  */
 import type { Clock } from "#runtime/actor";
-import type { ShardPool } from "#runtime/cluster";
+import type { ShardPool, SlotLease } from "#runtime/cluster";
 import type {
   Admission,
   AfterMedia,
@@ -32,6 +32,13 @@ const CUT_OFF = {
   fr: "Nous avons été coupés. Veuillez rappeler.",
 } as const;
 
+/**
+ * How long a call that comes back waits for a slot: a shard that died with its leg is back in two or three seconds, and one
+ * that stood still gives back the slot that the call itself had. Carriers wait fifteen for our answer.
+ */
+const ROOM_WITHIN_MS = 4_000;
+const ROOM_LOOK_MS = 50;
+
 /** The tenants, and what may be wrong with them. */
 export interface NodeTenants extends TenantDirectory {
   /** Suspended tenants' callers get the overflow. Absent: none are. */
@@ -53,7 +60,7 @@ export interface AdmitterDeps {
   readonly readJournal: ((callId: string, epoch: number) => Promise<readonly JournalEvent[] | null>) | null;
   /** By carrier: the one account whose calls are ours; undefined for any. */
   readonly accounts: Readonly<Record<string, string | undefined>>;
-  readonly pool: () => Pick<ShardPool, "reserve">;
+  readonly pool: () => Pick<ShardPool, "reserve" | "reserveAgain" | "hasRoomAgain">;
   /** Whether the node's pressure lets new calls in, where nobody else has looked at it. */
   readonly mayTakeCalls: () => boolean;
   /** Its calls crash what carries them: see Quarantine. */
@@ -218,6 +225,7 @@ export class Admitter {
     const { calls, suspended, placement, log } = this.#deps;
     const { epoch } = placed;
     const isHere = (): boolean => calls.get(callId)?.epoch === epoch; // A3
+    await this.#untilRoom(isHere);
     if (isHere()) return { kind: "resumed", callId, epoch };
     const left = await this.#leftOf(callId, epoch);
     if (isHere()) return { kind: "resumed", callId, epoch };
@@ -240,6 +248,14 @@ export class Admitter {
     this.#goesOn(live);
     log.info({ callId, epoch, gapMs: left.gapMs, events: left.journal.length }, "call resumes here");
     return { kind: "reconnect", admission: admission(live) };
+  }
+
+  /** There is a slot, the call has one, or it was waited for long enough. */
+  async #untilRoom(isHere: () => boolean): Promise<void> {
+    const { clock, pool } = this.#deps;
+    const untilMs = clock.nowMs() + ROOM_WITHIN_MS;
+    while (!pool().hasRoomAgain && !isHere() && clock.nowMs() < untilMs)
+      await new Promise<void>((resolve) => clock.setTimer(ROOM_LOOK_MS, resolve));
   }
 
   /** What waited for it waits no more, and what its former owner still writes is refused. */
@@ -302,7 +318,8 @@ export class Admitter {
     resumed: LiveCall["resumed"],
   ): LiveCall | null {
     const { calls, clock, placement, pool } = this.#deps;
-    const lease = calls.get(callId) === undefined ? pool().reserve() : null;
+    const slot = (): SlotLease | null => (resumed === null ? pool().reserve() : pool().reserveAgain(null));
+    const lease = calls.get(callId) === undefined ? slot() : null;
     if (lease === null) {
       placement.release(callId, epoch);
       return null;

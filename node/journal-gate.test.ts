@@ -96,3 +96,17 @@ void t.test("an end of ours is refused like any other when the call is another o
   journal.complete(CALL, { kind: "legLost" });
   t.equal(sent.length, 0);
 });
+
+/**
+ * Found by the simulator: a shard stood still for 1.8 s, the leg of a call was cut meanwhile, and the call was ended as there was
+ * no slot to go on in. Then the shard moved again, and its actor wrote on behind the end, under the end's own sequence.
+ */
+void t.test("what an actor writes of a call that was ended in its stead goes nowhere", async (t) => {
+  const { journal, sent, writes, counted } = gate(t);
+  writes({ epoch: 1, sequence: 0 });
+  journal.complete(CALL, { kind: "legLost" });
+  writes({ epoch: 1, sequence: 1 });
+  writes({ epoch: 1, sequence: 2, kind: "legLost" });
+  t.match(sent, [{ sequence: 0 }, { sequence: 1, kind: "callEnded" }]);
+  t.equal(await counted('lumentra_journal_events_total{result="fenced"'), 2);
+});

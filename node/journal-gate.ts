@@ -3,7 +3,8 @@
  * plane. Nothing else writes either.
  *
  * Invariants
- * G1 what an owner writes after its lease was lost goes nowhere. Nor does what a call's earlier actors on this node write.
+ * G1 what an owner writes after its lease was lost goes nowhere. Nor does what a call's earlier actors on this node write, nor
+ *    what an actor that stood still writes of a call that was ended meanwhile.
  * G2 a call that is over has an end: when no actor is there to write it, or what it wrote was dropped, it is written here.
  */
 import { LRUCache } from "lru-cache";
@@ -63,7 +64,7 @@ export class JournalGate {
     const isEarlier =
       last !== undefined &&
       (event.epoch < last.epoch || (event.epoch === last.epoch && tenure < last.tenure));
-    if (isEarlier) return this.#refuse();
+    if (isEarlier || this.#deps.journals.isComplete(event.callId)) return this.#refuse();
     this.#write(event);
   }
 

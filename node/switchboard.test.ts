@@ -86,7 +86,8 @@ function rig(t: Test, { placement, readJournal = null }: Overrides = {}) {
       told.push({ lease, kind });
       return true;
     },
-    reserveAgain: () => (slots.left > 0 ? pool.reserve() : null),
+    reserveAgain: (shardId: number | null) => (shardId === null || slots.left > 0 ? pool.reserve() : null),
+    hasRoomAgain: true,
     hasProspect: false,
     release: () => {},
     askAll: () => Promise.resolve(),

@@ -97,6 +97,45 @@ void t.test(
 );
 
 /**
+ * A media socket was cut just as the node's only shard died, or was drained: the carrier asked what comes next while there was
+ * no slot, and the caller was told that we were cut off. The shard was back a moment later.
+ */
+void t.test("a call that loses its leg with its shard goes on when there is a shard again", async (t) => {
+  const when = { call: 0, when: "agentTurn", nth: 0 } as const;
+  for (const kind of ["shardDeath", "shardDrain"] as const) {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const moments = [
+        { ...when, afterMs: 100, what: { kind: "cut" } },
+        { ...when, afterMs: 90 + 3 * seed, what: { kind } },
+      ] as const;
+      const { violations, counts } = await runScript({ ...CALM, seed, calls: [CALL], moments });
+      t.same(violations, [], `${kind}, seed ${seed}`);
+      t.equal(counts["ended: callerHungUp"], 1, `${kind}, seed ${seed}`);
+      t.ok(counts["resumes"]! >= 1);
+    }
+  }
+});
+
+/**
+ * A shard stood still for 1.8 s with both slots of its node, and the leg of one call was cut meanwhile: nothing was free for it,
+ * it was ended, and when the shard moved again the call's actor wrote on behind the end.
+ */
+void t.test("a call whose slot is held by a shard that stands still goes on in it", async (t) => {
+  const hang = { kind: "hang", ms: 1_800, isSpinning: false } as const;
+  const when = { call: 0, when: "agentTurn", nth: 0 } as const;
+  const moments = [
+    { ...when, afterMs: 100, what: hang },
+    { ...when, afterMs: 107, what: { kind: "cut" } },
+  ] as const;
+  const limits = { ...CALM.limits, slotsPerShard: 1 };
+  for (let seed = 1; seed <= 5; seed += 1) {
+    const { violations, counts } = await runScript({ ...CALM, seed, limits, calls: [CALL], moments });
+    t.same(violations, [], `seed ${seed}`);
+    t.equal(counts["resumes"], 1, `seed ${seed}`);
+  }
+});
+
+/**
  * The actor crashed as it asked whether anybody is there, and the marks of the greeting, the last to have come back, were
  * of the same turn: the question was told as heard up to its second word (actors/call/carried-speech.test.ts).
  */
@@ -159,17 +198,17 @@ void t.test("a recogniser that goes deaf in the last word of a question costs no
 });
 
 /**
- * A call whose leg was lost was sent to a node that had room by its last report, and none any more: its only shard was being
- * drained. Its former owner had let go, the new one gave it back, and nobody wrote its end: the control plane did, twenty
+ * A call whose leg was lost was sent to a node that had room by its last report, and none any more: its only shard had just
+ * died. Its former owner had let go, the new one gave it back, and nobody wrote its end: the control plane did, twenty
  * seconds later, as that of a node that was lost.
  */
 void t.test("a call that finds no room where it was sent ends there, and at once", async (t) => {
-  const drain = { kind: "shardDrain", node: 0, shard: 0, atMs: 3_000 } as const;
+  const death = { kind: "shardDeath", node: 0, shard: 0, atMs: 7_200 } as const;
   const steps = [{ kind: "wait", ms: 9_000 } as const];
   const cut = { kind: "cut", atMs: 1_650 } as const;
   let endedThere = 0;
   for (let seed = 1; seed <= 4; seed += 1) {
-    // The one on node 0 keeps its shard draining; those on node 1 make node 0 the better choice.
+    // Those on node 1 make node 0 the better choice.
     const stays = (node: number) => ({ ...CALL, atMs: 700, node, steps });
     const calls = [
       { atMs: 5_200, node: 1, steps, carrier: [cut] },
@@ -181,7 +220,7 @@ void t.test("a call that finds no room where it was sent ends there, and at once
       nodes: 2,
       limits: { ...CALM.limits, slotsPerShard: 16 },
       calls,
-      faults: [drain],
+      faults: [death],
     });
     t.same(violations, [], `seed ${seed}`);
     t.equal(counts["ended: nodeLost"], undefined, `seed ${seed}`);

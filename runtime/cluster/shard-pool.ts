@@ -127,17 +127,25 @@ export class ShardPool {
 
   /**
    * A slot for a call that lost its actor, also while the pool drains: in `shardId` where it was, unless that one is
-   * drained or gone; then wherever there is room, the spare included. Null when there is none.
+   * drained or gone; then wherever there is room, the spare included, and rather in a drained shard than nowhere. Null for a
+   * call that lost its leg, and was in none. Null when there is no slot.
    */
-  reserveAgain(shardId: number): SlotLease | null {
-    const home = this.#host(shardId);
-    const here = (): SlotLease | null => home.readySlots?.reserve() ?? null;
+  reserveAgain(shardId: number | null): SlotLease | null {
+    const home = shardId === null ? null : this.#host(shardId);
+    const here = (): SlotLease | null => home?.readySlots?.reserve() ?? null;
     return (
-      (this.#drained.has(home) ? null : here()) ??
+      (home === null || this.#drained.has(home) ? null : here()) ??
       this.#leastLoaded((host) => host !== this.#spare) ??
       this.#leastLoaded(() => true) ??
-      here()
+      here() ??
+      this.#hosts.find(hasRoom)?.readySlots?.reserve() ??
+      null
     );
+  }
+
+  /** Whether `reserveAgain` has a slot. */
+  get hasRoomAgain(): boolean {
+    return this.#hosts.some(hasRoom);
   }
 
   /** Whether some shard serves, or will. */
@@ -341,4 +349,8 @@ export class ShardPool {
       this.#options.log.error({ err: error }, "the shard pool's delegate failed");
     }
   }
+}
+
+function hasRoom({ readySlots }: ShardHost): boolean {
+  return readySlots !== null && readySlots.freeCount > 0;
 }
