@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import t from "tap";
 import { VirtualClock } from "#runtime/actor";
+import { StallingClock } from "../../runtime/actor/stalling-clock.fixture.js";
 import { placeCall } from "./place-call.js";
 import { type PeerScript, ScriptedPeer, sendClear, sendMark, sendMedia } from "./scripted-peer.js";
 import { runScript } from "./script.js";
@@ -74,20 +75,6 @@ void t.test("gaps are counted as they happen, not only when the stream is over",
   t.equal((await call.ended).stats.underrunCount, 1);
 });
 
-/** Its timers can all be late, as on a machine that stood still. */
-class StallingClock extends VirtualClock {
-  #stalledMs = 0;
-
-  override nowMs(): number {
-    return super.nowMs() + this.#stalledMs;
-  }
-
-  stall(ms: number): void {
-    this.#stalledMs += ms;
-    this.advance(20);
-  }
-}
-
 void t.test("a phone that stood still has not listened to silence: it listens again", async (t) => {
   const peer = await listen(t, { answer: (_webhook, peer) => peer.connectMarkup("/m") });
   const clock = new StallingClock();
@@ -102,7 +89,7 @@ void t.test("a phone that stood still has not listened to silence: it listens ag
   const veryQuiet = call.waitForSilence(4_000);
   const step = async (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   // Its audio ran out long ago, and the word that ends it is looked at before the frame is.
-  clock.stall(5_000);
+  clock.stall(5_000, 20);
   await step();
   t.equal(isQuiet, false, "nobody listened");
   clock.advance(560);

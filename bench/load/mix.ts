@@ -18,7 +18,10 @@ const callerSchema = z.strictObject({
   /** Its share among the callers, against the others' weights. */
   weight: z.number().positive().default(1),
   /** Between a reply and what is said next, drawn anew each time: least and most. */
-  thinkMs: z.tuple([z.number().min(0), z.number().min(0)]).default([300, 1_500]),
+  thinkMs: z
+    .tuple([z.number().min(0), z.number().min(0)])
+    .refine(([least, most]) => least <= most, "least first, then most")
+    .default([300, 1_500]),
   /** `short`: from one call of a line to the next, whether or not the first is over. */
   everySeconds: z.number().min(0.5).max(3_600).default(10),
   /** A call's, drawn anew for each: least and most. Whoever had them hangs up, and another call comes. Absent: no end. */

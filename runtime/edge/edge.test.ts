@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import t from "tap";
-import { VirtualClock } from "#runtime/actor";
 import { LegEnd, RecordKind } from "#runtime/media";
+import { StallingClock } from "../actor/stalling-clock.fixture.js";
 import { createTwilio } from "./carriers/twilio.js";
 import { Harness, type LiveCall, voiceForm } from "./edge.fixture.js";
 import { ADMIN_SOCKETS_MAX } from "./edge.js";
@@ -199,27 +199,12 @@ void t.test("a half-open socket is pinged and then given up; one that answers is
   t.match(await harness.badInput(), { halfOpen: 1 });
 });
 
-/** Its timers can all be late, as after the event loop was blocked. */
-class StallingClock extends VirtualClock {
-  #stalledMs = 0;
-
-  override nowMs(): number {
-    return super.nowMs() + this.#stalledMs;
-  }
-
-  /** Time jumps; a timer due since then runs a second later, with the time as it is then. */
-  stall(ms: number): void {
-    this.#stalledMs += ms;
-    this.advance(1_000);
-  }
-}
-
 void t.test("after a stall of our own all legs look silent, and none is given up for it", async (t) => {
   const harness = await Harness.start({ edge: { halfOpenMs: 10_000 }, clock: new StallingClock() });
   t.teardown(() => harness.stop());
   const live = await harness.call();
   // The sweep runs once for all the time that passed, before any socket was looked at.
-  (harness.clock as StallingClock).stall(60_000);
+  (harness.clock as StallingClock).stall(60_000, 1_000);
   t.ok(await hearsAndSpeaks(live));
   harness.advance(3_000);
   t.equal(harness.delegate.events.length, 1);
