@@ -35,7 +35,8 @@ export class Children {
   readonly #children: Child[] = [];
   readonly #write: (line: string) => void;
   #onExit: (name: string, code: number | null) => void = () => {};
-  #stopping = false;
+  /** Set once they are stopped: none is started any more. */
+  #stopped: Promise<void> | null = null;
 
   constructor(write: (line: string) => void) {
     this.#write = write;
@@ -54,9 +55,10 @@ export class Children {
   }
   #colorIndex = 0;
 
-  /** Resolves with the line that said it serves. Throws with its last words when it ends before. */
+  /** Resolves with the line that said it serves. Throws with its last words when it ends before, or all are stopped. */
   async start(options: ChildOptions): Promise<Readonly<Record<string, unknown>>> {
     const { name, script, environment, isReady } = options;
+    if (this.#stopped !== null) throw new Error(`${name} was not started: the others are being stopped`);
     const write = this.prefixed(name);
     const child = spawn(process.execPath, [script], {
       env: environment,
@@ -75,7 +77,7 @@ export class Children {
     this.#children.push({ process: child, exited, stopGraceMs: options.stopGraceMs ?? STOP_GRACE_MS });
     let isServing = false;
     void exited.then((code) => {
-      if (isServing && !this.#stopping) this.#onExit(name, code);
+      if (isServing && this.#stopped === null) this.#onExit(name, code);
     });
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
@@ -96,13 +98,22 @@ export class Children {
     });
   }
 
-  /** Idempotent enough: those that ended are passed over. A second call kills what is left. */
-  async stop(): Promise<void> {
-    const now = this.#stopping;
-    this.#stopping = true;
+  /** Resolves when all have ended. Idempotent; in any state, also while one is on its way up. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopInOrder();
+    return this.#stopped;
+  }
+
+  /** Those that are left end now. */
+  kill(): void {
+    void this.stop();
+    for (const child of this.#children) child.process.kill("SIGKILL");
+  }
+
+  async #stopInOrder(): Promise<void> {
     for (const child of this.#children.toReversed()) {
       if (child.process.exitCode !== null || child.process.signalCode !== null) continue;
-      child.process.kill(now ? "SIGKILL" : "SIGTERM");
+      child.process.kill("SIGTERM");
       const timer = setTimeout(() => child.process.kill("SIGKILL"), child.stopGraceMs);
       await child.exited;
       clearTimeout(timer);

@@ -19,8 +19,8 @@ interface Up {
 }
 
 /** `lumentra up` on free ports, over this folder. */
-async function startUp(t: Test, folder: string): Promise<Up> {
-  const child = spawn(process.execPath, [CLI, "up"], {
+function spawnUp(folder: string) {
+  return spawn(process.execPath, [CLI, "up"], {
     env: {
       PATH: process.env["PATH"] ?? "",
       LUMENTRA_DATA_DIR: folder,
@@ -36,6 +36,11 @@ async function startUp(t: Test, folder: string): Promise<Up> {
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
+}
+
+/** Resolves when it serves. */
+async function startUp(t: Test, folder: string): Promise<Up> {
+  const child = spawnUp(folder);
   let text = "";
   child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
   const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
@@ -199,3 +204,28 @@ async function poll(ask: () => Promise<unknown>, holds: (answer: unknown) => boo
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
+
+/** It was heeded when all was up: a minute later, on a slow machine, and longer than whoever stops services waits. */
+void t.test("a signal while it starts ends what is up by then, and nothing more is started", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "lumentra-up-"));
+  chmodSync(folder, 0o711);
+  const child = spawnUp(folder);
+  let text = "";
+  const saysPostgres = new Promise<void>((resolve) => {
+    child.stderr.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes("ready to accept connections")) resolve();
+    });
+  });
+  child.stdout.resume();
+  const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
+  t.teardown(async () => {
+    child.kill("SIGKILL");
+    await exited;
+    rmSync(folder, { recursive: true, force: true });
+  });
+  await saysPostgres;
+  child.kill("SIGTERM");
+  t.equal(await exited, 0, text);
+  t.notMatch(text, /Lumentra is up|Lumentra answers/);
+});

@@ -42,12 +42,14 @@ export async function runUp(environment: Environment): Promise<number> {
   const children = new Children(say);
   const stops: (() => Promise<void>)[] = [() => children.stop()];
   let exitCode = 0;
+  let isStopping = false;
 
   const ended = new Promise<void>((resolve) => {
-    let signals = 0;
     const onSignal = (): void => {
-      signals += 1;
-      if (signals > 1) void children.stop();
+      if (isStopping) return children.kill();
+      isStopping = true;
+      // At once: what is on its way up may take a minute yet.
+      void children.stop();
       resolve();
     };
     process.on("SIGTERM", onSignal);
@@ -116,6 +118,8 @@ export async function runUp(environment: Environment): Promise<number> {
       process.stdout.write(`${JSON.stringify({ event: "listening", edgePort, adminPort, grpcPort })}\n`);
     }
     await ended;
+  } catch (error) {
+    if (!isStopping) throw error; // what was stopped on its way up ends with an error
   } finally {
     for (const stop of stops) await stop();
   }
