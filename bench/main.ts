@@ -183,6 +183,7 @@ function addLongLoadCommands(
       100,
     )
     .option("--seconds <s>", "how long to measure each", number(0.2, 3_600), 10)
+    .option("--settle <s>", "of each that was just started, before measuring begins", number(0, 3_600))
     .option("--rounds <n>", "how often each has its turn", whole(1, 100), 1)
     .option("--capacity-to <n>", "instead: raise each one's calls, at most to so many", whole(1, CALLERS_MAX))
     .action((options) =>

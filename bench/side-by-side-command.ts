@@ -36,6 +36,8 @@ import type { CommandOutput } from "./call.js";
 export interface SideBySideCommandOptions {
   readonly calls: number;
   readonly seconds: number;
+  /** Of each agent's first load, before measuring begins. @default 3 */
+  readonly settle?: number;
   readonly rounds: number;
   readonly mix: string;
   readonly processes: number;
@@ -70,7 +72,8 @@ export async function runSideBySideCommand(
       live.progress?.end();
       if (options.json) return;
       output.write(`round ${round}: ${agent}${blocked ? ", one call blocks" : ""}\n`);
-      live.progress = progressOf(output, options.calls / ARRIVALS_PER_SECOND + options.seconds);
+      const settleS = blocked ? 0 : (options.settle ?? 0);
+      live.progress = progressOf(output, options.calls / ARRIVALS_PER_SECOND + settleS + options.seconds);
     },
     onWindow: (window) => live.progress?.show(window),
   });
@@ -136,7 +139,7 @@ async function capacities(
 
 async function capacityOf(
   agent: AgentName,
-  { calls: from, seconds, processes, mix: mixFile, json }: SideBySideCommandOptions,
+  { calls: from, seconds, settle: settleS, processes, mix: mixFile, json }: SideBySideCommandOptions,
   mix: CallMix,
   to: number,
   emulators: Awaited<ReturnType<typeof startEmulatorProcess>>,
@@ -148,7 +151,8 @@ async function capacityOf(
     return await findCapacity(from, to, subject.slots, processes, async (calls) => {
       const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
       const load = { subject, mix, mixName: mixNameOf(mixFile), calls, rampS, seconds, processes };
-      const result = await runLoad({ ...load, ...(isWarm && { warmUpCalls: 0 }) });
+      const cold = { ...load, ...(settleS !== undefined && { settleS }) };
+      const result = await runLoad(isWarm ? { ...load, warmUpCalls: 0 } : cold);
       isWarm = true;
       if (!json) output.write(`${agent}, ${calls} calls: ${result.failureCount} failures\n`);
       return result;

@@ -33,6 +33,8 @@ export interface SideBySideOptions {
   readonly processes?: number;
   /** As a load's, of each that was just started. */
   readonly warmUpCalls?: number;
+  /** As well, seconds: compilers are through after some 40. */
+  readonly settle?: number;
   /** Which to set side by side. @default all */
   readonly agents?: readonly AgentName[];
   onRun?(agent: AgentName, blocked: boolean, round: number): void;
@@ -106,7 +108,7 @@ async function load(
   isCold: boolean,
   options: SideBySideOptions,
 ): Promise<Pick<SideBySideRun, "result" | "shardsReplaced" | "heldMs" | "blockerEnded">> {
-  const { mix, mixName, calls, seconds, processes = 1, warmUpCalls } = options;
+  const { mix, mixName, calls, seconds, processes = 1, warmUpCalls, settle: settleS } = options;
   const replacedBefore = await shardsReplaced(subject);
   const blocking: { call: Promise<PhoneCall | null> | null } = { call: null };
   const knocking = blocked ? knock(subject.target.url) : null;
@@ -118,7 +120,9 @@ async function load(
     rampS: Math.max(0.2, calls / ARRIVALS_PER_SECOND),
     seconds,
     processes,
-    ...(isCold ? warmUpCalls !== undefined && { warmUpCalls } : { warmUpCalls: 0 }),
+    ...(isCold
+      ? { ...(warmUpCalls !== undefined && { warmUpCalls }), ...(settleS !== undefined && { settleS }) }
+      : { warmUpCalls: 0 }),
     onWindow: (window) => {
       // Once the others are up: a node that is blocked takes no new calls.
       if (blocked && (window.up >= calls || window.phase === "steady")) blocking.call ??= block(subject);
