@@ -51,8 +51,16 @@ class CallActor extends Actor<CallMessage> {
   }
 
   override preStart(context: ActorContext<CallMessage>): void {
+    this.#deps.enter();
+    try {
+      this.#begin(context);
+    } finally {
+      this.#deps.leave();
+    }
+  }
+
+  #begin(context: ActorContext<CallMessage>): void {
     const deps = this.#deps;
-    deps.enter();
     // One by one: of `{ ...deps, more }` each call's has a hidden class of its own, and `Object.assign` makes a dictionary
     // of so many; all that asks them is slow then, and either takes 2 KiB.
     this.#call = new Call({
@@ -85,7 +93,6 @@ class CallActor extends Actor<CallMessage> {
     });
     deps.onCall?.(deps.start, this.#call);
     this.#call.begin();
-    deps.leave();
   }
 
   receive(message: CallMessage): void {
