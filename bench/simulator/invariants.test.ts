@@ -1,5 +1,6 @@
 /** Each invariant can fail: a bug is planted through a seam, and the invariant that should see it does. */
 import t from "tap";
+import { CALM } from "./calm.fixture.js";
 import type { Violation } from "./invariants.js";
 import { runScript } from "./run-seed.js";
 import type { Script } from "./script.js";
@@ -11,20 +12,8 @@ type Part = Partial<Pick<Script, "calls" | "faults" | "nodes" | "hasSpare" | "fa
 function scriptOf(part: Part = {}): Script {
   const ask = { kind: "ask", pauseMs: 300, tool: false } as const;
   return {
+    ...CALM,
     seed: 7,
-    nodes: 1,
-    shardsPerNode: 1,
-    hasSpare: false,
-    fallbacks: "none",
-    limits: {
-      slotsPerShard: 4,
-      inRecordCount: 128,
-      outRecordCount: 128,
-      unreadBatches: 256,
-      heldItems: 1_024,
-      requestsMax: 8,
-      tenantCap: 10,
-    },
     calls: [
       {
         atMs: 0,
@@ -37,10 +26,6 @@ function scriptOf(part: Part = {}): Script {
         carrier: [],
       },
     ],
-    vendors: [],
-    outage: null,
-    faults: [],
-    moments: [],
     ...part,
   };
 }

@@ -1,30 +1,11 @@
 /** What the simulator found in the node, each as the least script that shows it. */
 import t from "tap";
+import { CALM } from "./calm.fixture.js";
 import { violationsOf } from "./invariants.js";
 import { runScript } from "./run-seed.js";
-import { type CallScript, type Script, recoveredAtMs } from "./script.js";
+import { type CallScript, recoveredAtMs } from "./script.js";
 import { runWorld } from "./world.js";
 
-const CALM: Omit<Script, "calls"> = {
-  seed: 3,
-  nodes: 1,
-  shardsPerNode: 1,
-  hasSpare: false,
-  fallbacks: "none",
-  limits: {
-    slotsPerShard: 4,
-    inRecordCount: 128,
-    outRecordCount: 128,
-    unreadBatches: 256,
-    heldItems: 1_024,
-    requestsMax: 8,
-    tenantCap: 10,
-  },
-  vendors: [],
-  outage: null,
-  faults: [],
-  moments: [],
-};
 const ASK = { kind: "ask", question: 1, pauseMs: 300, tool: false } as const;
 const CALL: CallScript = { atMs: 0, node: 0, steps: [ASK, { kind: "wait", ms: 6_000 }], carrier: [] };
 
