@@ -2,7 +2,7 @@
  * Connections to Postgres, and transactions that carry who asks.
  *
  * P1 Every statement runs in a transaction whose scope was set before it; the settings end with the transaction.
- * P2 Every wait has a bound: for a connection, a lock, a statement, an idle transaction.
+ * P2 Every wait has a bound: for a connection, a lock, a statement, an idle transaction, a goodbye.
  * P3 A conflict that Postgres says to try again is tried again, a few times.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,6 +20,8 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const IDLE_TIMEOUT_MS = 30_000;
 /** What the server's own timeout has beyond it before we stop waiting: it, or the way to it, is gone without a word. */
 const SILENCE_MS = 2_000;
+/** A goodbye takes a round trip; what is left of the sockets after it goes with the process. */
+const CLOSE_MS = 1_000;
 export const ATTEMPTS_MAX = 4;
 const FIRST_BACKOFF_MS = 10;
 
@@ -137,9 +139,19 @@ export class ScopedPool {
     return { ...this.#pool.options, statement_timeout: 0, query_timeout: 0 };
   }
 
+  /** P2 */
   close(): Promise<void> {
-    return this.#pool.end();
+    return closedInTime(this.#pool.end());
   }
+}
+
+/** Resolves when it is closed, or when a server that is gone without a word has been waited for: CLOSE_MS. */
+export async function closedInTime(closing: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const waited = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_MS);
+  });
+  await Promise.race([closing, waited]).finally(() => clearTimeout(timer));
 }
 
 /** Of `query_timeout`, which has no code. */

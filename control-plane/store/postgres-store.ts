@@ -57,8 +57,7 @@ export function openStore(options: StoreOptions): Store {
     maintain: () => upkeep(pool, groups),
     ping: () => pool.ping(),
     async close() {
-      await listener.close();
-      await pool.close();
+      await Promise.all([listener.close(), pool.close()]);
     },
   };
 }

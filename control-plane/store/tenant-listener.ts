@@ -1,6 +1,7 @@
 /** LISTEN on a connection of its own, made again when it breaks; what was missed meanwhile is told by one call. */
 import { Client, type ClientConfig } from "pg";
 import type { Logger } from "#runtime/telemetry";
+import { closedInTime } from "./pool.js";
 
 const CHANNEL = "lumentra_tenants";
 const FIRST_RETRY_MS = 100;
@@ -30,7 +31,7 @@ export class TenantListener {
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    await this.#client?.end().catch(() => {});
+    if (this.#client !== null) await closedInTime(this.#client.end().catch(() => {}));
   }
 
   async #connect(): Promise<void> {
