@@ -38,7 +38,8 @@ export interface Simulation {
 export async function simulate(options: SimulateOptions): Promise<Simulation> {
   const { seed, calls, kinds, steps = STEPS_MAX, seconds = 0 } = options;
   const wanted = Math.ceil(calls / CALLS_PER_WORLD);
-  const threads = Math.min(options.threads ?? availableParallelism(), wanted);
+  // Who goes on for some seconds has work for all of them, however few calls are wanted at least.
+  const threads = Math.min(options.threads ?? availableParallelism(), seconds > 0 ? Infinity : wanted);
   const beganAtMs = performance.now();
   const results: SeedResult[] = [];
   let next = 0;
