@@ -14,6 +14,8 @@ import type { WorldRecord } from "./world.js";
 const CUT_WITHIN_MS = 100;
 /** A spare is ready, and the main thread is not held up. */
 const TAKE_OVER_MS = 50;
+/** A shard that was just configured may run for long: until then to run is no sign that it hangs. */
+const CONFIGURED_MS = 5_000;
 /** The watchdog looks at intervals, and a shard may have beaten just before it hung. */
 const SEEN_LATE_MS = 2 * WATCHDOG.lookEveryMs + WATCHDOG.heartbeatMs;
 /** Who stays on the line so long after he spoke has left his message. */
@@ -293,7 +295,11 @@ function takenOverSoon(world: WorldRecord): readonly string[] {
       if (event.kind !== "callResumed" || event.reason !== "shardLost") continue;
       const hang = faults.find(({ kind }) => kind === "hang");
       const seenWithinMs =
-        hang?.kind !== "hang" ? 0 : hang.isSpinning ? WATCHDOG.spinningAfterMs : WATCHDOG.hungAfterMs;
+        hang?.kind !== "hang"
+          ? 0
+          : hang.isSpinning && hang.atMs >= CONFIGURED_MS
+            ? WATCHDOG.spinningAfterMs
+            : WATCHDOG.hungAfterMs;
       if (event.gapMs > seenWithinMs + (seenWithinMs > 0 ? SEEN_LATE_MS : 0) + TAKE_OVER_MS)
         wrong.push(`${row.callId}: its shard died, and it went on ${event.gapMs} ms later`);
     }

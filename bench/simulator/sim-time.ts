@@ -121,8 +121,11 @@ export class SimThread implements Clock {
 
   /** One of its timers is due. */
   fire(timer: ThreadTimer): void {
-    // As they would have fired: messages keep their order.
-    if (this.isHeld) return this.#time.schedule(timer, this.#heldUntilMs - this.nowMs(), this.#nextHeld++);
+    // As they would have fired: messages keep their order, also when it stands still for longer meanwhile.
+    if (this.isHeld) {
+      timer.heldOrder ??= this.#nextHeld++;
+      return this.#time.schedule(timer, this.#heldUntilMs - this.nowMs(), timer.heldOrder);
+    }
     try {
       timer.callback();
     } catch (error) {
@@ -133,6 +136,8 @@ export class SimThread implements Clock {
 
 class ThreadTimer extends VirtualTimer {
   readonly thread: SimThread;
+  /** Among those that wait for the thread to move again; null: it has not waited. */
+  heldOrder: number | null = null;
 
   constructor(thread: SimThread, callback: () => void) {
     super(callback);

@@ -1,9 +1,11 @@
 /** The simulator itself: seeds are repeatable to the bit, a few hundred calls hold, and failures shrink. */
 import t from "tap";
+import { seededRandom } from "#runtime/actor";
 import { commandOf } from "./command.js";
 import { runScript } from "./run-seed.js";
 import { FAULT_KINDS, STEPS_MAX, type Script, drawScript } from "./script.js";
 import { shrink } from "./shrink.js";
+import { SimThread, SimTime } from "./sim-time.js";
 import { simulate } from "./simulate.js";
 import { violationsOf } from "./invariants.js";
 import { FRAME_BYTES, WordEar, wordsAudio } from "./word-audio.js";
@@ -62,6 +64,20 @@ void t.test("what is to break just as something happens breaks then, two things 
   );
   t.ok(events.some((event) => event.kind === "callResumed" && event.reason === "shardLost"));
   t.equal(world.faultCounts.get("cut"), 1);
+});
+
+void t.test("what waits for a thread that stands still keeps its order, for how long it may", (t) => {
+  const time = new SimTime(seededRandom(1));
+  const thread = new SimThread(time);
+  const fired: string[] = [];
+  thread.after(2, () => fired.push("first"));
+  thread.after(6, () => fired.push("second"));
+  thread.hold(10);
+  time.advance(4);
+  thread.hold(20);
+  time.advance(40);
+  t.same(fired, ["first", "second"]);
+  t.end();
 });
 
 void t.test("other vendors go on, each over a wire of its own", async (t) => {
