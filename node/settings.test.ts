@@ -16,6 +16,13 @@ void t.test("an empty environment gives every default", async (t) => {
   t.equal(settings.TWILIO_AUTH_TOKEN, undefined);
 });
 
+void t.test("a niceness may be given, which is below 0", async (t) => {
+  t.equal(resolveSettings({ LUMENTRA_EDGE_NICE: "-5" }).LUMENTRA_EDGE_NICE, -5);
+  for (const LUMENTRA_EDGE_NICE of ["-21", "1", "--5"]) {
+    t.throws(() => resolveSettings({ LUMENTRA_EDGE_NICE }), { code: "SETTING_INVALID" }, LUMENTRA_EDGE_NICE);
+  }
+});
+
 void t.test("a wrong value is refused with its name and what it must be", async (t) => {
   const wrong: [Record<string, string>, RegExp][] = [
     [{ LUMENTRA_EDGE_PORT: "70000" }, /LUMENTRA_EDGE_PORT must be 0 to 65535 \(got "70000"\)/],

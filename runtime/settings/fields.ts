@@ -18,7 +18,7 @@ export type SettingsSchema = z.ZodObject<Record<string, z.ZodType>>;
 export const whole = (min: number, max: number) =>
   z
     .string()
-    .regex(/^\d+$/, "must be a whole number")
+    .regex(/^-?\d+$/, "must be a whole number")
     .transform(Number)
     .refine((value) => value >= min && value <= max, { error: `must be ${min} to ${max}` });
 
