@@ -13,7 +13,7 @@ export { type Capacity, type Step, THREAD_FULL, findCapacity } from "./capacity.
 export { type Movement, compareRuns, incomparable } from "./compare.js";
 export { Distribution } from "./distribution.js";
 export { type Figure } from "./figures.js";
-export { type FigureGoal, goalOf } from "./goals.js";
+export { CALL_MEMORY_KIB, type FigureGoal, goalOf } from "./goals.js";
 export { type FrontOptions, runFront } from "./front.js";
 export { scrapeMetrics } from "./metrics.js";
 export {

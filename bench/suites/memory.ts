@@ -7,7 +7,15 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CallMix, type LoadOptions, loadMix, mixNameOf, runLoad, startSubject } from "#bench/load";
+import {
+  CALL_MEMORY_KIB,
+  type CallMix,
+  type LoadOptions,
+  loadMix,
+  mixNameOf,
+  runLoad,
+  startSubject,
+} from "#bench/load";
 import { makeScratchFolder, readUsage } from "#bench/processes";
 import { DEFAULT_BYTES_PER_SLOT } from "#runtime/media";
 import { LumentraError } from "#runtime/errors";
@@ -34,8 +42,6 @@ const CALLS_PER_SECOND = 50;
 const SETTLE_S = 5;
 const COUNT_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
-/** docs/BENCHMARKS.md; the design's budget. */
-const GOAL_KIB = 128;
 
 /** Means of several counts, bytes. */
 interface InUse {
@@ -172,7 +178,7 @@ function resultOf(few: InUse, many: InUse, mixName: string): SuiteResult {
       ),
     ],
     notes: [
-      `mix ${mixName}: what each call from ${few.calls} to ${many.calls} adds; means of ${few.counts} and ${many.counts} counts, each after a collection in every thread; the goal is ${GOAL_KIB} KiB`,
+      `mix ${mixName}: what each call from ${few.calls} to ${many.calls} adds; means of ${few.counts} and ${many.counts} counts, each after a collection in every thread; the goal is ${CALL_MEMORY_KIB} KiB`,
       "not in use by V8's count, so in the growth alone: the kernel's and uWebSockets.js' sockets, compiled code, the allocator's room",
       ...failures,
     ],
