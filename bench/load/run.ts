@@ -361,7 +361,10 @@ class LoadRun {
 
   #result(): LoadResult {
     const { mixName, mix, calls, rampS, seconds, processes = 1, subject } = this.#options;
-    if (this.#turns === 0) this.#fail(["nobody said anything: there is nothing to measure"], 1);
+    if (this.#turns === 0) {
+      const why = this.#refused > 0 ? `${this.#refused} calls were refused` : "there is nothing to measure";
+      this.#fail([`nobody said anything: ${why}`], 1);
+    }
     if (this.#violations > 0) this.#fail([`${this.#violations} messages broke the carrier's rules`], 1);
     const plain = (name: string, value: number, better: Figure["better"] = "lower"): Figure => ({
       name,
