@@ -28,17 +28,31 @@ export class Authenticator {
       throw new LumentraError("UNAUTHENTICATED", "no credential: send `authorization: Bearer <key>`");
     }
     await this.#limits.requireFewFailures(peerAddress);
-    const bearer = /^Bearer (\S+)$/i.exec(authorization)?.[1];
-    const principal =
-      bearer === undefined || bearer.length > CREDENTIAL_MAX_CHARS ? null : await this.#principal(bearer);
+    const principal = await this.#principalOf(authorization);
     if (principal !== null) return principal;
     await this.#limits.countFailure(peerAddress);
-    throw new LumentraError("UNAUTHENTICATED", "the credential is unknown, expired or revoked");
+    throw unknownCredential();
   }
 
-  async #principal(bearer: string): Promise<Principal | null> {
+  /**
+   * Looks again at a credential that was good once: whoever held it guesses at nothing, and failures are not counted.
+   * @throws LumentraError UNAUTHENTICATED, STORE_UNAVAILABLE
+   */
+  async authenticateAgain(authorization: string): Promise<Principal> {
+    const principal = await this.#principalOf(authorization);
+    if (principal === null) throw unknownCredential();
+    return principal;
+  }
+
+  async #principalOf(authorization: string): Promise<Principal | null> {
+    const bearer = /^Bearer (\S+)$/i.exec(authorization)?.[1];
+    if (bearer === undefined || bearer.length > CREDENTIAL_MAX_CHARS) return null;
     if (bearer.startsWith("lk_")) return this.#apiKeys.verify(bearer);
     const node = await this.#nodes.verify(bearer);
     return node === null ? null : { kind: "node", ...node };
   }
+}
+
+function unknownCredential(): LumentraError {
+  return new LumentraError("UNAUTHENTICATED", "the credential is unknown, expired or revoked");
 }

@@ -195,7 +195,7 @@ class GuardedCall extends ServerInterceptingCall {
     if (this.#principal.kind !== "operator" && this.#principal.kind !== "reseller") return;
     try {
       const { authenticator } = this.#guard.options;
-      this.#principal = await authenticator.authenticate(this.#authorization, "");
+      this.#principal = await authenticator.authenticateAgain(this.#authorization!);
       requireScope(this.#principal, rpcOptions(this.path)!.scope);
     } catch (error) {
       // A store that does not answer now is no reason: the key was good a moment ago.
