@@ -109,24 +109,27 @@ void t.test("a suspended reseller's key reads, and that is all", async (t) => {
     t.throws(() => requireScope(principal(false), scope), { code: "PERMISSION_DENIED" }, scope);
 });
 
-void t.test("looking again at streams' keys that were revoked is no guessing, however many they are", async (t) => {
-  const keys = new ClusterKeys("a".repeat(32));
-  const revoked = { verify: () => Promise.resolve(null) } as unknown as ApiKeys;
-  const clock = new VirtualClock();
-  const authenticator = new Authenticator(
-    revoked,
-    new NodeCredentials(keys, clock),
-    new RateLimits({ perSecond: 5 }),
-  );
-  const codes = async (look: () => Promise<unknown>): Promise<Set<string>> => {
-    const results = await Promise.allSettled(Array.from({ length: 200 }, look));
-    return new Set(results.map((result) => (result as { reason: { code: string } }).reason.code));
-  };
-  const bearer = `Bearer ${generateApiKey().key}`;
-  t.strictSame([...(await codes(() => authenticator.authenticateAgain(bearer)))], ["UNAUTHENTICATED"]);
-  const guessed = await codes(() => authenticator.authenticate(bearer, "10.0.0.1"));
-  t.ok(guessed.has("RATE_LIMITED"), "whoever comes with a wrong key is held up");
-});
+void t.test(
+  "looking again at streams' keys that were revoked is no guessing, however many they are",
+  async (t) => {
+    const keys = new ClusterKeys("a".repeat(32));
+    const revoked = { verify: () => Promise.resolve(null) } as unknown as ApiKeys;
+    const clock = new VirtualClock();
+    const authenticator = new Authenticator(
+      revoked,
+      new NodeCredentials(keys, clock),
+      new RateLimits({ perSecond: 5 }),
+    );
+    const codes = async (look: () => Promise<unknown>): Promise<Set<string>> => {
+      const results = await Promise.allSettled(Array.from({ length: 200 }, look));
+      return new Set(results.map((result) => (result as { reason: { code: string } }).reason.code));
+    };
+    const bearer = `Bearer ${generateApiKey().key}`;
+    t.strictSame([...(await codes(() => authenticator.authenticateAgain(bearer)))], ["UNAUTHENTICATED"]);
+    const guessed = await codes(() => authenticator.authenticate(bearer, "10.0.0.1"));
+    t.ok(guessed.has("RATE_LIMITED"), "whoever comes with a wrong key is held up");
+  },
+);
 
 void t.test("each credential has a limit of its own", async (t) => {
   const limits = new RateLimits({ perSecond: 5 });
