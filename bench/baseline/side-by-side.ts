@@ -67,6 +67,8 @@ export interface SideBySide {
 const KNOCK_EVERY_MS = 100;
 /** Calls a second while a load is built up. */
 const ARRIVALS_PER_SECOND = 50;
+/** Before it is measured what a block does: its first ones are no surprise then. The caller says nothing, and an agent does not hear silence out for ever. */
+const BLOCK_LEAD_S = 3;
 
 export async function runSideBySide(options: SideBySideOptions): Promise<SideBySide> {
   const { calls, seconds, rounds, mixName, agents = AGENTS } = options;
@@ -110,6 +112,9 @@ async function load(
 ): Promise<Pick<SideBySideRun, "result" | "shardsReplaced" | "heldMs" | "blockerEnded">> {
   const { mix, mixName, calls, seconds, processes = 1, warmUpCalls, settle: settleS } = options;
   const replacedBefore = await shardsReplaced(subject);
+  const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
+  const settle = isCold && settleS !== undefined ? { settleS } : {};
+  const blockFromS = rampS + (settle.settleS ?? 0) - BLOCK_LEAD_S;
   const blocking: { call: Promise<PhoneCall | null> | null } = { call: null };
   const knocking = blocked ? knock(subject.target.url) : null;
   const result = await runLoad({
@@ -117,15 +122,15 @@ async function load(
     mix,
     mixName,
     calls,
-    rampS: Math.max(0.2, calls / ARRIVALS_PER_SECOND),
+    rampS,
     seconds,
     processes,
-    ...(isCold
-      ? { ...(warmUpCalls !== undefined && { warmUpCalls }), ...(settleS !== undefined && { settleS }) }
-      : { warmUpCalls: 0 }),
+    ...settle,
+    ...(!isCold ? { warmUpCalls: 0 } : warmUpCalls !== undefined && { warmUpCalls }),
     onWindow: (window) => {
       // Once the others are up: a node that is blocked takes no new calls.
-      if (blocked && (window.up >= calls || window.phase === "steady")) blocking.call ??= block(subject);
+      const isTime = window.phase === "steady" || (window.up >= calls && window.atS >= blockFromS);
+      if (blocked && isTime) blocking.call ??= block(subject);
       options.onWindow?.(window);
     },
   });
