@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -55,6 +55,23 @@ void t.test("one that is on its way up when all are stopped ends, and no other i
   await t.rejects(start("late", READY + STAYS), /late was not started/);
 });
 
+void t.test("one that is killed takes along what it started", async (t) => {
+  const { children, start } = rig(t);
+  const below = `process.on("SIGTERM", () => {}); ${STAYS}`;
+  const { pid } = await start(
+    "parent",
+    `import { spawn } from "node:child_process";
+    const child = spawn(process.execPath, ["-e", ${JSON.stringify(below)}], { stdio: "inherit" });
+    console.log(JSON.stringify({ event: "listening", pid: child.pid }));
+    process.on("SIGTERM", () => {}); ${STAYS}`,
+  );
+  const stopping = children.stop();
+  children.kill();
+  // Until the output of both is closed.
+  await stopping;
+  t.notOk(isRunning(pid as number));
+});
+
 void t.test("one that does not heed is killed when that is asked for", async (t) => {
   const { children, start } = rig(t);
   await start("deaf", `process.on("SIGTERM", () => {}); ${READY} ${STAYS}`);
@@ -63,3 +80,12 @@ void t.test("one that does not heed is killed when that is asked for", async (t)
   await stopping;
   t.pass("it has ended");
 });
+
+function isRunning(pid: number): boolean {
+  try {
+    // A zombie whose parent is gone may stay for a while where nobody reaps.
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}

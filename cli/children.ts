@@ -107,17 +107,27 @@ export class Children {
   /** Those that are left end now. */
   kill(): void {
     void this.stop();
-    for (const child of this.#children) child.process.kill("SIGKILL");
+    for (const child of this.#children) killGroup(child);
   }
 
   async #stopInOrder(): Promise<void> {
     for (const child of this.#children.toReversed()) {
       if (child.process.exitCode !== null || child.process.signalCode !== null) continue;
       child.process.kill("SIGTERM");
-      const timer = setTimeout(() => child.process.kill("SIGKILL"), child.stopGraceMs);
+      const timer = setTimeout(() => killGroup(child), child.stopGraceMs);
       await child.exited;
       clearTimeout(timer);
     }
+  }
+}
+
+/** With all it has started: a node's processes would drain on without their parent. */
+function killGroup({ process: leader }: Child): void {
+  if (leader.pid === undefined || leader.exitCode !== null || leader.signalCode !== null) return;
+  try {
+    process.kill(-leader.pid, "SIGKILL");
+  } catch {
+    // It has just ended.
   }
 }
 

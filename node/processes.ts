@@ -3,9 +3,11 @@
  * passes signals on. Each child is a whole node of the cluster with an id, a data folder, an admin port and a port for its
  * media sockets of its own; the port for webhooks they share. The operator's port is the parent's (processes-admin.ts). docs/design/edge-scaling.md says why so.
  *
- * M1  Children do not outlive the parent: they drain when the channel to it breaks.
+ * M1  Children outlive the parent by their grace at most: they drain when the channel to it breaks, or go on with that.
  * M2  A child that dies is started again, at most RESTARTS.maxRestarts times within RESTARTS.withinMs; then all end, so
  *     that whoever watches the parent learns of it. Its calls go on at the others: the control plane sees to that.
+ * M3  A child drains at a signal, and ends at once when the parent says so. To end at its second signal would be wrong:
+ *     a terminal and systemd signal every process, so that a child gets each from them and from the parent.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -26,6 +28,8 @@ const PROCESS = "{process}";
 /** As for shards: what dies more often dies for a reason in the code or the machine. */
 const RESTARTS = { maxRestarts: 5, withinMs: 60_000 } as const;
 const RESTART_DELAY_MS = 500;
+/** All that is ever said over the channel: M3. */
+export const END_NOW = "end now";
 
 /** What child `index` is started with, on top of the parent's environment. Exported for its test. */
 export function environmentOfProcess(settings: Settings, nodeId: string, index: number): Environment {
@@ -97,11 +101,16 @@ class Processes {
 
   async run(): Promise<number> {
     const stop = (signal: NodeJS.Signals): void => {
+      if (this.#isStopping) return;
       this.#isStopping = true;
       for (const child of this.#children) child.kill(signal);
     };
-    process.on("SIGTERM", stop);
-    process.on("SIGINT", stop);
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (!this.#isStopping) return stop(signal);
+      for (const child of this.#children) if (child.connected) child.send(END_NOW, () => {}); // M3
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
     const waiting = new Set(Array.from({ length: this.#settings.LUMENTRA_PROCESSES }, (_, index) => index));
     const ready: (Ready & { pid: number })[] = [];
     const codes = await Promise.all(
@@ -149,7 +158,7 @@ class Processes {
   #spawn(index: number): ChildProcess {
     const child = spawn(process.execPath, [...process.execArgv, ENTRY], {
       env: { ...this.#environment, ...environmentOfProcess(this.#settings, this.#nodeId, index) },
-      // The channel says nothing; that it breaks does: M1.
+      // That it breaks says more than what is sent over it: M1.
       stdio: ["ignore", "pipe", "inherit", "ipc"],
     });
     this.#children.add(child);

@@ -1,6 +1,6 @@
 /**
  * A media node as a process. Serves until SIGTERM or SIGINT, then drains: no new calls, live calls finish
- * within the grace. A second signal ends it now.
+ * within the grace. A second signal ends it now; one of several processes is told so by its parent (M3 of processes.ts).
  */
 import { raiseOwnThread } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
@@ -8,7 +8,7 @@ import type { Environment } from "#runtime/settings";
 import type { Logger } from "#runtime/telemetry";
 import { printBanner } from "./banner.js";
 import { type RunningNode, startNode } from "./node.js";
-import { checkProcesses, runProcesses } from "./processes.js";
+import { END_NOW, checkProcesses, runProcesses } from "./processes.js";
 import { type Settings, resolveSettings } from "./settings.js";
 
 /**
@@ -41,24 +41,33 @@ export async function runNode(environment: Environment, shardEntry?: URL): Promi
       await node.close();
       resolve(0);
     };
-    let signalCount = 0;
+    let isDraining = false;
+    const drain = (why: string): void => {
+      // The parent's end is no second wish to end: its calls are on media sockets of our own.
+      if (isDraining) return;
+      isDraining = true;
+      node.log.info({ why, graceS: settings.LUMENTRA_DRAIN_GRACE_S }, "draining; a second signal ends now");
+      void node.drain(settings.LUMENTRA_DRAIN_GRACE_S * 1_000).then(finish);
+    };
+    const endNow = (why: string): void => {
+      node.log.warn({ why }, "ending now");
+      void finish();
+    };
+    const isOneOfSeveral = settings.LUMENTRA_SHARED_PORT !== undefined;
     const onSignal = (signal: NodeJS.Signals): void => {
-      signalCount += 1;
-      if (signalCount === 1) {
-        node.log.info(
-          { signal, graceS: settings.LUMENTRA_DRAIN_GRACE_S },
-          "draining; a second signal ends now",
-        );
-        void node.drain(settings.LUMENTRA_DRAIN_GRACE_S * 1_000).then(finish);
-      } else {
-        node.log.warn({ signal }, "ending now");
-        void finish();
-      }
+      // M3: a second one may be the first once more, from whoever signals all processes there are.
+      if (isDraining && !(isOneOfSeveral && process.connected)) endNow(signal);
+      else drain(signal);
     };
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
-    // One of several processes whose parent is gone.
-    process.once("disconnect", () => onSignal("SIGTERM"));
+    if (process.connected === undefined) return;
+    process.on("message", (message) => {
+      if (message === END_NOW) endNow("the parent was told so");
+    });
+    // M1. It may have gone while we started.
+    process.once("disconnect", () => drain("the parent is gone"));
+    if (!process.connected) drain("the parent is gone");
   });
 }
 

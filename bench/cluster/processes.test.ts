@@ -1,6 +1,10 @@
-/** One machine, two node processes behind one port: calls spread over both, and those of one that is killed go on at the other. */
+/**
+ * One machine, two node processes behind one port: calls spread over both, and those of one that is killed go on at the other.
+ * Then their parent is killed while they drain.
+ */
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { type PhoneCall, placeCall } from "#bench/caller";
 import { startEmulators } from "#bench/emulators";
@@ -28,6 +32,8 @@ void t.test(
         LUMENTRA_PROCESSES: "2",
         LUMENTRA_EDGE_PORT: String(port),
         LUMENTRA_WEBHOOK_URL: `http://localhost:${port}`,
+        // Longer than the test waits for anything: what ends, ends by itself.
+        LUMENTRA_DRAIN_GRACE_S: "120",
       },
     });
     stopAfter(t, cluster);
@@ -131,19 +137,35 @@ void t.test(
 
     let after = childrenOf(parent!.pid);
     while (!after.has("node-1-0")) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
       after = childrenOf(parent!.pid);
     }
     t.not(after.get("node-1-0"), before.get("node-1-0"), "it was started again");
     t.ok((await framesIn(0)) >= framesBefore, "its totals did not fall");
     t.equal(after.get("node-1-1"), before.get("node-1-1"), "and the other was left alone");
 
+    const last = await callUp(calls.length);
+    const owner = (await ownersOf()).get(last.callSid)!;
+    // As a terminal or systemd does: every process is signalled, and the parent passes it on once more.
+    for (const pid of [parent!.pid, ...after.values()]) process.kill(pid, "SIGTERM");
+    while (!(await isDraining(page))) await sleep(50);
     await parent!.kill();
-    // Until the test's time is up: M1 of node/processes.ts.
-    while ([...after.values()].some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 50));
-    t.pass("none outlives its parent");
+    const said = await last.say("Please say farewell");
+    await last.waitForHeard(() => last.heardText(said.endedAtMs).toLowerCase().includes("farewell"), 20_000);
+    t.ok(isRunning(after.get(owner)!), "a call that talks has its process");
+    last.hangUp();
+    t.equal((await last.ended).outcome.kind, "callerHungUp", "its call goes on to its end");
+    t.match((await closedJournal(cluster, last)).at(-1), { outcome: { kind: "callerHungUp" } });
+    while ([...after.values()].some(isRunning)) await sleep(50);
+    t.pass("none outlives its parent and its calls"); // M1 of node/processes.ts
   },
 );
+
+/** All that are left: one without calls ends within a second. */
+async function isDraining(page: (path: string) => Promise<Response>): Promise<boolean> {
+  const { draining } = (await (await page("/healthz/ready")).json()) as { draining: boolean };
+  return draining;
+}
 
 function isRunning(pid: number): boolean {
   try {
