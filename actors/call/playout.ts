@@ -2,27 +2,25 @@
  * What the caller hears: feeds one reply at a time into the leg's out-ring, and knows how far it was played.
  *
  *   reply audio  |=========================================|
- *                  heard     at the carrier   in the ring    held here
+ *                  heard     at the carrier   in the ring    held here (HeldAudio)
  *                ^          ^                ^             ^
- *                0          position         (edge)        written … appended
- *
- * The carrier tells when a mark was played: that is the truth. Between marks the clock says how far it can
- * have come, never past the next mark that has not come back.
+ *                0          PlayoutPosition  (edge)        written … appended
  *
  * Invariants
  * P1 audio enters the ring in order, once, and nothing of a reply after `cut()`.
- * P2 position never runs ahead of what was written, nor past a mark that has not come back, nor on from a gap for the
- *    time that it lasted, nor, once it is cut, ahead of what had left; nothing is written past a mark or a cue that found
- *    no room.
+ * P2 nothing is written past a mark or a cue that found no room: marks bound the position (PP1).
  * P3 `onFinished` fires once per reply, when the last of it was played (or all of it left, and the carrier said nothing
  *    of it for MARK_GRACE_MS); never after a cut, nor while some of it is in the ring.
- * P4 whatever the caller may be hearing is known to the echo guard before the frame that may hold its echo
- *    is judged, however late marks, threads and networks are.
+ * P4 what the caller may be hearing is told to the echo guard (PE1) while it is played, and after a cut until the edge
+ *    has told the carrier.
  */
 import type { Clock, TimerHandle } from "#runtime/actor";
-import { type AudioFormat, FRAME_MS, type OutRingProducer, RecordKind, bytesPerMs } from "#runtime/media";
+import { type AudioFormat, type OutRingProducer, RecordKind, bytesPerMs } from "#runtime/media";
 import type { TtsWord } from "#actors/providers";
-import { AudioLevels, type EchoGuard, HeardText } from "#actors/speech";
+import { type EchoGuard, HeardText } from "#actors/speech";
+import { HeldAudio } from "./held-audio.js";
+import { PlayoutEcho } from "./playout-echo.js";
+import { PlayoutPosition } from "./playout-position.js";
 import { markNumber } from "./reply-marks.js";
 import type { SegmentSink } from "./segment.js";
 
@@ -37,11 +35,6 @@ export const TOP_UP_MS = 200;
 export const MARK_GRACE_MS = 2_000;
 /** The edge answers a cut within milliseconds; a leg that is gone never does. */
 export const CLEAR_GRACE_MS = 250;
-
-/** A position at which not even words that end with the first byte have been heard. */
-const BEFORE_FIRST_MS = -1;
-/** What the carrier still plays of another owner's is taken to be as loud as this: nobody here has seen it. */
-const QUEUED_LEVEL_DB = -15;
 
 export interface PlayoutEvents {
   /** The first byte of the reply left for the carrier. */
@@ -63,21 +56,13 @@ export interface PlayoutDeps {
 /** What was heard of a reply that was cut; `clearSentAtMs` null when the leg was gone before the clear. */
 export type CutSettled = (heard: string, clearSentAtMs: number | null) => void;
 
-const noAudio = new Uint8Array(0);
-
-interface PendingMark {
-  readonly id: number;
-  readonly positionMs: number;
-}
-
 export class Playout implements SegmentSink {
   readonly #deps: PlayoutDeps;
   readonly #bytesPerMs: number;
-  /** Audio of the reply; what was played is let go of, since a long one is more than the rest of the call. */
-  readonly #chunks: Uint8Array[] = [];
-  readonly #marks: PendingMark[] = [];
+  readonly #audio = new HeldAudio();
+  readonly #position = new PlayoutPosition();
+  readonly #echo: PlayoutEcho;
   #events: PlayoutEvents | null = null;
-  readonly #levels: AudioLevels;
   #heard = new HeardText();
   #nextId = 1;
   #turn = 0;
@@ -86,29 +71,12 @@ export class Playout implements SegmentSink {
   #hasQueued = false;
   /** So many words; null when there are none, and when the mark that tells of them is written. */
   #queuedWords: number | null = null;
-  #writeAt = { chunk: 0, offset: 0 };
-  /** Frames that the echo guard was told of. */
-  #notedFrames = 0;
-  /** Chunks let go of, and their bytes. */
-  #goneCount = 0;
-  #goneBytes = 0;
-  #appendedBytes = 0;
-  #writtenBytes = 0;
   #segmentStartBytes = 0;
   #lastMarkMs = 0;
   #complete = false;
   #endMarked = false;
   /** A record that found no room: nothing more is written before it. */
   #owed: "cue" | "mark" | null = null;
-  #anchorMs = 0;
-  #anchorAtMs: number | null = null;
-  #startedAtMs: number | null = null;
-  /** P2: all that was written had been played when more came; from this position on nothing played before this instant. */
-  #dryMs = 0;
-  #dryAtMs = Number.NEGATIVE_INFINITY;
-  /** P2. Of a reply that was cut: what the edge had taken. */
-  #leftBytes = Number.POSITIVE_INFINITY;
-  #paused = false;
   #topUp: TimerHandle | null = null;
   #grace: TimerHandle | null = null;
   #cut: { readonly settled: CutSettled; readonly timer: TimerHandle } | null = null;
@@ -116,7 +84,7 @@ export class Playout implements SegmentSink {
   constructor(deps: PlayoutDeps) {
     this.#deps = deps;
     this.#bytesPerMs = bytesPerMs(deps.format);
-    this.#levels = new AudioLevels(deps.format);
+    this.#echo = new PlayoutEcho(deps.echoGuard, deps.format);
   }
 
   get isPlaying(): boolean {
@@ -124,12 +92,12 @@ export class Playout implements SegmentSink {
   }
 
   get isPaused(): boolean {
-    return this.#paused;
+    return this.#position.isPaused;
   }
 
   /** Memory taken by audio that has not been played. */
   get keptBytes(): number {
-    return this.#chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);
+    return this.#audio.keptBytes;
   }
 
   /** A reply was cut, and what was heard of it is not known yet; a matter of milliseconds. */
@@ -139,11 +107,11 @@ export class Playout implements SegmentSink {
 
   /** No sound has come of the present (or, in silence, the last) reply. */
   get isMute(): boolean {
-    return this.#appendedBytes === 0 && !this.#hasQueued;
+    return this.#audio.appendedBytes === 0 && !this.#hasQueued;
   }
 
   get leftMs(): number {
-    return this.#appendedBytes / this.#bytesPerMs - this.positionMs(this.#deps.clock.nowMs());
+    return this.#audio.appendedBytes / this.#bytesPerMs - this.positionMs(this.#deps.clock.nowMs());
   }
 
   /** What another owner said last: its echo may still come. Before anything is said here. */
@@ -165,11 +133,11 @@ export class Playout implements SegmentSink {
     const { clock } = this.#deps;
     this.#settleCut(null);
     this.#reset();
+    this.#position.reset(queuedWords !== null);
     this.#events = events;
     this.#turn = turn;
     this.#hasQueued = queuedWords !== null;
     this.#cueId = this.#nextId++;
-    if (queuedWords !== null) this.#anchorMs = BEFORE_FIRST_MS;
     this.#queuedWords = queuedWords;
     if (!this.#writeCue(clock.nowMs())) this.#owed = "cue";
   }
@@ -180,9 +148,8 @@ export class Playout implements SegmentSink {
 
   audio(bytes: Uint8Array): void {
     if (this.#events === null || bytes.length === 0) return;
-    this.#chunks.push(bytes);
-    this.#appendedBytes += bytes.length;
-    this.#levels.push(bytes);
+    this.#audio.push(bytes);
+    this.#echo.audio(bytes);
     this.#heard.addAudio(bytes.length / this.#bytesPerMs);
     this.#feed();
   }
@@ -200,7 +167,7 @@ export class Playout implements SegmentSink {
 
   segmentEnd(): void {
     this.#heard.addText(" ");
-    this.#segmentStartBytes = this.#appendedBytes;
+    this.#segmentStartBytes = this.#audio.appendedBytes;
   }
 
   /** No more audio follows. */
@@ -214,18 +181,15 @@ export class Playout implements SegmentSink {
 
   /** The edge stops sending; the carrier still plays what it has. */
   pause(): void {
-    if (this.#paused || this.#events === null) return;
-    this.#paused = true;
+    if (this.isPaused || this.#events === null) return;
+    this.#position.pause();
     this.#deps.ring.setPaused(true);
     this.#deps.wakeEdge();
   }
 
   resume(): void {
-    if (!this.#paused) return;
-    const nowMs = this.#deps.clock.nowMs();
-    this.#anchorMs = this.positionMs(nowMs);
-    this.#anchorAtMs = nowMs;
-    this.#paused = false;
+    if (!this.isPaused) return;
+    this.#position.resume(this.#deps.clock.nowMs(), this.#writtenMs);
     this.#deps.ring.setPaused(false);
     this.#deps.wakeEdge();
     this.#feed();
@@ -235,36 +199,32 @@ export class Playout implements SegmentSink {
   cut(settled: CutSettled): void {
     const { ring, clock, guard } = this.#deps;
     // What a pause held back never left, however long ago the mark before it was heard. Before the epoch changes.
-    this.#leftBytes = this.#writtenBytes - ring.waitingBytes;
+    this.#position.cut((this.#audio.writtenBytes - ring.waitingBytes) / this.#bytesPerMs);
     ring.bumpEpoch();
     ring.setPaused(false);
     this.#deps.wakeEdge();
     this.#stopTimers();
-    this.#paused = false;
     this.#events = null;
-    this.#chunks.length = 0;
+    this.#audio.release();
     const timer = clock.setTimer(CLEAR_GRACE_MS, () => guard(() => this.#settleCut(null)));
     this.#cut = { settled, timer };
   }
 
   /** A mark came back: everything before it was played at `atMs`. */
   onMarkEchoed(id: number, atMs: number): void {
-    const index = this.#marks.findIndex((mark) => mark.id === id);
-    if (index < 0) return;
+    if (!this.#position.awaits(id)) return;
     // What stands before it may have played since the last look, and is no longer looked at after this.
     this.#noteMaybe(atMs);
-    this.#anchorMs = this.#marks[index]!.positionMs;
-    this.#anchorAtMs = atMs;
-    this.#marks.splice(0, index + 1);
-    if (this.#endMarked && this.#marks.length === 0) return this.#finish();
+    this.#position.confirm(id, atMs);
+    if (this.#endMarked && this.#position.isConfirmed) return this.#finish();
     this.#feed();
     this.#events?.onMark();
   }
 
   onCueSent(id: number, atMs: number): void {
-    if (id !== this.#cueId || this.#anchorAtMs !== null) return;
-    this.#anchorAtMs = atMs;
-    this.#startedAtMs = atMs;
+    if (id !== this.#cueId || this.#position.isStarted) return;
+    this.#position.start(atMs);
+    this.#echo.start(atMs);
     this.#events?.onStarted(atMs);
   }
 
@@ -274,35 +234,16 @@ export class Playout implements SegmentSink {
 
   /** How much of the reply the caller has heard at `atMs`. */
   positionMs(atMs: number): number {
-    if (this.#anchorAtMs === null) return this.#anchorMs;
-    const byClock = this.#byClockMs(this.#anchorAtMs, atMs);
-    // P2; a hair before the mark, as the word that ends there has not been confirmed
-    const bound = Math.min(
-      Math.min(this.#writtenBytes, this.#leftBytes) / this.#bytesPerMs,
-      (this.#marks[0]?.positionMs ?? Infinity) - 0.5,
-    );
-    return Math.max(this.#anchorMs, Math.min(byClock, bound));
+    return this.#position.at(atMs, this.#writtenMs);
   }
 
-  /** How far it can have come at most, had all of it been written. */
-  #byClockMs(anchorAtMs: number, atMs: number): number {
-    const sinceMs = this.#paused ? 0 : Math.max(0, atMs - anchorAtMs);
-    return Math.min(this.#anchorMs + sinceMs, this.#dryMs + Math.max(0, atMs - this.#dryAtMs));
-  }
-
-  /** P2. Before anything is written. */
-  #noteDry(nowMs: number): void {
-    const anchorAtMs = this.#anchorAtMs;
-    const writtenMs = this.#writtenBytes / this.#bytesPerMs;
-    if (anchorAtMs === null || this.#writtenBytes === this.#appendedBytes) return;
-    if (this.#byClockMs(anchorAtMs, nowMs) < writtenMs) return;
-    this.#dryMs = writtenMs;
-    this.#dryAtMs = nowMs;
+  get #writtenMs(): number {
+    return this.#audio.writtenBytes / this.#bytesPerMs;
   }
 
   /** What the marks that came back say was heard. */
   get confirmedText(): string {
-    return this.#heard.heardWords(this.#anchorMs);
+    return this.#heard.heardWords(this.#position.confirmedMs);
   }
 
   heardText(atMs: number): string {
@@ -312,35 +253,18 @@ export class Playout implements SegmentSink {
   /** Tells the echo guard what has been played until `atMs`, and what may have been. */
   noteEcho(atMs: number): void {
     this.#noteMaybe(atMs);
-    if (this.#anchorAtMs === null || this.#events === null) return;
-    const playedMs = Math.min(this.#writtenBytes / this.#bytesPerMs, this.positionMs(atMs));
-    for (; (this.#notedFrames + 1) * FRAME_MS <= playedMs; this.#notedFrames += 1) {
-      const frameAtMs = atMs - (playedMs - this.#notedFrames * FRAME_MS);
-      this.#deps.echoGuard.noteSentLevel(this.#levels.at(this.#notedFrames), frameAtMs);
-    }
-    this.#letGo(playedMs * this.#bytesPerMs);
+    if (!this.#position.isStarted || this.#events === null) return;
+    const playedMs = Math.min(this.#writtenMs, this.positionMs(atMs));
+    this.#echo.notePlayed(playedMs, atMs);
+    this.#audio.letGo(playedMs * this.#bytesPerMs);
   }
 
-  /** Of whole chunks that were played, and so written; their places stay. */
-  #letGo(playedBytes: number): void {
-    for (;;) {
-      const chunk = this.#chunks[this.#goneCount];
-      if (chunk === undefined || this.#goneBytes + chunk.length > playedBytes) return;
-      this.#chunks[this.#goneCount] = noAudio;
-      this.#goneCount += 1;
-      this.#goneBytes += chunk.length;
-    }
-  }
-
-  /**
-   * P4. From the last mark on, as marks are late; to where the clock would be if nothing had ever held our
-   * audio up, as nothing plays sooner. After a cut until the edge has told the carrier.
-   */
+  /** P4 */
   #noteMaybe(atMs: number): void {
-    if (this.#anchorMs < 0) this.#deps.echoGuard.noteMaybe(QUEUED_LEVEL_DB, atMs);
-    if (this.#startedAtMs === null || (this.#events === null && this.#cut === null)) return;
-    const untilMs = Math.min(atMs - this.#startedAtMs, this.#writtenBytes / this.#bytesPerMs);
-    this.#deps.echoGuard.noteMaybe(this.#levels.loudest(Math.max(0, this.#anchorMs), untilMs), atMs);
+    const { confirmedMs } = this.#position;
+    if (confirmedMs < 0) this.#echo.noteQueued(atMs);
+    if (this.#events === null && this.#cut === null) return;
+    this.#echo.noteMaybe(confirmedMs, this.#writtenMs, atMs);
   }
 
   /** The call is over: no timer stays behind. A cut that waits is settled with what is known now. */
@@ -354,23 +278,21 @@ export class Playout implements SegmentSink {
     const { ring, clock, wakeEdge } = this.#deps;
     if (this.#events === null) return;
     const nowMs = clock.nowMs();
-    this.#noteDry(nowMs);
+    const audio = this.#audio;
+    if (!audio.isAllWritten) this.#position.noteDry(nowMs, this.#writtenMs);
     const limit = (this.positionMs(nowMs) + RING_AHEAD_MS) * this.#bytesPerMs;
     let wrote = this.#writeOwed(nowMs);
-    while (this.#owed === null && this.#writtenBytes < this.#appendedBytes && this.#writtenBytes < limit) {
-      const chunk = this.#chunks[this.#writeAt.chunk]!;
+    while (this.#owed === null && !audio.isAllWritten && audio.writtenBytes < limit) {
       const markMs = this.#heard.nextMarkMs(this.#lastMarkMs);
       const markBytes = markMs === null ? Infinity : Math.round(markMs * this.#bytesPerMs);
-      const untilMark = Math.max(1, markBytes - this.#writtenBytes);
-      const length = Math.min(chunk.length - this.#writeAt.offset, untilMark);
-      const accepted = ring.tryWriteAudio(chunk, this.#writeAt.offset, length, nowMs);
-      this.#writtenBytes += accepted;
-      advance(this.#writeAt, chunk, accepted);
+      const untilMark = Math.max(1, markBytes - audio.writtenBytes);
+      const length = Math.min(audio.nextBytes, untilMark);
+      const accepted = audio.writeTo(ring, length, nowMs);
       wrote ||= accepted > 0;
       if (accepted < length) break;
-      if (this.#writtenBytes >= markBytes && !this.#writeMark(nowMs)) this.#owed = "mark";
+      if (audio.writtenBytes >= markBytes && !this.#writeMark(nowMs)) this.#owed = "mark";
     }
-    const isLast = this.#complete && this.#writtenBytes === this.#appendedBytes;
+    const isLast = this.#complete && audio.isAllWritten;
     if (isLast && this.#owed === null && !this.#endMarked) {
       this.#endMarked = this.#writeMark(nowMs);
       wrote ||= this.#endMarked;
@@ -397,23 +319,22 @@ export class Playout implements SegmentSink {
   /** One that finds the ring full is tried again before anything else is written: P2. */
   #writeMark(nowMs: number, wordCount = this.#wordCount()): boolean {
     const id = markNumber(this.#nextId, this.#turn, wordCount);
-    const mark = { id, positionMs: this.#writtenBytes / this.#bytesPerMs };
-    if (!this.#deps.ring.tryWriteU32(RecordKind.mark, mark.id, nowMs)) return false;
+    if (!this.#deps.ring.tryWriteU32(RecordKind.mark, id, nowMs)) return false;
     this.#nextId += 1;
-    this.#lastMarkMs = mark.positionMs;
-    this.#marks.push(mark);
+    this.#lastMarkMs = this.#writtenMs;
+    this.#position.addMark(id, this.#lastMarkMs);
     return true;
   }
 
   /** Words that end with what was written; a byte more, since positions are rounded to whole ones. */
   #wordCount(): number {
-    return this.#heard.heardCount((this.#writtenBytes + 1) / this.#bytesPerMs);
+    return this.#heard.heardCount((this.#audio.writtenBytes + 1) / this.#bytesPerMs);
   }
 
   #armTimers(): void {
     const { clock, guard } = this.#deps;
     if (!this.#endMarked) {
-      const more = this.#complete || this.#owed !== null || this.#writtenBytes < this.#appendedBytes;
+      const more = this.#complete || this.#owed !== null || !this.#audio.isAllWritten;
       if (more && this.#topUp === null) {
         this.#topUp = clock.setTimer(TOP_UP_MS, () => {
           this.#topUp = null;
@@ -423,10 +344,10 @@ export class Playout implements SegmentSink {
     } else if (this.#grace === null) {
       // P3. An edge that stands still, or is asked to, sends nothing: the grace begins when the last of it has left.
       const hasLeft = this.#deps.ring.isEmpty;
-      const remainingMs = this.#writtenBytes / this.#bytesPerMs - this.positionMs(clock.nowMs());
+      const remainingMs = this.#writtenMs - this.positionMs(clock.nowMs());
       this.#grace = clock.setTimer(hasLeft ? remainingMs + MARK_GRACE_MS : TOP_UP_MS, () => {
         this.#grace = null;
-        guard(() => (hasLeft && !this.#paused ? this.#finish() : this.#armTimers()));
+        guard(() => (hasLeft && !this.isPaused ? this.#finish() : this.#armTimers()));
       });
     }
   }
@@ -435,13 +356,11 @@ export class Playout implements SegmentSink {
     const events = this.#events;
     if (events === null) return;
     this.#stopTimers();
-    this.#marks.length = 0;
-    this.#anchorMs = this.#writtenBytes / this.#bytesPerMs;
     this.#events = null;
-    this.#chunks.length = 0;
+    this.#audio.release();
     // A pause ends with the reply that it held: else the edge would send nothing of the next one either.
-    if (this.#paused) this.#deps.ring.setPaused(false);
-    this.#paused = false;
+    if (this.isPaused) this.#deps.ring.setPaused(false);
+    this.#position.finish(this.#writtenMs);
     events.onFinished();
   }
 
@@ -462,34 +381,13 @@ export class Playout implements SegmentSink {
 
   #reset(): void {
     this.#stopTimers();
-    this.#chunks.length = 0;
-    this.#marks.length = 0;
+    this.#audio.reset();
+    this.#echo.reset();
     this.#heard = new HeardText();
-    this.#writeAt = { chunk: 0, offset: 0 };
-    this.#notedFrames = 0;
-    this.#goneCount = 0;
-    this.#goneBytes = 0;
-    this.#appendedBytes = 0;
-    this.#writtenBytes = 0;
-    this.#leftBytes = Number.POSITIVE_INFINITY;
     this.#segmentStartBytes = 0;
     this.#lastMarkMs = 0;
     this.#complete = false;
     this.#endMarked = false;
     this.#owed = null;
-    this.#anchorMs = 0;
-    this.#anchorAtMs = null;
-    this.#startedAtMs = null;
-    this.#dryMs = 0;
-    this.#dryAtMs = Number.NEGATIVE_INFINITY;
-    this.#levels.reset();
-    this.#paused = false;
   }
-}
-
-function advance(cursor: { chunk: number; offset: number }, chunk: Uint8Array, length: number): void {
-  cursor.offset += length;
-  if (cursor.offset < chunk.length) return;
-  cursor.chunk += 1;
-  cursor.offset = 0;
 }
