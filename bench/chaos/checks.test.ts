@@ -55,6 +55,9 @@ void t.test("each check fails on what it is for, and on nothing else", (t) => {
   t.not(failuresOf(once, evidence("alfa bravo")).length, 0, "a word is missing");
   t.not(failuresOf(once, evidence("alfa bravo bravo charlie")).length, 0, "a word came twice");
   t.same(failuresOf(least, evidence("alfa bravo bravo charlie")), [], "twice is at least once");
+  const goesOn = evidence("alfa bravo charlie");
+  goesOn.workload.furtherTurns = 1;
+  t.match(failuresOf(once, goesOn), [/^1 of 2 sentences/], "one more was asked than the scenario has");
   t.not(failuresOf(least, evidence("alfa charlie bravo")).length, 0, "out of order");
   t.not(failuresOf(least, evidence("alfa bravo charlie zulu")).length, 0, "somebody else's word");
 

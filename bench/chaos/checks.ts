@@ -43,8 +43,10 @@ function refusedFailures(
   return [`${refused} callers were refused, ${wanted} should be; by the nodes: ${why || "none"}`];
 }
 
-function heardFailures({ heard, heardShareMin }: Checks, { callers, turnsInAll }: Workload): string[] {
+function heardFailures({ heard, heardShareMin }: Checks, workload: Workload): string[] {
   if (heard === undefined && heardShareMin === undefined) return [];
+  const { callers } = workload;
+  const asked = workload.turnsInAll + workload.furtherTurns;
   const wrong: string[] = [];
   let right = 0;
   for (const { index, turns } of callers) {
@@ -58,9 +60,9 @@ function heardFailures({ heard, heardShareMin }: Checks, { callers, turnsInAll }
       else wrong.push(`caller ${index}, turn ${turn}: asked “${words.join(" ")}”, heard “${all.join(" ")}”`);
     }
   }
-  const least = (heardShareMin ?? 1) * turnsInAll;
+  const least = (heardShareMin ?? 1) * asked;
   if (right >= least) return [];
-  return [`${right} of ${turnsInAll} sentences came back right, at least ${least} should`, ...wrong];
+  return [`${right} of ${asked} sentences came back right, at least ${least} should`, ...wrong];
 }
 
 function outcomeFailures({ outcomes }: Checks, { journals }: Evidence): string[] {

@@ -44,8 +44,10 @@ export async function runScenario(scenario: Scenario): Promise<ChaosResult> {
 
 async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise<ChaosResult> {
   const { faults, checks } = scenario;
-  const workload = new Workload(scenario.workload);
   const struck: StruckFault[] = [];
+  const isToCome = async (): Promise<boolean> =>
+    struck.length < faults.length || (await idleFaults(lab)).length > 0;
+  const workload = new Workload(scenario.workload, isToCome);
   const ended = new AbortController();
   const before = await samplesOf(lab.nodes[0]!.process);
   const fromTheStart = faults.filter(isFromTheStart);

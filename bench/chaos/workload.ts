@@ -22,6 +22,12 @@ const REPLY_TIMEOUT_MS = 25_000;
 const REPEAT_AFTER_MS = 6_000;
 /** Twice: on a busy machine the first time may fall into the same gap. */
 const REPEATS_MAX = 2;
+/**
+ * Sentences beyond the scenario's while a fault has not struck, or befallen nobody: a model that failed a call is asked
+ * last by it for ten seconds, which are all that is left of a short one. A scenario's turns alone would leave it to chance
+ * whom a fault meets.
+ */
+const FURTHER_TURNS_MAX = 6;
 /** After the reply's last word: it might have been followed by one too many. */
 const LISTEN_ON_MS = 600;
 /** The agent asks for a message. */
@@ -55,18 +61,24 @@ export interface Caller {
 export class Workload {
   /** Sentences answered so far, and given up. */
   turnsDone = 0;
+  /** Sentences asked beyond the scenario's. */
+  furtherTurns = 0;
   /** Those who were answered. */
   readonly callers: Caller[] = [];
   /** Callers who got the overflow. */
   refused = 0;
   readonly failures: string[] = [];
   readonly #scenario: Scenario["workload"];
+  readonly #isToCome: () => Promise<boolean>;
   #greeted = 0;
 
-  constructor(scenario: Scenario["workload"]) {
+  /** `isToCome`: whether a fault has yet to strike, or to befall somebody. */
+  constructor(scenario: Scenario["workload"], isToCome = () => Promise.resolve(false)) {
     this.#scenario = scenario;
+    this.#isToCome = isToCome;
   }
 
+  /** By the scenario. */
   get turnsInAll(): number {
     return (this.#scenario.calls - this.refused) * this.#scenario.turns;
   }
@@ -102,7 +114,11 @@ export class Workload {
       const caller: Caller = { index, call, turns: [], result: call.ended };
       this.callers.push(caller);
       await call.waitForReply(0).finally(() => (this.#greeted += 1));
-      for (let turn = 0; turn < turns && call.outcome === null; turn += 1) {
+      for (
+        let turn = 0;
+        call.outcome === null && (turn < turns || (await this.#goesOn(call, turn)));
+        turn += 1
+      ) {
         await this.#ask(caller, wordsOf(index, turn, this.#scenario.words));
         if (this.#isAskedForMessage(call)) await leaveMessage(call, index);
         await sleep(thinkMs);
@@ -116,6 +132,14 @@ export class Workload {
       if (caller === undefined) this.failures.push(`caller ${index}: ${error.message}`);
       else if (caller.call.outcome === null) caller.call.hangUp();
     }
+  }
+
+  /** Whether one more is asked, beyond the scenario's. */
+  async #goesOn(call: PhoneCall, turn: number): Promise<boolean> {
+    if (turn >= this.#scenario.turns + FURTHER_TURNS_MAX || !(await this.#isToCome())) return false;
+    if (call.outcome !== null) return false;
+    this.furtherTurns += 1;
+    return true;
   }
 
   #isAskedForMessage(call: PhoneCall): boolean {
