@@ -1,5 +1,6 @@
 import t from "tap";
 import type { CallMix } from "#bench/load";
+import { UNPRESSED } from "#bench/processes";
 import { BLOCK_MS } from "./blocking.js";
 import { comparisonRows, proofOf, spreadOf } from "./comparison.js";
 import { type SideBySide, runSideBySide } from "./side-by-side.js";
@@ -28,6 +29,8 @@ void t.test(
       rounds: 1,
       warmUpCalls: 0,
       agents: ["plain", "node-1"],
+      // A machine that stands still is no matter of what a block does.
+      settings: UNPRESSED,
     });
     t.same(proofOf(sides), []);
     const value = (agent: "plain" | "node-1", blocked: boolean, name: string): number =>

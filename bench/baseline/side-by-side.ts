@@ -13,6 +13,7 @@ import {
   type CallMix,
   type LoadResult,
   type LoadWindow,
+  type NodeSettings,
   type Subject,
   BENCH_NUMBER,
   runLoad,
@@ -35,6 +36,8 @@ export interface SideBySideOptions {
   readonly warmUpCalls?: number;
   /** As well, seconds: compilers are through after some 40. */
   readonly settle?: number;
+  /** Of the nodes, on top of ours. */
+  readonly settings?: NodeSettings;
   /** Which to set side by side. @default all */
   readonly agents?: readonly AgentName[];
   onRun?(agent: AgentName, blocked: boolean, round: number): void;
@@ -90,7 +93,7 @@ async function turnOf(
   emulators: EmulatorProcess,
   options: SideBySideOptions,
 ): Promise<SideBySideRun[]> {
-  const subject = await startAgent(agent, options.calls, emulators);
+  const subject = await startAgent(agent, options.calls, emulators, options.settings);
   try {
     const runs: SideBySideRun[] = [];
     // A second shard is there for what a block does to the others; calm, one is enough for these calls.

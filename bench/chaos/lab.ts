@@ -13,6 +13,7 @@ import { NetworkTap } from "#bench/emulators";
 import {
   type EmulatorProcess,
   type NodeProcess,
+  UNPRESSED,
   makeScratchFolder,
   startEmulatorProcess,
   startNodeProcess,
@@ -187,9 +188,8 @@ async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
     LUMENTRA_LOG_LEVEL: "warn",
     // A thread less to start for scenarios that lose none.
     LUMENTRA_SPARE_SHARD: "false",
-    // All of it shares one machine: its noise must not pass for a node under strain.
-    LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
-    LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
+    // All of it shares one machine.
+    ...UNPRESSED,
     ...stage.environment,
   };
   const folderOf = (index: number) => join(folder, `node-${index}`);

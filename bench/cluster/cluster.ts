@@ -20,6 +20,7 @@ import {
   type Balancer,
   type ControlPlaneProcess,
   type NodeProcess,
+  UNPRESSED,
   makeScratchFolder,
   startBalancer,
   startControlPlaneProcess,
@@ -143,9 +144,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
             LUMENTRA_SHARDS: "1",
             LUMENTRA_SPARE_SHARD: "false",
             LUMENTRA_LOG_LEVEL: "warn",
-            // Everything shares one machine here: its noise must not pass for a node under strain.
-            LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
-            LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
+            // Everything shares one machine here.
+            ...UNPRESSED,
             ...options.nodeEnvironment,
             ...options.environmentOf?.(index),
           },

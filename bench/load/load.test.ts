@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import t from "tap";
 import type { LlmRequestEntry, LogEntry, SttUtteranceEntry, TtsContextEntry } from "#bench/emulators";
+import { UNPRESSED } from "#bench/processes";
 import { seededRandom } from "#runtime/actor";
 import { runLoadCommand } from "../load-command.js";
 import { heardRight } from "./callers.js";
@@ -245,7 +246,13 @@ void t.test(
     const lines: string[] = [];
     const options = { calls: 3, ramp: 0.3, seconds: 6, processes: 2, mix: `${out}/mix.toml`, out } as const;
     const code = await runLoadCommand(
-      { ...options, set: { LUMENTRA_EDGE_NICE: "0" }, json: false, to: "+12025550101", carrier: "twilio" },
+      {
+        ...options,
+        set: { LUMENTRA_EDGE_NICE: "0", ...UNPRESSED },
+        json: false,
+        to: "+12025550101",
+        carrier: "twilio",
+      },
       { write, colors: false, columns: 100 },
     );
     const result = JSON.parse(await readFile(`${out}/load-mix-3.json`, "utf8")) as LoadResult;
@@ -282,7 +289,7 @@ void t.test(
     const lines: string[] = [];
     const code = await runLoadCommand(
       // biome-ignore format: what a command line says, on one
-      { calls: 1, seconds: 2, processes: 1, mix: `${out}/door.toml`, out, json: false, to: "+12025550101", carrier: "twilio" },
+      { calls: 1, seconds: 2, processes: 1, mix: `${out}/door.toml`, out, set: UNPRESSED, json: false, to: "+12025550101", carrier: "twilio" },
       { write: (text) => void lines.push(text), colors: false, columns: 100 },
     );
     t.equal(code, 0, lines.join(""));

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import t from "tap";
+import { UNPRESSED } from "#bench/processes";
 import { seededRandom } from "#runtime/actor";
 import { runCapacityCommand, runSoakCommand } from "../capacity-command.js";
 import { type Capacity, type Evidence, findCapacity, resourceOf } from "./capacity.js";
@@ -146,7 +147,7 @@ void t.test("soak and capacity run small, and say what they found", { timeout: 9
   const output = { write: (text: string): void => void said.push(text), colors: false, columns: 100 };
   const left = async (name: string): Promise<Record<string, unknown>> =>
     JSON.parse(await readFile(`${out}/${name}.json`, "utf8")) as Record<string, unknown>;
-  const common = { mix: "conversation", processes: 1, out, json: true } as const;
+  const common = { mix: "conversation", processes: 1, set: UNPRESSED, out, json: true } as const;
   const code = await runSoakCommand({ ...common, hours: 0.001, calls: 2 }, output);
   const answer = JSON.parse(said.join("")) as { findings: { trend: unknown }[]; failureCount: number };
   t.match(answer, { findings: { length: 4 }, failureCount: 0 }, said.join(""));

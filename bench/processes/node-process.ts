@@ -6,6 +6,12 @@ import { makeScratchFolder } from "./with-us.js";
 
 const NODE_ENTRY = fileURLToPath(new URL("../../node/main.js", import.meta.url));
 
+/** For a node whose machine's noise must not pass for strain, which makes a node refuse calls for ten seconds. */
+export const UNPRESSED = {
+  LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
+  LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
+} as const;
+
 export interface NodeProcessOptions {
   /** Settings of the node, on top of those given here; nothing is inherited but PATH and the like. */
   readonly environment: Readonly<Record<string, string>>;

@@ -16,7 +16,7 @@ import {
   runLoad,
   startSubject,
 } from "#bench/load";
-import { makeScratchFolder, readUsage } from "#bench/processes";
+import { UNPRESSED, makeScratchFolder, readUsage } from "#bench/processes";
 import { DEFAULT_BYTES_PER_SLOT } from "#runtime/media";
 import { LumentraError } from "#runtime/errors";
 import { MEMORY_NODE_ENTRY } from "./memory-node.js";
@@ -73,8 +73,7 @@ export async function run(options: MemoryOptions): Promise<SuiteResult> {
     environment: {
       LUMENTRA_SHARDS: "1",
       // Counts stop threads, and a node that takes this for too much load refuses the many.
-      LUMENTRA_PRESSURE_EVENT_LOOP_DELAY_MS: "off",
-      LUMENTRA_PRESSURE_PACING_LAG_MS: "off",
+      ...UNPRESSED,
       [FILE_VARIABLE]: file,
       [THREADS_VARIABLE]: String(THREADS),
     },
