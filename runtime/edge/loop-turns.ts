@@ -28,7 +28,7 @@ export const LONG_TURN_MS = 5;
 /** T3 */
 const HURRIED_NAP_MS = 1;
 /** From a webhook's answer to the connection, from there to the stream: a round trip to most carriers. */
-const STEP_WITHIN_MS = 50;
+export const STEP_WITHIN_MS = 50;
 /** Shorter naps cost more than they gather. */
 const SHORTEST_NAP_MS = 0.1;
 /**
