@@ -352,14 +352,16 @@ export class MemoryDirectory implements Directory {
       }
     }
     // The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays: the
-    // one with media, which a reservation whose answer came too late for its webhook has not; else the newer.
+    // one with media, which a reservation whose answer came too late for its webhook has not; of two with media the newer.
+    // Before either has any nobody can say which one the carrier was told of: neither is lost, and the first is counted.
     const other = this.#calls.byCarrier(claim);
     if (
       other !== undefined &&
       other.callId !== callId &&
       (other.state === "held" || other.state === "overdue")
     ) {
-      const isReservedOnly = claim.live && !other.live;
+      const isReservedOnly = !other.live;
+      if (isReservedOnly && !claim.live && other.state === "held") return { callId, kind: "held" };
       if (other.epoch >= epoch && !isReservedOnly) return { callId, kind: "lost", epoch: other.epoch };
       this.#calls.end(other, now);
     }

@@ -85,19 +85,37 @@ export function claimsComply(test: Behaves): void {
     t.same(await callsOn(directory), { a: 1, b: 0 });
   });
 
-  test("a call with media is not taken for one that was placed too late for its webhook", async (t, {
+  // A node that was not answered in time placed a call itself, and the control plane placed it as well, a moment later:
+  // taken for the newer, the call was hung up on before its media came.
+  test("a call is not taken for one that was placed too late for its webhook, with media or before", async (t, {
     directory,
+    clock,
   }) => {
     await addNode(directory, "a");
     await addNode(directory, "b");
     const late = granted(await directory.reserve(request("late", { nodeIds: ["b"] })));
     const ids = { carrierCallId: "carrier-late" };
     const waiting = claimOf("waiting", late.epoch - 1, { ...ids, live: false });
-    t.match(await directory.claim("a", [waiting], LEASE_MS), [{ kind: "lost", epoch: late.epoch }]);
+    t.match(await directory.claim("a", [waiting], LEASE_MS), [{ kind: "held" }]);
+    t.match(await directory.claim("a", [{ ...waiting, epoch: late.epoch + 1 }], LEASE_MS), [
+      { kind: "held" },
+    ]);
+    t.same(await callsOn(directory), { a: 0, b: 1 }, "the first counts until media comes");
     const live = claimOf("live", late.epoch - 1, ids);
     t.match(await directory.claim("a", [live], LEASE_MS), [{ kind: "held" }]);
     t.equal(await directory.confirm("late", late.epoch, "b", LEASE_MS), "unknown");
     t.same(await callsOn(directory), { a: 1, b: 0 });
+    const told = granted(await directory.reserve(request("told", { nodeIds: ["b"] })));
+    const untold = claimOf("untold", told.epoch + 1, { carrierCallId: "carrier-told", live: false });
+    t.match(await directory.claim("a", [untold], LEASE_MS), [{ kind: "held" }]);
+    await directory.confirm("told", told.epoch, "b", LEASE_MS);
+    const older = { ...untold, epoch: told.epoch - 1 };
+    t.match(await directory.claim("a", [older], LEASE_MS), [{ kind: "lost" }], "its media came elsewhere");
+    await directory.reserve(request("gone", { nodeIds: ["b"] }));
+    clock.advance(RESERVATION_MS);
+    const alone = claimOf("alone", 1, { carrierCallId: "carrier-gone", live: false });
+    t.match(await directory.claim("a", [alone], LEASE_MS), [{ kind: "held" }]);
+    t.match(await directory.lookUp("alone"), { nodeId: "a" }, "what ran out stands in nobody's way");
   });
 
   test("a call that is put away by a later claim of the same batch does not count again", async (t, {

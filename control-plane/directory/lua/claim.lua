@@ -47,10 +47,14 @@ local function claimSlowly(id, epoch, tenant, reseller, carrier, carrierCall, li
     end
   end
   -- The same carrier call under another id: it was placed anew while nobody knew of this one. One of them stays: the
-  -- one with media, which a reservation whose answer came too late for its webhook has not; else the newer.
+  -- one with media, which a reservation whose answer came too late for its webhook has not; of two with media the newer.
+  -- Before either has any nobody can say which one the carrier was told of: neither is lost, and the first is counted.
   local other = loadCarrierCall(carrier, carrierCall)
   if other and other.id ~= id and (other.state == 'held' or other.state == 'overdue') then
-    local isReservedOnly = live == '1' and other.live ~= '1'
+    local isReservedOnly = other.live ~= '1'
+    if isReservedOnly and live ~= '1' and other.state == 'held' then
+      return ''
+    end
     if other.epoch >= epoch and not isReservedOnly then
       return int(other.epoch)
     end
