@@ -8,8 +8,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { goesWithUs } from "./with-us.js";
 
-/** A node starts in well under a second; loading a voice takes a few. */
-const READY_TIMEOUT_MS = 30_000;
+/** A node starts in well under a second, loading a voice takes a few, and two nodes took 34 of a machine that did too much. */
+const READY_TIMEOUT_MS = 60_000;
 /** After SIGTERM a node may drain; later than this it is killed. */
 const STOP_GRACE_MS = 5_000;
 /** What is kept of its words: the last lines are the ones that tell. */
