@@ -5,9 +5,11 @@ import { LumentraError } from "#runtime/errors";
 /** @throws LumentraError STORE_UNAVAILABLE when the store did not answer in time; what it does then is not undone */
 export function storeWithin<Result>(work: Promise<Result>, timeoutMs: number, clock: Clock): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const timer = clock.setTimer(timeoutMs, () =>
-      reject(new LumentraError("STORE_UNAVAILABLE", `the store did not answer in ${timeoutMs} ms`)),
-    );
+    const fail = (): void =>
+      reject(new LumentraError("STORE_UNAVAILABLE", `the store did not answer in ${timeoutMs} ms`));
+    // Timers come before sockets in a turn of the loop, and immediates after both: an answer that came while this
+    // process stood still is taken.
+    const timer = clock.setTimer(timeoutMs, () => setImmediate(fail));
     work.then(resolve, reject).finally(() => timer.cancel());
   });
 }

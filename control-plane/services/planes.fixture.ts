@@ -303,11 +303,12 @@ export class Watched<Message> {
   }
 }
 
-/** Waits until something is so that nobody says when it is. */
+const LOOKS_MAX = 3_000;
+
+/** Waits until something is so that nobody says when it is: looks are counted, as a process that stands still takes none. */
 export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
+  for (let look = 0; !(await isSo()); look++) {
+    if (look === LOOKS_MAX) throw new Error(`not within ${LOOKS_MAX} looks: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

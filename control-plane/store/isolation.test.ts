@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { type AddressInfo, type Socket, connect, createServer } from "node:net";
 import t from "tap";
 import type { JournalEvent, JournalFact } from "#actors/journal";
@@ -258,6 +259,18 @@ void t.test("text stays text, and settings stay in their transaction", async (t)
       await small.ping();
     },
   );
+
+  await t.test("a process that stood still does not take Postgres for busy", async (t) => {
+    const pool = new ScopedPool({ url: appUrl, connections: 1, log: silentLogger });
+    t.teardown(() => pool.close());
+    const ask = () => pool.transaction(SYSTEM, "x", (client) => client.query("SELECT 1"));
+    await ask();
+    const asked = [ask(), ask()];
+    // Longer than a connection is waited for, and this thread does nothing meanwhile.
+    spawnSync("sleep", ["2.1"]);
+    await Promise.all(asked);
+    t.pass("the second had its connection too");
+  });
 
   await t.test(
     "a statement that takes too long, and a server that says nothing more, are STORE_UNAVAILABLE",

@@ -4,9 +4,11 @@
  * P1 Every statement runs in a transaction whose scope was set before it; the settings end with the transaction.
  * P2 Every wait has a bound: for a connection, a lock, a statement, an idle transaction, a goodbye.
  * P3 A conflict that Postgres says to try again is tried again, a few times.
+ * P4 The wait for a connection is of time in which this process ran: one that stood still looks at its sockets, where
+ *    the answers are, before it calls Postgres busy.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ClientBase, type ClientConfig, type CustomTypesConfig, Pool, types } from "pg";
+import { type ClientBase, type ClientConfig, type CustomTypesConfig, Pool, type PoolClient, types } from "pg";
 import { LumentraError } from "#runtime/errors";
 import type { Logger } from "#runtime/telemetry";
 import type { Actor, Scope } from "./store.js";
@@ -17,6 +19,10 @@ const LOCK_TIMEOUT_MS = 5_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000;
 /** Below the shortest deadline of an RPC, so that what comes back says what was missing. */
 const CONNECT_TIMEOUT_MS = 2_000;
+/** P4: that wait in ticks. Those that are missed while nothing runs are not made up for. */
+const TICK_MS = 100;
+/** Of the twenty; a timer's own lateness is no standstill. */
+const TICKS_MIN = 15;
 const IDLE_TIMEOUT_MS = 30_000;
 /** What the server's own timeout has beyond it before we stop waiting: it, or the way to it, is gone without a word. */
 const SILENCE_MS = 2_000;
@@ -88,7 +94,7 @@ export class ScopedPool {
     actor: Actor,
     work: (client: ClientBase) => Promise<Result>,
   ): Promise<Result> {
-    const client = await this.#pool.connect();
+    const client = await this.#connect();
     // A session that breaks between two statements says so here; the next statement fails by itself.
     let broken: Error | undefined;
     const onError = (error: Error): void => {
@@ -126,6 +132,26 @@ export class ScopedPool {
     }
   }
 
+  /** P4. Each try that is followed by another has ticked at least once: there are TICKS_MIN of them at most. */
+  async #connect(): Promise<PoolClient> {
+    let tickCount = 0;
+    const ticks = setInterval(() => tickCount++, TICK_MS);
+    try {
+      for (;;) {
+        try {
+          return await this.#pool.connect();
+        } catch (error) {
+          // Timers come before sockets in a turn of the loop, and immediates after both.
+          await new Promise((resolve) => setImmediate(resolve));
+          if (!isConnectTimeout(error) || tickCount >= TICKS_MIN) throw error;
+          tickCount++;
+        }
+      }
+    } finally {
+      clearInterval(ticks);
+    }
+  }
+
   async ping(): Promise<void> {
     try {
       await this.#pool.query("SELECT 1");
@@ -157,6 +183,14 @@ export async function closedInTime(closing: Promise<void>): Promise<void> {
 /** Of `query_timeout`, which has no code. */
 function isSilence(error: unknown): boolean {
   return error instanceof Error && error.message === "Query read timeout";
+}
+
+/** No connection was free, or none could be made, in CONNECT_TIMEOUT_MS. */
+function isConnectTimeout(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    /timeout exceeded when trying to connect|due to connection timeout|timeout expired/.test(error.message)
+  );
 }
 
 function codeOf(error: unknown): string {
