@@ -10,8 +10,15 @@ import { Generation, type GenerationEvents } from "./generation.js";
 import type { History } from "./history.js";
 import type { JournalWriter } from "./journal-writer.js";
 import type { Ledger } from "./ledger.js";
-import type { ReplyAid } from "./turns.js";
 import type { CachedSpeech, VoiceCache } from "./voice-cache.js";
+
+/** What a reply in a resumed call needs besides the history. */
+export interface ReplyAid {
+  /** Said before the model's words. */
+  readonly lead: string | CachedSpeech | null;
+  /** For the model alone. */
+  readonly note: string | null;
+}
 
 export interface RepliesDeps {
   readonly clock: Clock;

@@ -23,13 +23,14 @@ import type { Clock } from "#runtime/actor";
 import type { LumentraError } from "#runtime/errors";
 import type { Logger } from "#runtime/telemetry";
 import { type Endpointing, type VoiceActivity, matchQuickReply, phrasesFor } from "#actors/speech";
+import { AgentTurn } from "./agent-turn.js";
 import type { AudioInstants } from "./audio-instants.js";
 import { CallerTurn } from "./caller-turn.js";
 import type { CallCounters } from "./counters.js";
 import { EagerReply } from "./eager-reply.js";
 import { EchoWords } from "./echo-words.js";
 import { EndOfTurn } from "./end-of-turn.js";
-import type { Generation, GenerationEvents, Shortfall } from "./generation.js";
+import type { Generation, GenerationEvents } from "./generation.js";
 import type { History } from "./history.js";
 import { Interruption, type InterruptionDeps } from "./interruption.js";
 import type { JournalWriter } from "./journal-writer.js";
@@ -38,7 +39,8 @@ import type { Listener } from "./listener.js";
 import { ListeningTime } from "./listening-time.js";
 import type { Playout } from "./playout.js";
 import type { ReplySource } from "./reply-progress.js";
-import type { ReplyPlan, Speaker } from "./speaker.js";
+import type { ReplyAid } from "./replies.js";
+import type { Speaker } from "./speaker.js";
 import type { CachedSpeech } from "./voice-cache.js";
 import { Wordless } from "./wordless.js";
 
@@ -56,14 +58,6 @@ export type TurnState =
   | { readonly kind: "speaking"; readonly interruption: Interruption }
   /** Last words, or none: nothing the caller says changes anything any more. */
   | { readonly kind: "closing" };
-
-/** What a reply in a resumed call needs besides the history. */
-export interface ReplyAid {
-  /** Said before the model's words. */
-  readonly lead: string | CachedSpeech | null;
-  /** For the model alone. */
-  readonly note: string | null;
-}
 
 /** What the owner before had heard of the audio that comes. */
 export interface HeardBefore {
@@ -107,20 +101,13 @@ export class Turns {
   readonly #deps: TurnsDeps;
   #state: TurnState = { kind: "listening" };
   readonly #callerTurn: CallerTurn;
+  readonly #agentTurn: AgentTurn;
   readonly #endOfTurn: EndOfTurn;
   readonly #echo: EchoWords;
   readonly #interruptionDeps: InterruptionDeps;
   /** T2. */
   #restarts = 0;
   readonly #eager: EagerReply;
-  /** The reply being played ends the call once it was heard. */
-  #endsCall = false;
-  /** What kept the reply being played from its end: told once it was heard. */
-  #shortfall: Shortfall | null = null;
-  #agentText = "";
-  /** Of the next reply: what of it the carrier is playing already. */
-  #queuedWords: number | null = null;
-  #onFirstAudio: ((atMs: number) => void) | null = null;
   /** Typed while it was not known yet what was heard of the reply that was cut. */
   #typed = "";
   readonly #wordless: Wordless;
@@ -136,6 +123,7 @@ export class Turns {
     this.#callerTurn = new CallerTurn(deps);
     this.#endOfTurn = new EndOfTurn({ clock, language, vad, listener, listening, endpointing });
     this.#echo = new EchoWords(deps);
+    this.#agentTurn = new AgentTurn(deps, this.#callerTurn, this.#echo, () => this.#listen("played out"));
     this.#interruptionDeps = {
       language,
       vad,
@@ -177,17 +165,13 @@ export class Turns {
   ): void {
     this.#callerTurn.takeUp(turn, toldMs, throughAtMs);
     this.#earlierMs = earlierMs;
-    this.#agentText = agentText;
-    this.#queuedWords = queuedWords;
-    this.#onFirstAudio = onFirstAudio;
+    this.#agentTurn.takeUp(agentText, queuedWords, onFirstAudio);
   }
 
   /** What another owner left to be said: then the caller has the floor, or the call ends. */
   sayRest(phrases: readonly (string | CachedSpeech)[], source: ReplySource, endsCall: boolean): void {
-    const texts = phrases.map((phrase) => (typeof phrase === "string" ? phrase : phrase.text));
-    if (source !== "prompt") this.#agentText = texts.join(" ");
-    const after = endsCall ? this.#deps.onAgentEnds : () => this.#listen("played out");
-    this.#speak((plan) => this.#deps.speaker.say(phrases, plan), source, new Ledger(), after);
+    this.#speak(source);
+    this.#agentTurn.say(phrases, { source, endsCall, isAnswered: source !== "prompt" });
   }
 
   /** What another owner left to be answered; `said` is what of it is not in the history yet. */
@@ -205,11 +189,8 @@ export class Turns {
   /** Something for us to say that answers nobody: greeting, silence prompt. */
   sayPhrase(text: string, source: ReplySource, onStarted?: (atMs: number) => void): void {
     this.#eager.discard();
-    this.#agentText = text;
-    const ledger = new Ledger();
-    const say = (plan: ReplyPlan): void =>
-      this.#deps.speaker.say([text], onStarted === undefined ? plan : { ...plan, onStarted });
-    this.#speak(say, source, ledger, () => this.#listen("played out"));
+    this.#speak(source);
+    this.#agentTurn.say([text], { source, onStarted });
   }
 
   /**
@@ -223,16 +204,7 @@ export class Turns {
     onFailed = after,
   ): void {
     this.close(cut);
-    const plan = {
-      source: "prompt",
-      turn: this.turn,
-      ledger: new Ledger(),
-      // The rest of what another owner was saying goes on from what the carrier has; other words do not.
-      queuedWords: typeof phrases[0] === "string" ? null : this.#takeQueued(),
-      onFinished: after,
-      onFailed,
-    } as const;
-    this.#deps.speaker.say(phrases, plan);
+    this.#agentTurn.sayLast(phrases, after, onFailed);
   }
 
   /** A key was pressed: its tone is no speech, and more digits may follow. */
@@ -280,14 +252,14 @@ export class Turns {
   close(cut: "legEnded" | "failed"): void {
     const state = this.#state;
     if (state.kind === "closing") {
-      this.#deps.speaker.cut(cut);
+      this.#agentTurn.close(cut);
       return;
     }
     if (state.kind === "preparing") state.generation.discard();
     this.#eager.discard();
     const owed = state.kind === "preparing" ? state.said : null;
     this.#callerTurn.recordLast(owed, this.#deps.listener.take());
-    this.#deps.speaker.cut(cut);
+    this.#agentTurn.close(cut);
     this.#move({ kind: "closing" }, cut);
   }
 
@@ -295,7 +267,7 @@ export class Turns {
   handOver(): void {
     const state = this.#state;
     this.#move({ kind: "closing" }, "handed over");
-    this.#deps.speaker.handOver();
+    this.#agentTurn.handOver();
     if (state.kind === "preparing") state.generation.discard();
     this.#eager.discard();
   }
@@ -316,7 +288,7 @@ export class Turns {
     if (this.#endOfTurn.isDecided) return;
     this.#echo.forgetLate();
     if (listener.isEmpty) return;
-    const decision = this.#endOfTurn.decide(this.#agentText);
+    const decision = this.#endOfTurn.decide(this.#agentTurn.text);
     if (decision.kind === "commit") {
       if (!decision.isCovered) this.#deps.onWordsMissing();
       return this.#commit(listener.take());
@@ -327,10 +299,11 @@ export class Turns {
 
   #considerWordless(): void {
     if (!this.#wordless.isDue()) return;
-    const asked = this.#agentText; // what he answers is still this
     const { didNotCatch } = phrasesFor(this.#deps.language);
-    this.sayPhrase(didNotCatch[this.turn % didNotCatch.length]!, "prompt");
-    this.#agentText = asked;
+    const phrase = didNotCatch[this.turn % didNotCatch.length]!;
+    this.#eager.discard();
+    this.#speak("prompt");
+    this.#agentTurn.say([phrase], { source: "prompt", isAnswered: false }); // what he answers is what was said before
   }
 
   /** What he added was no word after all, our echo or one that was taken back: what he had said before is answered. */
@@ -372,9 +345,8 @@ export class Turns {
     this.#noteCommit(ledger);
     this.#recordCallerTurn(said);
     const text = this.#deps.quickReplyText(kind);
-    this.#agentText = text;
-    const after = kind === "farewell" ? this.#deps.onAgentEnds : () => this.#listen("played out");
-    this.#speak((plan) => this.#deps.speaker.say([text], plan), "quickReply", ledger, after);
+    this.#speak("quickReply");
+    this.#agentTurn.say([text], { source: "quickReply", ledger, endsCall: kind === "farewell" });
   }
 
   #noteCommit(ledger: Ledger): void {
@@ -398,9 +370,7 @@ export class Turns {
       },
       onToolRound: (answers) => this.#deps.history.addToolRound(answers),
       onDone: (endsCall, shortfall) => {
-        this.#agentText = generation.intended;
-        this.#endsCall = endsCall;
-        this.#shortfall = shortfall;
+        this.#agentTurn.onDone(generation.intended, endsCall, shortfall);
         this.#deps.playout.end();
       },
       onFailed: (error, provider) => {
@@ -431,7 +401,7 @@ export class Turns {
   /** T2: what was said goes on; the reply to its first half is not wanted any more. */
   #restart(generation: Generation, said: string): void {
     generation.discard();
-    this.#queuedWords = null;
+    this.#agentTurn.forgetQueued();
     this.#restarts += 1;
     this.#deps.counters.replyRestarted();
     this.#callerTurn.carry(said);
@@ -444,50 +414,16 @@ export class Turns {
     const state = this.#state;
     if (state.kind !== "preparing" || state.held) return;
     this.#recordCallerTurn(state.said);
-    this.#endsCall = false;
-    this.#shortfall = null;
-    this.#speak(
-      (plan) => this.#deps.speaker.play(generation, plan),
-      "model",
-      generation.ledger,
-      () => this.#onReplyHeard(),
-    );
+    this.#speak("model");
+    this.#agentTurn.play(generation);
   }
 
-  #onReplyHeard(): void {
-    const shortfall = this.#shortfall;
-    if (shortfall !== null) this.#deps.onProviderFailed(shortfall.error, shortfall.provider);
-    else if (this.#endsCall) this.#deps.onAgentEnds();
-    else this.#listen("played out");
-  }
-
-  #speak(begin: (plan: ReplyPlan) => void, source: ReplySource, ledger: Ledger, after: () => void): void {
+  /** The agent has the floor: what it says follows. */
+  #speak(source: ReplySource): void {
     this.#restarts = 0;
     this.#eager.newTurn();
     const fromMs = Math.max(this.#deps.vad.positionMs, this.#earlierMs);
     this.#move({ kind: "speaking", interruption: new Interruption(this.#interruptionDeps, fromMs) }, source);
-    begin({
-      source,
-      turn: this.turn,
-      ledger,
-      queuedWords: this.#takeQueued(),
-      onStarted: (atMs) => {
-        this.#deps.counters.replyStarted(ledger.snapshot());
-        this.#onFirstAudio?.(atMs);
-        this.#onFirstAudio = null;
-      },
-      onFinished: () => {
-        this.#echo.onSilent();
-        after();
-      },
-      onFailed: (error, provider) => this.#deps.onProviderFailed(error, provider),
-    });
-  }
-
-  #takeQueued(): number | null {
-    const queued = this.#queuedWords;
-    this.#queuedWords = null;
-    return queued;
   }
 
   /** The caller is silent, and the recogniser has had time for words of what came before. */
@@ -496,17 +432,12 @@ export class Turns {
   }
 
   #cut(): void {
-    const { speaker, journal, clock, counters } = this.#deps;
-    const { turn } = this;
-    const decidedAtMs = clock.nowMs();
-    speaker.cut("bargeIn", (clearSentAtMs) => {
-      journal.record({ kind: "bargeIn", turn, decidedAtMs, clearSentAtMs });
-      counters.bargeIn(decidedAtMs, clearSentAtMs);
+    const decidedAtMs = this.#deps.clock.nowMs();
+    this.#agentTurn.interrupt(decidedAtMs, () => {
       const typed = this.#typed;
       this.#typed = "";
       if (typed !== "") this.onDigits(typed);
     });
-    this.#echo.onSilent();
     this.#wordless.ignoreSoundBefore(this.#deps.vad.speechStartedAtMs ?? decidedAtMs); // what cut us counts
     this.#move({ kind: "listening" }, "barge-in");
     this.#deps.onActivity(); // not before: what cut us may have been no word, and the silence after it counts
@@ -526,7 +457,7 @@ export class Turns {
   }
 
   #quickReply(said: string): ReturnType<typeof matchQuickReply> {
-    return matchQuickReply(said, this.#deps.language, this.#agentText.trimEnd().endsWith("?"));
+    return matchQuickReply(said, this.#deps.language, this.#agentTurn.text.trimEnd().endsWith("?"));
   }
 
   #move(next: TurnState, reason: string): void {
