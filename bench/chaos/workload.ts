@@ -18,10 +18,12 @@ import type { Scenario } from "./scenario.js";
 
 /** Long enough for a fault, its recovery and the reply; a sentence whose words are not back by then is lost. */
 const REPLY_TIMEOUT_MS = 25_000;
-/** A caller who has heard nothing of a reply for so long says it again. */
+/** A caller who has heard nothing of a reply, and nothing else, for so long says it again. */
 const REPEAT_AFTER_MS = 6_000;
 /** Twice: on a busy machine the first time may fall into the same gap. */
 const REPEATS_MAX = 2;
+/** The agent says that it may have missed something; or begins to, when the caller still speaks: "Sorry, we were cut off". */
+const CUT_OFF = /\bSorry,(?! could)/;
 /**
  * Sentences beyond the scenario's while a fault has not struck, or befallen nobody: a model that failed a call is asked
  * last by it for ten seconds, which are all that is left of a short one. A scenario's turns alone would leave it to chance
@@ -153,14 +155,12 @@ export class Workload {
     const said = await sayOnceThereIsALine(call, sentence);
     const heardSince = (): readonly string[] => plainWords(call.heard, said.endedAtMs);
     try {
-      const isAnswering = () => spelled(heardSince()).length > 0 || call.agentPlaying;
-      for (let repeats = 0; this.#scenario.repeats && repeats < REPEATS_MAX; repeats += 1) {
-        const isUnheard = await call.waitUntil("an answer", REPEAT_AFTER_MS, isAnswering).then(
-          () => false,
-          () => call.outcome === null,
-        );
-        if (!isUnheard) break;
-        await sayOnceThereIsALine(call, sentence);
+      const isAnswered = () => spelled(heardSince()).length > 0 || this.#isAskedForMessage(call);
+      const mayRepeat = () => this.#scenario.repeats || CUT_OFF.test(call.heardText(said.startedAtMs));
+      let saidAtMs = said.endedAtMs;
+      for (let repeats = 0; repeats < REPEATS_MAX; repeats += 1) {
+        if (!(await isLeftAlone(call, saidAtMs, isAnswered)) || !mayRepeat()) break;
+        saidAtMs = (await sayOnceThereIsALine(call, sentence)).endedAtMs;
       }
       const isOver = () => heardAll(heardSince(), words) || this.#isAskedForMessage(call);
       await call.waitUntil("the reply", REPLY_TIMEOUT_MS, isOver);
@@ -185,6 +185,24 @@ async function sayOnceThereIsALine(call: PhoneCall, sentence: string): Promise<S
     const said = await call.say(sentence);
     if (!said.isCutOff) return said;
   }
+}
+
+/** Whether nothing was heard for REPEAT_AFTER_MS before an answer came. */
+async function isLeftAlone(call: PhoneCall, sinceMs: number, isAnswered: () => boolean): Promise<boolean> {
+  const giveUpAtMs = call.nowMs() + REPLY_TIMEOUT_MS;
+  while (call.outcome === null && call.nowMs() < giveUpAtMs) {
+    const quietFromMs = call.agentPlaying
+      ? call.nowMs()
+      : Math.max(sinceMs, call.spurts.at(-1)?.endedAtMs ?? 0);
+    const leftMs = quietFromMs + REPEAT_AFTER_MS - call.nowMs();
+    if (leftMs <= 0) return true;
+    const isHeard = await call.waitUntil("an answer", leftMs, isAnswered).then(
+      () => true,
+      () => false,
+    );
+    if (isHeard) return false;
+  }
+  return false;
 }
 
 async function leaveMessage(call: PhoneCall, index: number): Promise<void> {
