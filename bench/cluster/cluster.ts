@@ -14,6 +14,7 @@ import {
   openStore,
   startEmbeddedPostgres,
 } from "#control-plane/store";
+import { LumentraError } from "#runtime/errors";
 import { RpcClient } from "#runtime/rpc";
 import { createLogger } from "#runtime/telemetry";
 import {
@@ -28,8 +29,10 @@ import {
 } from "#bench/processes";
 
 const READY_LOOK_MS = 100;
-/** Twenty seconds. */
-const READY_LOOKS_MAX = 200;
+/** A minute. */
+const READY_LOOKS_MAX = 600;
+/** A standstill of two seconds outlasts a connection's patience; nobody is there yet to try again. */
+const STORE_ATTEMPTS_MAX = 5;
 
 export interface ClusterOptions {
   /** @default 2 */
@@ -79,6 +82,17 @@ export function plainTenant(name: string, concurrentCalls = 1_000): Record<strin
   };
 }
 
+async function createKey(store: Store): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await createOperatorKey(store, "cluster");
+    } catch (error) {
+      const isAway = error instanceof LumentraError && error.code === "STORE_UNAVAILABLE";
+      if (!isAway || attempt === STORE_ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { redisUrl, providers } = options;
   const controlPlaneCount = options.controlPlanes ?? (redisUrl === undefined ? 1 : 2);
@@ -98,7 +112,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     const secretKeys = `k1:${randomBytes(32).toString("base64")}`;
     const store = openStore({ url: appUrl, secretKeys, log });
     stops.push(() => store.close());
-    const operatorKey = await createOperatorKey(store, "cluster");
+    const operatorKey = await createKey(store);
 
     const shared = { LUMENTRA_BOOTSTRAP_TOKEN: randomBytes(24).toString("base64url") };
     const startControlPlane = () =>

@@ -235,7 +235,7 @@ void t.test("a figure has moved when it differs by more than both runs varied, a
 
 void t.test(
   "a small load of all kinds of callers: every word heard, every figure there, a report that stands alone",
-  { timeout: 90_000 },
+  { timeout: 240_000 },
   async (t) => {
     const out = t.testdir({
       "mix.toml": ["conversation", "bargeIn", "short"]
@@ -284,7 +284,7 @@ void t.test(
 
 void t.test(
   "webhooks by the hundred are signed, each is answered as it should be, and the run leaves what a load of calls does",
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async (t) => {
     const out = t.testdir({ "door.toml": 'front = "webhooks"\nratePerSecond = 50\nconnections = 4\n' });
     const lines: string[] = [];

@@ -141,7 +141,7 @@ void t.test("each resource is named by its own evidence", (t) => {
   t.end();
 });
 
-void t.test("soak and capacity run small, and say what they found", { timeout: 90_000 }, async (t) => {
+void t.test("soak and capacity run small, and say what they found", { timeout: 240_000 }, async (t) => {
   const out = t.testdir();
   const said: string[] = [];
   const output = { write: (text: string): void => void said.push(text), colors: false, columns: 100 };

@@ -74,11 +74,11 @@ export class JsonLineProcess {
   }
 
   /** SIGTERM, and SIGKILL for what does not end by itself. Idempotent. */
-  async stop(): Promise<void> {
+  async stop(graceMs = STOP_GRACE_MS): Promise<void> {
     if (!this.running) return;
     const exited = once(this.#child, "exit");
     this.#child.kill("SIGTERM");
-    const kill = setTimeout(() => this.#child.kill("SIGKILL"), STOP_GRACE_MS);
+    const kill = setTimeout(() => this.#child.kill("SIGKILL"), graceMs);
     await exited;
     clearTimeout(kill);
   }
