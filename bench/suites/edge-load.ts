@@ -94,6 +94,7 @@ class EdgeLoad {
   #lostCalls = 0;
   #stalledFrames = 0;
   #bytesReceived = 0;
+  #isOver = false;
 
   constructor(edge: URL) {
     this.#edge = edge;
@@ -110,11 +111,23 @@ class EdgeLoad {
   stream(): void {
     this.#startedAtMs = this.#clock.nowMs();
     const spin = (): void => {
+      if (this.#isOver) return;
       this.#tick();
       setImmediate(spin);
     };
     spin();
     setInterval(() => void this.#probe(), PROBE_EVERY_MS);
+  }
+
+  /** Resolves when all that was sent has left this process. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    const behind = this.#sockets.filter(({ writableLength, destroyed }) => writableLength > 0 && !destroyed);
+    await Promise.all(
+      behind.map(
+        (socket) => new Promise<void>((resolve) => socket.once("close", resolve).write("", () => resolve())),
+      ),
+    );
   }
 
   report(): LoadReport {
@@ -133,10 +146,13 @@ class EdgeLoad {
     };
   }
 
-  /** Frame k is call k mod N's, and due k/N of 20 ms after the start. */
+  /**
+   * Frame k is call k mod N's, and due k/N of 20 ms after the start. At most one of each call in a turn: a load that is
+   * given too little of a processor never catches up, and would hear neither its sockets nor that it is over.
+   */
   #tick(): void {
     const calls = this.#sockets.length;
-    for (;;) {
+    for (let sent = 0; sent < calls; sent++) {
       const nowMs = this.#clock.nowMs();
       const dueAtMs = this.#startedAtMs + (this.#nextFrame / calls) * FRAME_MS;
       if (dueAtMs > nowMs) return;
@@ -230,8 +246,10 @@ if (process.argv[1] === EDGE_LOAD_ENTRY) {
   await load.placeCalls(Number(calls));
   load.stream();
   process.once("SIGTERM", () => {
-    writeFileSync(reportFile, JSON.stringify(load.report()));
-    process.exit(0);
+    void load.end().then(() => {
+      writeFileSync(reportFile, JSON.stringify(load.report()));
+      process.exit(0);
+    });
   });
   console.log(JSON.stringify({ event: "streaming" }));
 }
