@@ -49,6 +49,9 @@ void t.test("the shard dies while the caller speaks: no word of the sentence is 
 void t.test("a shard is drained: its calls move in mid-reply and between turns, unheard", async (t) => {
   const quiet = await call({ to: numberOf(8) });
   const [{ phone: speaking, since }] = await Promise.all([inMidReply(server, 9), greeted(quiet)]);
+  // Who gives no sign of life for half a minute is hung up on, and a slow machine takes longer.
+  const signs = setInterval(() => quiet.dtmf("#"), 5_000);
+  t.teardown(() => clearInterval(signs));
   // Heard while shards are drained: where that takes long the agent asks at last whether anybody is there.
   const hearing = (async () => {
     await heardMore(speaking, since, intended.length);
@@ -60,11 +63,11 @@ void t.test("a shard is drained: its calls move in mid-reply and between turns, 
     const { status } = await fetch(`${server.adminUrl}/shards/${shardId}/drain`, { method: "POST" });
     t.equal(status, 202);
     await allServe(server);
-    quiet.dtmf("1"); // who gives no sign of life for half a minute is hung up on, and a slow machine takes longer
   }
   t.equal((await fetch(`${server.adminUrl}/shards/77/drain`, { method: "POST" })).status, 404);
   t.same(await hearing, intended, "each word once");
   t.equal(speaking.stats.clears, 0);
+  clearInterval(signs);
   const asked = await quiet.say("Is there parking?");
   await quiet.waitForReply(asked.endedAtMs);
   t.match(quiet.heardText(asked.endedAtMs), /parking/);
