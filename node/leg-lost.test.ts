@@ -58,7 +58,7 @@ void t.test(
     const kinds = events.map(({ kind }) => kind);
     t.equal(kinds[kinds.indexOf("legLost") + 1], "callResumed");
     const cut = factsOf(events, "agentTurn").find((turn) => turn.cut === "legEnded")!;
-    const claimed = plainWords(cut.pii.heard);
+    const claimed = withoutAsides(plainWords(cut.pii.heard));
     t.same(claimed, before.slice(0, claimed.length), "J3: no word is claimed that was not heard");
     t.equal(factsOf(events, "callerTurn").at(-1)!.turn, 2);
     t.match((await admin("/metrics")).text, /stage_latency_ms_count\{stage="webhookToResumed"\} [1-9]/);
