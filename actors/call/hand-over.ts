@@ -1,4 +1,7 @@
-/** When another actor may go on with the call so that nobody on the line notices. Pure. */
+/** When another actor may go on with the call so that nobody on the line notices. */
+import type { Clock } from "#runtime/actor";
+import { COVER_TOLERANCE_MS } from "#actors/speech";
+import type { Stages } from "./stages.js";
 
 /**
  * A handover waits this long for an instant at which nobody speaks, nothing that was said is still to be told and nothing is
@@ -25,4 +28,31 @@ export function mayHandOver({ nowMs, dueAtMs, ...input }: HandOverInput): boolea
   if (!input.isSilent || !input.isTold) return false;
   // In the midst of a reply whose text is known nothing is lost either; but why, when it may soon be over.
   return input.isQuiet || (input.isWithinWholeReply && nowMs >= dueAtMs - HAND_OVER_WITHIN_MS / 2);
+}
+
+type Looked = Pick<Stages, "vad" | "playout" | "keypad" | "listener" | "turns" | "speaker">;
+
+/** A call that was asked for, until the moment has come. */
+export class HandOver {
+  readonly #clock: Clock;
+  readonly #stages: Looked;
+  readonly #dueAtMs: number;
+
+  constructor(clock: Clock, stages: Looked) {
+    this.#clock = clock;
+    this.#stages = stages;
+    this.#dueAtMs = clock.nowMs() + HAND_OVER_WITHIN_MS;
+  }
+
+  isDue(): boolean {
+    const { vad, playout, keypad, listener, turns, speaker } = this.#stages;
+    return mayHandOver({
+      nowMs: this.#clock.nowMs(),
+      dueAtMs: this.#dueAtMs,
+      isSilent: !vad.isSpeech && !playout.isCutPending && !keypad.isTyping,
+      isTold: vad.lastSpeechPositionMs - listener.knownThroughMs <= COVER_TOLERANCE_MS,
+      isQuiet: turns.isQuiet,
+      isWithinWholeReply: turns.state === "speaking" && speaker.isWhole && !playout.isPaused,
+    });
+  }
 }
