@@ -38,6 +38,8 @@ const CUT_OFF = {
  */
 const ROOM_WITHIN_MS = 4_000;
 const ROOM_LOOK_MS = 50;
+/** The same for one that another node sent here, counted from its socket's knock: the edge refuses it after 2.5 s. */
+const CLAIM_ROOM_WITHIN_MS = 1_500;
 
 /** The tenants, and what may be wrong with them. */
 export interface NodeTenants extends TenantDirectory {
@@ -60,7 +62,7 @@ export interface AdmitterDeps {
   readonly readJournal: ((callId: string, epoch: number) => Promise<readonly JournalEvent[] | null>) | null;
   /** By carrier: the one account whose calls are ours; undefined for any. */
   readonly accounts: Readonly<Record<string, string | undefined>>;
-  readonly pool: () => Pick<ShardPool, "reserve" | "reserveAgain" | "hasRoomAgain">;
+  readonly pool: () => Pick<ShardPool, "reserve" | "reserveAgain" | "hasRoom" | "hasRoomAgain">;
   /** Whether the node's pressure lets new calls in, where nobody else has looked at it. */
   readonly mayTakeCalls: () => boolean;
   /** Its calls crash what carries them: see Quarantine. */
@@ -152,7 +154,9 @@ export class Admitter {
   /** Never rejects. */
   async claim(callId: string): Promise<ClaimedCall | null> {
     const { placement, suspended, tenants, calls, log, clock } = this.#deps;
-    if (calls.get(callId) !== undefined) return null;
+    const isHere = (): boolean => calls.get(callId) !== undefined;
+    if (isHere()) return null;
+    const untilMs = clock.nowMs() + CLAIM_ROOM_WITHIN_MS;
     const place = await placement.claim(callId);
     if (place === null) return null;
     const { carrierCallId, tenantId } = place;
@@ -163,13 +167,15 @@ export class Admitter {
     };
     if (tenants.byId(tenantId) === undefined) return giveBack("its tenant is not known here");
     let resumed: LiveCall["resumed"] = null;
+    if (place.resumed) await suspended.lastWords(callId); // its leg may have been lost here, and another node was asked what follows
+    // Whoever placed it here saw room a moment ago: to refuse its socket would be to cut the caller off.
+    await this.#untilRoom(place.resumed, untilMs, isHere);
     if (place.resumed) {
-      await suspended.lastWords(callId); // its leg may have been lost here, and another node was asked what follows
       resumed = await this.#leftOf(callId, place.epoch);
       if (resumed === null) return giveBack("its journal is not to be had");
       if (isOver(resumed)) return giveBack("it is over");
     }
-    if (calls.get(callId) !== undefined) return null; // resumed here meanwhile, under the same lease (A3)
+    if (isHere()) return null; // resumed here meanwhile, under the same lease (A3)
     const call = { ...place, receivedAtMs: clock.nowMs() };
     const live = this.#take({ callId, epoch: place.epoch }, call, tenantId, resumed);
     if (live === null) {
@@ -222,10 +228,10 @@ export class Admitter {
     tenant: TenantConfig,
     placed: Here,
   ): Promise<AfterMedia> {
-    const { calls, suspended, placement, log } = this.#deps;
+    const { calls, suspended, placement, log, clock } = this.#deps;
     const { epoch } = placed;
     const isHere = (): boolean => calls.get(callId)?.epoch === epoch; // A3
-    await this.#untilRoom(isHere);
+    await this.#untilRoom(true, clock.nowMs() + ROOM_WITHIN_MS, isHere);
     if (isHere()) return { kind: "resumed", callId, epoch };
     const left = await this.#leftOf(callId, epoch);
     if (isHere()) return { kind: "resumed", callId, epoch };
@@ -250,11 +256,12 @@ export class Admitter {
     return { kind: "reconnect", admission: admission(live) };
   }
 
-  /** There is a slot, the call has one, or it was waited for long enough. */
-  async #untilRoom(isHere: () => boolean): Promise<void> {
+  /** There is a slot, the call has one, or it was waited for long enough. A node that drains has none for a new call. */
+  async #untilRoom(isResumed: boolean, untilMs: number, isHere: () => boolean): Promise<void> {
     const { clock, pool } = this.#deps;
-    const untilMs = clock.nowMs() + ROOM_WITHIN_MS;
-    while (!pool().hasRoomAgain && !isHere() && clock.nowMs() < untilMs)
+    const isSettled = (): boolean =>
+      isHere() || (isResumed ? pool().hasRoomAgain : this.#draining || pool().hasRoom);
+    while (!isSettled() && clock.nowMs() < untilMs)
       await new Promise<void>((resolve) => clock.setTimer(ROOM_LOOK_MS, resolve));
   }
 

@@ -87,6 +87,7 @@ function rig(t: Test, { placement, readJournal = null }: Overrides = {}) {
       return true;
     },
     reserveAgain: (shardId: number | null) => (shardId === null || slots.left > 0 ? pool.reserve() : null),
+    hasRoom: true,
     hasRoomAgain: true,
     hasProspect: false,
     release: () => {},
@@ -513,14 +514,14 @@ void t.test("a lease that is lost leaves no live journal, wherever its call stan
 });
 
 /** Places what is resumed here as another node's answer did: its media socket comes, and nobody expects it. */
-function sentBack(local: LocalPlacement): CallPlacement {
+function sentBack(local: LocalPlacement, resumed = true): CallPlacement {
   return {
     ...resumesElsewhere(local),
     claim: (callId) => {
       const request = { carrier: "twilio", carrierCallId: "CA0", tenantId: "test" };
       local.adopt(callId, NEXT_EPOCH, request);
       const pii = { from: "+15550100001", to: "+12025550101" };
-      return Promise.resolve({ ...request, callId, epoch: NEXT_EPOCH, pii, resumed: true });
+      return Promise.resolve({ ...request, callId, epoch: NEXT_EPOCH, pii, resumed });
     },
   };
 }
@@ -574,6 +575,43 @@ void t.test("a call that ended just as another node sent it back is over", async
   const { switchboard, leases } = rig(t, { placement: sentBack, readJournal });
   t.equal(await switchboard.claim("call-of-another"), null);
   t.equal(leases.length, 0, "it holds no slot");
+});
+
+/**
+ * A shard died as the call was sent here: its socket was refused, though a slot came back within the second that the edge
+ * would have waited.
+ */
+void t.test("a call that is sent here waits for a slot, new or not, as long as its socket may", async (t) => {
+  const journal = [{ ...started, callId: "theirs", epoch: 1, atUnixMs: 0 }] as unknown as JournalEvent[];
+  const readJournal = () => Promise.resolve(journal);
+  /** After how long a claim was answered with a slot, or with null, where there is room after so long. */
+  const claim = async (resumed: boolean, roomAfterMs: number, draining = false) => {
+    const placement = (local: LocalPlacement): CallPlacement => sentBack(local, resumed);
+    const { clock, switchboard, pool, leases } = rig(t, { placement, readJournal });
+    const knockedAtMs = clock.nowMs();
+    const waitedMs = (): number => clock.nowMs() - knockedAtMs;
+    const hasRoom = (): boolean => waitedMs() >= roomAfterMs;
+    const reserve = pool.reserve.bind(pool);
+    pool.reserve = () => (hasRoom() ? reserve() : null);
+    Object.defineProperties(pool, { hasRoom: { get: hasRoom }, hasRoomAgain: { get: hasRoom } });
+    switchboard.setDraining(draining);
+    let isAnswered = false;
+    const claiming = switchboard.claim("theirs").finally(() => (isAnswered = true));
+    for (;;) {
+      for (let step = 0; step < 10; step += 1) await new Promise(setImmediate);
+      if (isAnswered) break;
+      clock.advance(50);
+    }
+    t.equal(switchboard.heldCount, leases.length);
+    return { afterMs: waitedMs(), isTaken: (await claiming) !== null };
+  };
+  for (const resumed of [true, false]) {
+    t.same(await claim(resumed, 0), { afterMs: 0, isTaken: true });
+    t.same(await claim(resumed, 1_000), { afterMs: 1_000, isTaken: true });
+    t.same(await claim(resumed, 2_000), { afterMs: 1_500, isTaken: false }, "the edge waits no longer");
+  }
+  t.same(await claim(true, 1_000, true), { afterMs: 1_000, isTaken: true }, "one that goes on, while it drains");
+  t.same(await claim(false, 1_000, true), { afterMs: 0, isTaken: false }, "and no new one");
 });
 
 /** A redirect and the media socket of an earlier answer to it, both at a node that had to read the journal first. */

@@ -143,6 +143,12 @@ export class ShardPool {
     );
   }
 
+  /** Whether `reserve` has a slot. */
+  get hasRoom(): boolean {
+    const mayHave = (host: ShardHost): boolean => host !== this.#spare && !this.#drained.has(host);
+    return !this.#draining && this.#hosts.some((host) => mayHave(host) && hasRoom(host));
+  }
+
   /** Whether `reserveAgain` has a slot. */
   get hasRoomAgain(): boolean {
     return this.#hosts.some(hasRoom);
