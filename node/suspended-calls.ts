@@ -59,6 +59,12 @@ export class SuspendedCalls {
     return this.#entries.get(callId) ?? null;
   }
 
+  /** Those that wait are few, and a carrier tells the end of a call once. */
+  byCarrierId(carrierCallId: string): SuspendedCall | null {
+    for (const entry of this.#entries.values()) if (entry.call.carrierCallId === carrierCallId) return entry;
+    return null;
+  }
+
   /** U1 */
   take(callId: string): SuspendedCall | null {
     const entry = this.#entries.get(callId);

@@ -251,6 +251,54 @@ void t.test("a call whose shard dies just as the caller has hung up has an end a
   );
 });
 
+/** He was told of as lost with his leg, or with the node that he was sent to, though the carrier had said what became of him. */
+void t.test("a caller who hangs up between two media sockets has hung up", async (t) => {
+  const { clock, switchboard, journals, lostLeg, open, writes } = rig(t);
+  const outcomeOf = (callId: string) => {
+    const last = journals.get(callId)?.at(-1);
+    return last?.kind === "callEnded" ? last.outcome.kind : last?.kind;
+  };
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+  const waiting = lostLeg();
+  switchboard.carrierEnded("signalwire", waiting.call.carrierCallId);
+  switchboard.carrierEnded("twilio", "CA-of-nobody");
+  await settled();
+  t.equal(outcomeOf(waiting.callId), "callStarted", "another's end is not his");
+  switchboard.carrierEnded("twilio", waiting.call.carrierCallId);
+  await settled();
+  t.equal(outcomeOf(waiting.callId), "callerHungUp", "before the carrier asked what comes next");
+
+  const speaking = open();
+  writes(speaking.callId, started);
+  switchboard.legEnded(speaking.callId, LegEnd.socketLost, clock.nowMs());
+  switchboard.carrierEnded("twilio", speaking.call.carrierCallId);
+  await settled();
+  writes(speaking.callId, { kind: "dtmf", sequence: 1, pii: { digit: "4" } });
+  switchboard.onCallClosed(speaking.lease, { kind: "legLost" });
+  await settled();
+  t.same(
+    journals.get(speaking.callId)?.map(({ kind }) => kind),
+    ["callStarted", "dtmf", "callEnded"],
+    "after his actor's last words",
+  );
+
+  const resumed = lostLeg();
+  t.match(await switchboard.afterMedia(resumed.callId, resumed.epoch, resumed.call), { kind: "reconnect" });
+  switchboard.carrierEnded("twilio", resumed.call.carrierCallId);
+  switchboard.mediaExpired(resumed.callId);
+  t.equal(outcomeOf(resumed.callId), "callerHungUp", "while his next socket was awaited");
+
+  const halfOpen = open();
+  writes(halfOpen.callId, started);
+  switchboard.carrierEnded("twilio", halfOpen.call.carrierCallId);
+  t.equal(outcomeOf(halfOpen.callId), "callStarted", "a leg says itself that it ends");
+  switchboard.legEnded(halfOpen.callId, LegEnd.socketLost, clock.nowMs());
+  switchboard.onCallClosed(halfOpen.lease, { kind: "legLost" });
+  t.equal(outcomeOf(halfOpen.callId), "callerHungUp", "and is not waited for when it cannot");
+  t.equal(switchboard.heldCount, 0);
+});
+
 /** Each goes on in a slot of its own. */
 function lostShard(world: ReturnType<typeof rig>, callCount: number) {
   const { slots, switchboard, open, writes } = world;
@@ -610,7 +658,11 @@ void t.test("a call that is sent here waits for a slot, new or not, as long as i
     t.same(await claim(resumed, 1_000), { afterMs: 1_000, isTaken: true });
     t.same(await claim(resumed, 2_000), { afterMs: 1_500, isTaken: false }, "the edge waits no longer");
   }
-  t.same(await claim(true, 1_000, true), { afterMs: 1_000, isTaken: true }, "one that goes on, while it drains");
+  t.same(
+    await claim(true, 1_000, true),
+    { afterMs: 1_000, isTaken: true },
+    "one that goes on, while it drains",
+  );
   t.same(await claim(false, 1_000, true), { afterMs: 0, isTaken: false }, "and no new one");
 });
 

@@ -259,13 +259,28 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
   mediaExpired(callId: string): void {
     const call = this.#calls.get(callId);
     if (call === undefined) return; // sent elsewhere: its reservation expires there
-    const outcome = { kind: call.resumed === null ? "mediaNeverCame" : "legLost" } as const;
+    const outcome = endedBy(call, { kind: call.resumed === null ? "mediaNeverCame" : "legLost" });
     this.#deps.metrics.callsEnded.inc({ outcome: outcome.kind });
     this.#deps.log.warn({ callId }, "no media socket came for an admitted call");
     this.#forget(call);
     if (call.resumed === null) return this.#release(call);
     this.#journal.writeEnd(call, outcome);
     this.#letGo(call);
+  }
+
+  /** One that has no leg just now will not come back: its caller hung up. A leg tells of its end itself. */
+  carrierEnded(carrier: string, carrierCallId: string): void {
+    const outcome = { kind: "callerHungUp" } as const;
+    const live = this.#calls.byCarrierId(carrierCallId);
+    if (live?.carrier === carrier) live.ending ??= outcome;
+    const suspended = this.#suspended.byCarrierId(carrierCallId);
+    if (suspended === null || suspended.call.carrier !== carrier) return;
+    const { callId } = suspended.call;
+    void this.#suspended.lastWords(callId).then(() => {
+      if (this.#suspended.get(callId) !== suspended) return; // somebody went on with it, or ended it
+      this.#suspended.take(callId);
+      this.#finish(suspended.call, outcome);
+    });
   }
 
   legEnded(callId: string, end: LegEnd, lastHeardAtMs: number): void {

@@ -146,13 +146,9 @@ function everyCallEnds(world: WorldRecord): readonly string[] {
       wrong.push(`${callId} has ${ends} ends; its last event is ${events.at(-1)?.kind}, and it is ${state}`);
   }
   const losesNodes = world.faults.some(({ kind }) => kind === "nodeDeath" || kind === "partition");
-  for (const { row, line } of callsOf(world)) {
+  for (const { row } of callsOf(world)) {
     const end = row.events.at(-1);
     if (end?.kind !== "callEnded" || end.outcome.kind !== "nodeLost" || losesNodes) continue;
-    // Whoever had it let it go as the control plane placed it anew, and there was no room for it: it was nobody's.
-    if (line.end === "cutOff" || line.end === "unreachable") continue;
-    // It waited for its caller between two media sockets, and he hung up: he came to neither.
-    if (line.end === "hungUpByCaller" && line.spells.at(-1)!.toMs < line.endedAtMs) continue;
     wrong.push(`${row.callId} ended with its node, and no node was lost`);
   }
   wrong.push(...endedForCrashes(world));

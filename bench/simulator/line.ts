@@ -19,6 +19,8 @@ import { FRAME_BYTES, SILENT_FRAME } from "./word-audio.js";
 
 const FRAME_MS = 20;
 const NETWORK_MS = [8, 25] as const;
+/** No hurry: carriers tell it as they find time. */
+const STATUS_AFTER_MS = 60;
 /** A webhook that nobody answers is sent to the next node. */
 const WEBHOOK_TIMEOUT_MS = 3_000;
 const NOTICE_MS = [20, 400] as const;
@@ -471,6 +473,16 @@ export class Line {
     for (const timer of this.#scripted) timer.cancel();
     this.end = end;
     this.endedAtMs = this.#world.time.nowMs();
+    this.#tellEnd();
+  }
+
+  /** The status callback: once, to whichever node a balancer finds. */
+  #tellEnd(): void {
+    const { nodes } = this.#world;
+    const { node: first } = this.#script;
+    const order = nodes.map((_, index) => nodes[(first + index) % nodes.length]!);
+    const node = order.find(({ thread }) => !thread.isDead);
+    node?.thread.after(STATUS_AFTER_MS, () => node.edge.carrierEnded(this.carrierCallId));
   }
 }
 

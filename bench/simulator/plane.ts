@@ -29,6 +29,8 @@ export interface CallRow {
   readonly events: JournalEvent[];
   state: "live" | "suspended" | "ended";
   suspendedAtMs: number;
+  /** It is what the control plane thinks, not what its journal says. */
+  lost: boolean;
   /** How it ended is only thought: nobody was heard of it. Stands behind its events, and is none of them. */
   lostEnd: JournalEvent | null;
 }
@@ -38,6 +40,8 @@ export interface PlaneCounts {
   refusedEvents: number;
   repeatedEvents: number;
 }
+
+type LostOutcome = "nodeLost" | "legLost";
 
 type Request = Readonly<Record<string, unknown>>;
 
@@ -137,6 +141,7 @@ export class Plane {
         events: [],
         state: "live",
         suspendedAtMs: 0,
+        lost: false,
         lostEnd: null,
       };
       this.rows.set(event.callId, row);
@@ -156,6 +161,7 @@ export class Plane {
     }
     row.events.push({ ...lostEnd, sequence: row.events.length, epoch: row.epoch });
     row.state = "ended";
+    row.lost = true;
   }
 
   #appendTo(row: CallRow, nodeId: string, event: JournalEvent): void {
@@ -176,7 +182,12 @@ export class Plane {
     row.epoch = event.epoch;
     row.nodeId = nodeId;
     row.events.push(event);
-    row.state = event.kind === "callEnded" ? "ended" : "live";
+    if (row.lost || event.kind === "callResumed") row.state = "live";
+    row.lost = false;
+    if (event.kind === "callEnded") row.state = "ended";
+    if (event.kind !== "legLost") return;
+    row.state = "suspended";
+    row.suspendedAtMs = this.#time.nowMs();
   }
 
   async #handle(nodeId: string, method: string, request: Request): Promise<unknown> {
@@ -225,7 +236,6 @@ export class Plane {
     const { lease } = placement;
     if (row !== undefined) {
       if (row.nodeId !== lease.nodeId) row.epoch = Math.max(row.epoch, lease.epoch);
-      if (row.state === "suspended") row.state = "live";
     }
     if (before !== null && before.epoch < lease.epoch && before.nodeId !== lease.nodeId)
       this.onLeaseLost(before.nodeId, callId, lease.epoch);
@@ -248,8 +258,8 @@ export class Plane {
   /** As much of the store as the sweeper asks for. */
   #store(): SweeperOptions["store"] {
     const calls = {
-      lose: (callId: string, epoch: number, final: boolean): Promise<unknown> =>
-        Promise.resolve(this.#lose(callId, epoch, final)),
+      lose: (callId: string, epoch: number, final: boolean, outcome: LostOutcome): Promise<unknown> =>
+        Promise.resolve(this.#lose(callId, epoch, final, outcome)),
       suspendedBefore: (instant: Date): Promise<unknown> => {
         const beforeMs = instant.getTime() - this.#time.unixMs() + this.#time.nowMs();
         return Promise.resolve(this.#rowsThatAre("suspended").filter((row) => row.suspendedAtMs < beforeMs));
@@ -265,18 +275,20 @@ export class Plane {
     return [...this.rows.values()].filter((row) => row.state === state);
   }
 
-  #lose(callId: string, epoch: number, final: boolean): CallRow | null {
+  #lose(callId: string, epoch: number, final: boolean, outcome: LostOutcome): CallRow | null {
     const nowMs = this.#time.nowMs();
     const row = this.rows.get(callId);
     if (row === undefined || row.epoch > epoch || row.state === "ended") return null;
     if (row.state === "live") {
       row.state = "suspended";
       row.suspendedAtMs = nowMs;
+      row.lost = true;
     } else if (final) {
       row.state = "ended";
+      row.lost = true;
       row.lostEnd = {
         kind: "callEnded",
-        outcome: { kind: "nodeLost" },
+        outcome: { kind: outcome },
         durationMs: this.#time.unixMs() - row.events[0]!.atUnixMs,
         callId,
         sequence: row.events.length,

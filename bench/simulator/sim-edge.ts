@@ -162,6 +162,14 @@ export class SimEdge {
     return after;
   }
 
+  /** The carrier's status callback: a call is over. */
+  carrierEnded(carrierCallId: string): void {
+    const { name } = this.#carrier;
+    this.#delegate.carrierEnded(name, carrierCallId);
+    const waiting = this.#admissions.find(name, carrierCallId);
+    if (waiting !== null) this.#admissions.expire(waiting.admitted.callId);
+  }
+
   /** A media socket with a good token knocks. Null: refused. */
   async upgrade(callId: string): Promise<Leg | null> {
     let waiting = this.#admissions.take(callId);

@@ -200,3 +200,50 @@ void t.test(
     t.equal(await stateOf("held"), "ended");
   },
 );
+
+/**
+ * Cut off at one node and placed on another, whose media socket he never opened: he had hung up. That was told as the end of
+ * a node, and no node had ended.
+ */
+void t.test(
+  "a call whose leg was lost and that came to nobody since is not told as a lost node's",
+  async (t) => {
+    const { sweeper, begin, clock, directory, store, lost } = await cluster(t);
+    const epoch = await begin("cut-off");
+    await begin("of-a-dead-node");
+    const atUnixMs = clock.unixMs();
+    const cut = { kind: "legLost", callId: "cut-off", sequence: 1, epoch, atMs: 0, atUnixMs } as const;
+    await store.transaction({ kind: "system" }, "node:a", (tx) =>
+      tx.calls.append("cut-off", epoch, "a", [cut]),
+    );
+    const placed = await directory.reserve({
+      callId: "cut-off",
+      carrier: "twilio",
+      carrierCallId: "CA-cut-off",
+      tenantId: "dentist",
+      resellerId: "acme",
+      tenantCap: 1_000,
+      resellerCap: 1_000,
+      nodeIds: ["a"],
+      pickOf: 1,
+      reservationMs: 2_000,
+      resume: true,
+      knownEpoch: epoch,
+      afterEpoch: epoch,
+      pii: { from: "", to: "" },
+    });
+    t.equal(placed.kind, "reserved");
+    clock.advance(LEASE_MS);
+    await sweeper.sweep();
+    clock.advance(GRACE_MS + 1_000);
+    await sweeper.sweep();
+    const outcomes = new Map(lost.map(({ id, outcome }) => [id, outcome]));
+    t.same(
+      outcomes,
+      new Map([
+        ["cut-off", "legLost"],
+        ["of-a-dead-node", "nodeLost"],
+      ]),
+    );
+  },
+);

@@ -3,7 +3,8 @@
  * that say "live" of a call the directory has never heard of (it lost its memory while the owner was dead).
  *
  * Stages of a lost call: its lease expires, it is suspended; the resume grace passes, it is ended as nodeLost, though
- * the dead node's spool may still complete its journal.
+ * the dead node's spool may still complete its journal. One whose own journal says that its leg was lost, and that came to
+ * nobody since, is ended as legLost, wherever it was placed.
  *
  * Invariants
  * W1 A lease is taken out once, by one control plane, and what it owes the store is kept until the store has it.
@@ -160,9 +161,9 @@ export class Sweeper {
       this.#inStore((tx) =>
         tx.calls.suspendedBefore(new Date(clock.unixMs() - graces * resumeGraceMs), SUSPENDED_PER_SWEEP),
       );
-    for (const call of await suspendedFor(OWNED_GRACES)) await this.#lose(call.id, call.epoch, true);
+    for (const call of await suspendedFor(OWNED_GRACES)) await this.#end(call);
     for (const call of await suspendedFor(1)) {
-      if ((await directory.lookUp(call.id)) === null) await this.#lose(call.id, call.epoch, true); // W3
+      if ((await directory.lookUp(call.id)) === null) await this.#end(call); // W3
     }
   }
 
@@ -186,8 +187,17 @@ export class Sweeper {
     this.#missing = missing;
   }
 
-  async #lose(callId: string, epoch: number, final: boolean): Promise<void> {
-    const call = await this.#inStore((tx) => tx.calls.lose(callId, epoch, final, "nodeLost"));
+  #end({ id, epoch, lost }: CallRow): Promise<void> {
+    return this.#lose(id, epoch, true, lost ? "nodeLost" : "legLost");
+  }
+
+  async #lose(
+    callId: string,
+    epoch: number,
+    final: boolean,
+    outcome: "nodeLost" | "legLost" = "nodeLost",
+  ): Promise<void> {
+    const call = await this.#inStore((tx) => tx.calls.lose(callId, epoch, final, outcome));
     if (call === null) return;
     if (final) this.#stats.callsEnded++;
     else this.#stats.callsSuspended++;

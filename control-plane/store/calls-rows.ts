@@ -61,6 +61,7 @@ export function callRowOf(record: CallRecord): CallRow {
     startedAt: record.started_at,
     endedAt: record.ended_at,
     outcome: record.outcome,
+    lost: record.lost,
     callerTurns: record.caller_turns,
     resumes: record.resumes,
     voiceToVoiceMsP50: record.voice_to_voice_ms_p50,

@@ -104,6 +104,8 @@ export interface CallRow {
   readonly startedAt: Date;
   readonly endedAt: Date | null;
   readonly outcome: string | null;
+  /** What it is, we think: its owner was not heard of. Else its journal says so. */
+  readonly lost: boolean;
   readonly callerTurns: number;
   readonly resumes: number;
   readonly voiceToVoiceMsP50: number | null;

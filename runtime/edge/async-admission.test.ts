@@ -97,6 +97,7 @@ void t.test(
     const answer = harness.post("/twilio/voice", voiceForm(CALL));
     await asked(harness, 1);
     await harness.post("/twilio/status", { ...voiceForm(CALL), CallStatus: "completed" });
+    await harness.delegate.event("carrierEnded", CALL);
     open();
     t.match((await answer).text, "<Hangup/>");
     t.equal(slots(harness), 4);

@@ -113,6 +113,11 @@ export interface EdgeDelegate {
    */
   mediaExpired(callId: string): void;
   /**
+   * The carrier says that a call is over, whoever ended it; it may be none of ours. One that waits for its media socket
+   * expires next (mediaExpired).
+   */
+  carrierEnded(carrier: string, carrierCallId: string): void;
+  /**
    * The leg is gone, and its in-ring holds the legEnded record. The edge will not touch the slot again.
    * `lastHeardAtMs`: Clock.nowMs() of the last sign of life from its socket.
    */

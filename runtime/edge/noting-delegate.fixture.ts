@@ -15,7 +15,8 @@ import type { Edge } from "./edge.js";
 import { ShardEnd } from "./shard-end.fixture.js";
 
 interface DelegateEvent {
-  readonly kind: "opened" | "expired" | "ended";
+  readonly kind: "opened" | "expired" | "ended" | "carrierEnded";
+  /** The carrier's own of one that it says has ended. */
   readonly callId: string;
   readonly format?: AudioFormat;
   readonly customParameters?: Readonly<Record<string, string>>;
@@ -74,6 +75,10 @@ export class NotingDelegate implements EdgeDelegate, AdminDelegate {
 
   claim(callId: string): Promise<ClaimedCall | null> {
     return this.onClaim(callId);
+  }
+
+  carrierEnded(_carrier: string, carrierCallId: string): void {
+    this.#note({ kind: "carrierEnded", callId: carrierCallId });
   }
 
   place(callId: string): Admission {

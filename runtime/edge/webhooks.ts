@@ -110,6 +110,7 @@ export class Webhooks {
     this.#post(app, carrier, `${base}/status`, "status", (exchange, form) => {
       const status = carrier.readCallStatus(form);
       if (status === null) return this.#invalidForm(exchange);
+      if (status.isFinal) this.#environment.delegate.carrierEnded(carrier.name, status.carrierCallId);
       // A caller who gave up before the media socket came: the slot need not wait for the token to run out.
       const waiting = this.#environment.admissions.find(carrier.name, status.carrierCallId);
       if (status.isFinal && waiting !== null) this.#environment.admissions.expire(waiting.admitted.callId);
