@@ -245,7 +245,8 @@ export class Recovery {
       return true;
     }
     // A slot of its own shard is free only once this one is given back; one of another must be had before.
-    const isShardGone = call.lease.state === "lost";
+    // Nor is one that had closed it before it died: an actor that crashed, with the shard behind it.
+    const isShardGone = pool.isGone(call.lease);
     const elsewhere = isShardGone ? pool.reserveAgain(call.lease.shardId) : null;
     if (isShardGone && elsewhere === null) return false;
     const rest = edge.takeRest(call.callId, untoldAudio(journal, call.epoch));

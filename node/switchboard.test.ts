@@ -87,6 +87,7 @@ function rig(t: Test, { placement, readJournal = null }: Overrides = {}) {
       return true;
     },
     reserveAgain: (shardId: number | null) => (shardId === null || slots.left > 0 ? pool.reserve() : null),
+    isGone: ({ state }: SlotLease) => state === "lost",
     hasRoom: true,
     hasRoomAgain: true,
     hasProspect: false,
@@ -389,6 +390,25 @@ void t.test("a slot that comes while some were tried in vain is asked for by the
   t.same(told, []);
 });
 
+/** Its slot was closed already, and so not lost: there was none beside it, and the call was given up at once. */
+void t.test("a call that crashed waits for a slot when its shard dies before it had another", async (t) => {
+  const { switchboard, pool, slots, journals, open, writes } = rig(t);
+  (pool as { hasProspect: boolean }).hasProspect = true;
+  pool.isGone = () => true;
+  const { callId, lease } = open();
+  writes(callId, started);
+  (lease as { state: string }).state = "closed";
+  let opened = 0;
+  pool.open = () => (opened += 1) > 0;
+  switchboard.onCallClosed(lease, { kind: "actorCrashed", code: "INTERNAL" });
+  await new Promise(setImmediate);
+  t.equal(journals.whole(callId)?.length, 1, "it has not ended");
+  slots.left = 1;
+  switchboard.onShardReady(1);
+  await new Promise(setImmediate);
+  t.equal(opened, 1);
+});
+
 void t.test("a call that cannot be taken over takes no other of its shard with it", async (t) => {
   const world = rig(t);
   const { pool, apologies, apologised, switchboard } = world;
@@ -635,7 +655,7 @@ void t.test("a call that is sent here waits for a slot, new or not, as long as i
   /** After how long a claim was answered with a slot, or with null, where there is room after so long. */
   const claim = async (resumed: boolean, roomAfterMs: number, draining = false) => {
     const placement = (local: LocalPlacement): CallPlacement => sentBack(local, resumed);
-    const { clock, switchboard, pool, leases } = rig(t, { placement, readJournal });
+    const { clock, switchboard, journals, pool, leases } = rig(t, { placement, readJournal });
     const knockedAtMs = clock.nowMs();
     const waitedMs = (): number => clock.nowMs() - knockedAtMs;
     const hasRoom = (): boolean => waitedMs() >= roomAfterMs;
@@ -651,7 +671,10 @@ void t.test("a call that is sent here waits for a slot, new or not, as long as i
       clock.advance(50);
     }
     t.equal(switchboard.heldCount, leases.length);
-    return { afterMs: waitedMs(), isTaken: (await claiming) !== null };
+    const isTaken = (await claiming) !== null;
+    const last = journals.get("theirs")?.at(-1);
+    if (resumed && !isTaken) t.match(last, { outcome: { kind: "legLost" } }, "nobody else would end it");
+    return { afterMs: waitedMs(), isTaken };
   };
   for (const resumed of [true, false]) {
     t.same(await claim(resumed, 0), { afterMs: 0, isTaken: true });

@@ -154,6 +154,11 @@ export class ShardPool {
     return this.#hosts.some(hasRoom);
   }
 
+  /** Whether its shard is gone, also when it had finished with the slot before: no other slot is to be had beside it. */
+  isGone(lease: SlotLease): boolean {
+    return this.#host(lease.shardId).readySlots !== SlotTable.of(lease);
+  }
+
   /** Whether some shard serves, or will. */
   get hasProspect(): boolean {
     return this.#hosts.some(({ state }) => state === "ready" || state === "starting" || state === "backoff");
