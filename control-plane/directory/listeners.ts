@@ -1,7 +1,16 @@
-/** Who wants to hear what, in this process: how both directories fan out. One function that is added twice hears twice. */
+/**
+ * Who wants to hear what, in this process: how both directories fan out. One function that is added twice hears twice. One
+ * that throws harms nobody else, nor who tells: it is logged.
+ */
+import type { Logger } from "#runtime/telemetry";
 
 export class Listeners<Message> {
+  readonly #log: Logger;
   readonly #listeners = new Set<(message: Message) => void>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
 
   get size(): number {
     return this.#listeners.size;
@@ -9,7 +18,13 @@ export class Listeners<Message> {
 
   /** Returns what takes it away again. */
   add(listener: (message: Message) => void): () => void {
-    const own = (message: Message): void => listener(message);
+    const own = (message: Message): void => {
+      try {
+        listener(message);
+      } catch (error) {
+        this.#log.error({ err: error }, "a listener of the directory threw");
+      }
+    };
     this.#listeners.add(own);
     return () => {
       this.#listeners.delete(own);
@@ -34,11 +49,16 @@ export class Listeners<Message> {
 }
 
 export class Topics {
+  readonly #log: Logger;
   readonly #topics = new Map<string, Listeners<string>>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
 
   /** Returns what takes it away again, and is told when the topic has no other listener: once. */
   add(topic: string, listener: (message: string) => void): (onDeserted?: () => void) => void {
-    const listeners = this.#topics.get(topic) ?? new Listeners();
+    const listeners = this.#topics.get(topic) ?? new Listeners(this.#log);
     this.#topics.set(topic, listeners);
     const remove = listeners.add(listener);
     return (onDeserted) => {

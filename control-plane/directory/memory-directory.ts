@@ -8,6 +8,7 @@
  */
 import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
+import { type Logger, silentLogger } from "#runtime/telemetry";
 import { type CallRecord, CallRecords, leaseOf } from "./call-records.js";
 import type {
   Counts,
@@ -26,6 +27,8 @@ import { Listeners, Topics } from "./listeners.js";
 
 export interface MemoryDirectoryOptions {
   readonly clock: Clock;
+  /** @default none */
+  readonly log?: Logger;
   /**
    * How long D4 holds after the start: a control plane that starts again has forgotten what its nodes hold.
    * @default 0, as tests and the simulator want it; openDirectory passes REBUILD_MS
@@ -59,13 +62,16 @@ export class MemoryDirectory implements Directory {
   readonly #unixOffsetMs: number;
   readonly #nodes = new Map<string, NodeEntry>();
   readonly #calls = new CallRecords();
-  readonly #topics = new Topics();
-  readonly #rebuilds = new Listeners<void>();
+  readonly #topics: Topics;
+  readonly #rebuilds: Listeners<void>;
   #rebuildUntilMs: number;
   #closed = false;
 
   constructor(options: MemoryDirectoryOptions) {
     this.#clock = options.clock;
+    const { log = silentLogger } = options;
+    this.#topics = new Topics(log);
+    this.#rebuilds = new Listeners(log);
     this.#rebuildMs = options.rebuildMs ?? 0;
     this.#unixOffsetMs = options.clock.unixMs() - options.clock.nowMs();
     this.#rebuildUntilMs = this.#now() + this.#rebuildMs;

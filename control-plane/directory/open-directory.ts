@@ -27,5 +27,5 @@ export function openDirectory(options: OpenDirectoryOptions): Directory {
   const { url, prefix, log } = options;
   const rebuildMs = options.rebuildMs ?? REBUILD_MS;
   if (url !== undefined) return new RedisDirectory({ url, prefix, log, rebuildMs });
-  return new MemoryDirectory({ clock: options.clock, rebuildMs });
+  return new MemoryDirectory({ clock: options.clock, log, rebuildMs });
 }

@@ -62,8 +62,8 @@ export class RedisDirectory implements Directory {
   readonly #rebuildMs: number;
   readonly #unixMs: (() => number) | null;
   readonly #log: Logger;
-  readonly #topics = new Topics();
-  readonly #rebuilds = new Listeners<void>();
+  readonly #topics: Topics;
+  readonly #rebuilds: Listeners<void>;
   readonly #generations: string[] = [];
 
   constructor(options: RedisDirectoryOptions) {
@@ -71,6 +71,8 @@ export class RedisDirectory implements Directory {
     this.#rebuildMs = options.rebuildMs ?? REBUILD_MS;
     this.#unixMs = options.unixMs ?? null;
     this.#log = options.log;
+    this.#topics = new Topics(options.log);
+    this.#rebuilds = new Listeners(options.log);
     this.#connection = new RedisConnection({
       address: requireRedisUrl(options.url),
       log: options.log,

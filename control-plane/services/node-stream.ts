@@ -85,6 +85,8 @@ export class NodeStream {
   #lastReport: NodeReport | null = null;
   #detach: (() => void) | null = null;
   #directoryAway = false;
+  /** What is still under way then sets nothing up that nobody takes away again. */
+  #isOver = false;
   /** By an operator; a directory that lost its memory is told it again. */
   #isDraining = false;
   #sentKeys = "";
@@ -124,6 +126,7 @@ export class NodeStream {
         await this.#deps.directory.removeNode(this.#identity.nodeId, this.#identity.incarnation);
       } else this.#log.warn({}, "node's stream broke");
     } finally {
+      this.#isOver = true;
       this.#detach?.();
       for (const timer of Object.values(this.#timers)) timer?.cancel();
     }
@@ -145,6 +148,7 @@ export class NodeStream {
   }
 
   async #take(message: ConnectNodeRequest__Output): Promise<void> {
+    if (this.#isOver) return;
     this.#watchSilence();
     if (this.#registration === null) {
       if (message.message !== "hello" || !message.hello)
@@ -164,9 +168,12 @@ export class NodeStream {
     const registration = registrationOf(this.#identity, hello);
     this.#lastReport = hello.report === null ? null : reportOf(hello.report);
     const { draining } = await directory.registerNode(registration, leaseTimeMs, this.#lastReport);
+    if (this.#isOver) return;
     this.#registration = registration;
     this.#isDraining = draining;
-    this.#detach = await commands.attach(registration.nodeId, (command) => this.#command(command));
+    const detach = await commands.attach(registration.nodeId, (command) => this.#command(command));
+    if (this.#isOver) return detach();
+    this.#detach = detach;
     const config = nodeConfig(this.#deps);
     this.#sentKeys = keysOf(config);
     this.#send({ welcome: { config, draining, controlPlaneId } });
@@ -276,7 +283,7 @@ export class NodeStream {
     } catch (error) {
       this.#log.error({ error }, "the node's credential could not be renewed; trying again");
     }
-    if (this.#call.destroyed) return;
+    if (this.#isOver) return;
     this.#timers.renew = clock.setTimer(lifeMs * RENEW_AT, () => void this.#renew());
   }
 
