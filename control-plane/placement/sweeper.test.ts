@@ -14,9 +14,12 @@ const GRACE_MS = 15_000;
 
 /** The real store, which can be made to refuse as it does when Postgres is away. */
 function refusable(store: Store) {
-  const state = { isAway: false };
+  const state = { isAway: false, isSilent: false, asked: 0, fail: () => {} };
   const proxy = new Proxy(store, {
     get(target, name) {
+      if (name === "transaction") state.asked += 1;
+      if (name === "transaction" && state.isSilent)
+        return () => new Promise((_resolve, reject) => (state.fail = () => reject(new Error("no answer"))));
       if (name === "transaction" && state.isAway)
         return () => Promise.reject(new LumentraError("STORE_UNAVAILABLE", "Postgres is away"));
       const value = Reflect.get(target, name) as unknown;
@@ -247,3 +250,22 @@ void t.test(
     );
   },
 );
+
+/** Each step of a sweep waited for Postgres in turn, and the shutdown for all of them. */
+void t.test("a close in an outage waits a second at most, and asks nothing more", async (t) => {
+  for (const failsFirst of [true, false]) {
+    const { sweeper, begin, clock, state } = await cluster(t);
+    await begin("c1");
+    clock.advance(10_000); // the look through live rows is due, too
+    Object.assign(state, { isSilent: true, asked: 0 });
+    const sweeping = sweeper.sweep();
+    while (state.asked === 0) await new Promise(setImmediate);
+    const closing = sweeper.close();
+    if (failsFirst) state.fail();
+    else clock.advance(1_000);
+    await closing;
+    state.fail();
+    await sweeping;
+    t.equal(state.asked, 1, "the step that was under way");
+  }
+});

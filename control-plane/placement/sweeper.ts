@@ -29,6 +29,8 @@ const SUSPENDED_PER_SWEEP = 200;
 /** W2. Longer than a directory takes to be told everything again. */
 export const RECONCILE_MS = 30_000;
 const ROWS_PER_PAGE = 500;
+/** A sweep under way when all ends: longer than a transaction takes of a Postgres that answers. */
+const CLOSE_MS = 1_000;
 /** W3. */
 const OWNED_GRACES = 4;
 
@@ -93,11 +95,22 @@ export class Sweeper {
     this.#timer = clock.setTimer(sweepMs, () => void this.sweep().finally(() => this.start()));
   }
 
-  /** Ends after the sweep under way. */
+  /**
+   * Ends with the step under way of a sweep, or without its end where a Postgres that is away would keep it waiting: a shutdown
+   * has other things to wait for. What was still owed is found again (W2).
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
-    await this.#running;
+    const running = this.#running;
+    if (running === null) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.clock.setTimer(CLOSE_MS, resolve);
+      void running.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   /** One sweep now, or the one under way. Never rejects: what fails is counted, logged and tried again. */
@@ -113,15 +126,17 @@ export class Sweeper {
     await this.#attempt("take expired leases", () => this.#takeExpired());
     await this.#attempt("suspend lost calls", () => this.#payOwed());
     await this.#attempt("end suspended calls", () => this.#endSuspended());
-    if (clock.nowMs() - this.#reconciledAtMs < reconcileMs) return;
+    if (this.#isClosed || clock.nowMs() - this.#reconciledAtMs < reconcileMs) return;
     this.#reconciledAtMs = clock.nowMs();
     await this.#attempt("look through live calls", () => this.#reconcile());
   }
 
   async #attempt(what: string, work: () => Promise<void>): Promise<void> {
+    if (this.#isClosed) return;
     try {
       await work();
     } catch (error) {
+      if (this.#isClosed) return; // what it asks is closed behind it
       this.#stats.failures++;
       this.#options.log.warn({ error }, `sweeper: could not ${what}; trying again`);
     }
@@ -148,7 +163,7 @@ export class Sweeper {
   }
 
   async #payOwed(): Promise<void> {
-    while (this.#owed.length > 0) {
+    while (this.#owed.length > 0 && !this.#isClosed) {
       const { callId, epoch } = this.#owed[0]!;
       await this.#lose(callId, epoch, false); // throws: it stays owed
       this.#owed.shift();
@@ -183,11 +198,12 @@ export class Sweeper {
         }
       }
       after = page.next;
-    } while (after !== null);
+    } while (after !== null && !this.#isClosed);
     this.#missing = missing;
   }
 
-  #end({ id, epoch, lost }: CallRow): Promise<void> {
+  async #end({ id, epoch, lost }: CallRow): Promise<void> {
+    if (this.#isClosed) return;
     return this.#lose(id, epoch, true, lost ? "nodeLost" : "legLost");
   }
 
