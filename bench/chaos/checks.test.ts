@@ -61,6 +61,14 @@ void t.test("each check fails on what it is for, and on nothing else", (t) => {
   t.not(failuresOf(least, evidence("alfa charlie bravo")).length, 0, "out of order");
   t.not(failuresOf(least, evidence("alfa bravo charlie zulu")).length, 0, "somebody else's word");
 
+  const share = checks("heardShareMin = 0");
+  t.same(failuresOf(share, evidence("alfa brafo")), [], "a damaged word");
+  t.match(
+    failuresOf(share, evidence("alfa bravo zulu")),
+    [/never asked for “zulu”/],
+    "another's is never forgiven",
+  );
+
   const right = "alfa bravo charlie";
   t.same(failuresOf(checks('outcomes = { callerHungUp = "rest" }'), evidence(right)), []);
   t.match(failuresOf(checks("outcomes = { shardLost = 1 }"), evidence(right)), [

@@ -23,6 +23,7 @@ export function failuresOf(checks: Checks, evidence: Evidence): readonly string[
     ...evidence.workload.failures,
     ...evidence.leftovers,
     ...refusedFailures(checks, evidence),
+    ...strangeFailures(evidence.workload.callers),
     ...heardFailures(checks, evidence.workload),
     ...outcomeFailures(checks, evidence),
     ...apologyFailures(checks, evidence.workload.callers),
@@ -41,6 +42,23 @@ function refusedFailures(
   if (refused === wanted) return [];
   const why = [...refusals].map(([reason, count]) => `${reason} ${count}`).join(", ");
   return [`${refused} callers were refused, ${wanted} should be; by the nodes: ${why || "none"}`];
+}
+
+/**
+ * Never forgiven, whatever share of the sentences may be lost: another caller's words. None comes of damage, for what
+ * a lost frame does to a spelling word is no other.
+ */
+function strangeFailures(callers: readonly Caller[]): string[] {
+  return callers.flatMap(({ index, turns }) => {
+    const own = new Set<string>();
+    return turns.flatMap(({ words, heard }, turn) => {
+      for (const word of words) own.add(word); // a late answer is the one before
+      const strange = spelled(heard).filter((word) => !own.has(word));
+      return strange.length === 0
+        ? []
+        : [`caller ${index}, turn ${turn}: never asked for “${strange.join(" ")}”`];
+    });
+  });
 }
 
 function heardFailures({ heard, heardShareMin }: Checks, workload: Workload): string[] {

@@ -153,7 +153,9 @@ const checksSchema = z.strictObject({
     .describe(
       "Every sentence's own words come back to its caller, and nobody else's; `once`: and no word of them twice.",
     ),
-  heardShareMin: share.optional().describe("The same of this share of the sentences at least."),
+  heardShareMin: share
+    .optional()
+    .describe("The same of this share of the sentences at least; other callers' words in none."),
   outcomes: z
     .record(z.string(), z.union([z.int().min(0), z.literal("rest")]))
     .optional()
