@@ -188,6 +188,27 @@ void t.test("an agent that never answers makes the call fail with the reason", a
   t.match(stdout, /Failed: .*ended/);
 });
 
+void t.test("the simulator goes on with further seeds for as long as it is told, on all cores", async (t) => {
+  const { code, stdout } = await bench(
+    "sim",
+    "--seconds",
+    "1",
+    "--calls",
+    "3",
+    "--steps",
+    "1",
+    "--faults",
+    "none",
+  );
+  t.equal(code, 0);
+  const calls = Number(/^simulated: .*\bcalls (\d+)/m.exec(stdout)?.[1]);
+  const [, worlds, seconds] = /^(\d+) worlds from seed 1, .*?([\d.]+) s,/m.exec(stdout) ?? [];
+  // Threads that take longer than that to start have a seed each all the same.
+  t.ok(Number(seconds) >= 1 && Number(worlds) >= 1, stdout);
+  t.equal(calls, 3 + 10 * (Number(worlds) - 1), "the first has as many as were wanted, all others are full");
+  t.match(stdout, /^Every invariant held\.$/m);
+});
+
 void t.test(
   "the placement simulator runs from the command line, and its last line is what it leaves",
   async (t) => {

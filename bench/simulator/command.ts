@@ -6,9 +6,9 @@
 import { readFile } from "node:fs/promises";
 import type { Violation } from "./invariants.js";
 import { type SeedResult, runScript } from "./run-seed.js";
-import { CALLS_PER_WORLD, type FaultKind, type Script, drawScript } from "./script.js";
+import { type FaultKind, type Script, drawScript } from "./script.js";
 import { type Shrunk, shrink } from "./shrink.js";
-import { simulate } from "./simulate.js";
+import { callsOfWorld, simulate } from "./simulate.js";
 
 export interface SimOptions {
   readonly calls: number;
@@ -19,6 +19,8 @@ export interface SimOptions {
   readonly steps: number;
   /** A script to run in place of seeds, as a failure prints it. */
   readonly script?: string | undefined;
+  /** @internal See SimulateOptions. */
+  readonly worker?: URL | undefined;
 }
 
 export interface SimOutput {
@@ -30,8 +32,8 @@ const VIOLATIONS_SHOWN = 4;
 /** Resolves with the exit code. */
 export async function runSim(options: SimOptions, output: SimOutput): Promise<number> {
   if (options.script !== undefined) return runOne(options.script, output);
-  const { seed, calls, seconds, faults, steps } = options;
-  const result = await simulate({ seed, calls, kinds: faults, steps, seconds });
+  const { seed, calls, seconds, faults, steps, worker } = options;
+  const result = await simulate({ seed, calls, kinds: faults, steps, seconds, worker });
   const line = (title: string, counts: Readonly<Record<string, number>>): void =>
     output.write(
       `${title}: ${Object.entries(counts)
@@ -84,15 +86,23 @@ async function explain(failure: SeedResult, options: SimOptions, output: SimOutp
   output.write(`\nseed ${seed} fails; again with: ${commandOf(seed, options)}\n`);
   show(violations, output);
   const { script, tries } = await shrinkSeed(
-    drawScript(seed, new Set(options.faults), CALLS_PER_WORLD, options.steps),
+    drawScript(seed, new Set(options.faults), callsOf(seed, options), options.steps),
     violations,
   );
   output.write(`the least of it that fails (${tries} tries), for --script:\n${JSON.stringify(script)}\n`);
 }
 
-export function commandOf(seed: number, { faults, steps }: Pick<SimOptions, "faults" | "steps">): string {
+type OfSeeds = Pick<SimOptions, "seed" | "calls" | "faults" | "steps">;
+
+/** The last of those that are wanted may have fewer, and with more is another. */
+function callsOf(seed: number, options: OfSeeds): number {
+  return callsOfWorld(options.calls, seed - options.seed);
+}
+
+export function commandOf(seed: number, options: OfSeeds): string {
+  const { faults, steps } = options;
   const kinds = faults.join(",") || "none";
-  return `npm run sim -- --seed ${seed} --calls ${CALLS_PER_WORLD} --faults ${kinds} --steps ${steps}`;
+  return `npm run sim -- --seed ${seed} --calls ${callsOf(seed, options)} --faults ${kinds} --steps ${steps}`;
 }
 
 /** For as long as one of the same invariants fails. */

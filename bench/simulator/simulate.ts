@@ -11,6 +11,7 @@ import type { SeedTask } from "./sim-worker.js";
 
 /** What a world leaves is garbage all at once: with V8's 16 MiB for new objects much of it is copied first. */
 const WORKER_LIMITS = { maxYoungGenerationSizeMb: 64 } as const;
+const WORKER = new URL("./sim-worker.js", import.meta.url);
 /** A run that fails everywhere need not go on. */
 const FAILURES_MAX = 5;
 
@@ -23,6 +24,8 @@ export interface SimulateOptions {
   /** Goes on with further seeds for so long, beyond `calls`. */
   readonly seconds?: number | undefined;
   readonly threads?: number | undefined;
+  /** @internal Another thread than sim-worker.ts, with a bug to be found. */
+  readonly worker?: URL | undefined;
   readonly onProgress?: (done: number) => void;
 }
 
@@ -36,7 +39,7 @@ export interface Simulation {
 }
 
 export async function simulate(options: SimulateOptions): Promise<Simulation> {
-  const { seed, calls, kinds, steps = STEPS_MAX, seconds = 0 } = options;
+  const { seed, calls, kinds, steps = STEPS_MAX, seconds = 0, worker = WORKER } = options;
   const wanted = Math.ceil(calls / CALLS_PER_WORLD);
   // Who goes on for some seconds has work for all of them, however few calls are wanted at least.
   const threads = Math.min(options.threads ?? availableParallelism(), seconds > 0 ? Infinity : wanted);
@@ -48,34 +51,32 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
     const isLong = (performance.now() - beganAtMs) / 1_000 < seconds;
     if (failed >= FAILURES_MAX || (next >= wanted && !isLong)) return null;
     const at = next++;
-    const left = calls - at * CALLS_PER_WORLD;
-    const count = left <= 0 ? CALLS_PER_WORLD : Math.min(left, CALLS_PER_WORLD);
-    return { seed: seed + at, kinds, steps, calls: count };
+    return { seed: seed + at, kinds, steps, calls: callsOfWorld(calls, at) };
   };
-  const work = (worker: Worker): Promise<void> =>
+  const work = (thread: Worker): Promise<void> =>
     new Promise((resolve, reject) => {
       const give = (): void => {
         const given = task();
         if (given === null) resolve();
-        else worker.postMessage(given);
+        else thread.postMessage(given);
       };
-      worker.on("message", (result: SeedResult) => {
+      thread.on("message", (result: SeedResult) => {
         results.push(result);
         if (result.violations.length > 0) failed += 1;
         options.onProgress?.(results.length);
         give();
       });
-      worker.on("error", reject);
+      thread.on("error", reject);
       give();
     });
   const workers = Array.from(
     { length: threads },
-    () => new Worker(new URL("./sim-worker.js", import.meta.url), { resourceLimits: WORKER_LIMITS }),
+    () => new Worker(worker, { resourceLimits: WORKER_LIMITS }),
   );
   try {
     await Promise.all(workers.map(work));
   } finally {
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    await Promise.all(workers.map((thread) => thread.terminate()));
   }
   results.sort((a, b) => a.seed - b.seed);
   const digest = createHash("sha256");
@@ -88,6 +89,12 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
     failures: results.filter(({ violations }) => violations.length > 0),
     wallMs: performance.now() - beganAtMs,
   };
+}
+
+/** Of the `at`th seed, where so many are wanted in all; what goes on beyond them is full. */
+export function callsOfWorld(calls: number, at: number): number {
+  const left = calls - at * CALLS_PER_WORLD;
+  return left <= 0 ? CALLS_PER_WORLD : Math.min(left, CALLS_PER_WORLD);
 }
 
 function sumOf(all: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {

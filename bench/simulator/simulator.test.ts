@@ -1,11 +1,12 @@
 /** The simulator itself: seeds are repeatable to the bit, a few hundred calls hold, and failures shrink. */
 import t from "tap";
 import { seededRandom } from "#runtime/actor";
-import { commandOf } from "./command.js";
+import { commandOf, runSim } from "./command.js";
 import { runScript } from "./run-seed.js";
 import { FAULT_KINDS, STEPS_MAX, type Script, drawScript } from "./script.js";
 import { shrink } from "./shrink.js";
 import { SimThread, SimTime } from "./sim-time.js";
+import { BUGGY_SEED } from "./sim-worker-with-bug.fixture.js";
 import { simulate } from "./simulate.js";
 import { violationsOf } from "./invariants.js";
 import { FRAME_BYTES, WordEar, wordsAudio } from "./word-audio.js";
@@ -30,11 +31,37 @@ void t.test("the same seeds over one thread and over two give one digest", async
   t.same(two.counts, one.counts);
 });
 
+/** With a bug in one seed: the command that it names has to run the same world, of as many calls. */
+void t.test("a planted bug is found, and named with the command that runs its seed again", async (t) => {
+  const worker = new URL("./sim-worker-with-bug.fixture.js", import.meta.url);
+  let told = "";
+  const output = { write: (text: string) => void (told += text) };
+  // The last of those that are wanted, with fewer calls than the others.
+  const options = { calls: 12, seed: BUGGY_SEED - 1, faults: [], steps: 2, worker };
+  t.equal(await runSim(options, output), 1);
+  t.match(
+    told,
+    `seed ${BUGGY_SEED} fails; again with: npm run sim -- --seed ${BUGGY_SEED} --calls 2 --faults none --steps 2\n`,
+  );
+  t.match(told, /no word twice/);
+  t.match(told, /Wrong: 1 of 2 worlds/);
+  const shown = JSON.parse(told.split("for --script:\n")[1]!.split("\n")[0]!) as Script;
+  t.same(
+    shown,
+    drawScript(BUGGY_SEED, new Set(), 2, 2),
+    "without the bug nothing less fails: all of it is needed",
+  );
+  t.equal(
+    commandOf(BUGGY_SEED + 1, options),
+    `npm run sim -- --seed ${BUGGY_SEED + 1} --calls 10 --faults none --steps 2`,
+  );
+});
+
 void t.test("every invariant holds over a few hundred calls", async (t) => {
   const { failures, counts, faults } = await simulate({ seed: 1_100, calls: 200, kinds: FAULT_KINDS });
   for (const { seed, violations } of failures)
     t.fail(
-      `${commandOf(seed, { faults: FAULT_KINDS, steps: STEPS_MAX })}: ${violations[0]?.invariant}: ${violations[0]?.what}`,
+      `${commandOf(seed, { seed: 1_100, calls: 200, faults: FAULT_KINDS, steps: STEPS_MAX })}: ${violations[0]?.invariant}: ${violations[0]?.what}`,
     );
   t.equal(counts["calls"], 200);
   // Else what holds, holds of calm worlds alone.
@@ -169,7 +196,7 @@ void t.test("a bug that a run finds is still found in the shrunk script", async 
 });
 
 void t.test("what a failure prints runs again", async (t) => {
-  const words = commandOf(5, { faults: ["carrier", "nodes"], steps: 2 })
+  const words = commandOf(5, { seed: 1, calls: 100, faults: ["carrier", "nodes"], steps: 2 })
     .split(" ")
     .slice(4);
   t.same(words, ["--seed", "5", "--calls", "10", "--faults", "carrier,nodes", "--steps", "2"]);
