@@ -23,7 +23,7 @@ function bench(...parameters: string[]): Promise<Run> {
   return new Promise((resolve) => {
     // CI is what colour libraries take for a terminal: what we write into a pipe stays plain there as well.
     const env = { ...process.env, CI: "1" };
-    execFile(process.execPath, [MAIN, ...parameters], { timeout: 60_000, env }, (error, stdout, stderr) => {
+    execFile(process.execPath, [MAIN, ...parameters], { timeout: 120_000, env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
