@@ -239,7 +239,10 @@ void t.test("status callbacks are accepted; a final one frees a call whose socke
   t.equal((await status("ringing")).status, 204);
   t.equal(harness.delegate.events.length, 0);
   t.equal((await status("completed")).status, 204);
-  t.strictSame(harness.delegate.events, [{ kind: "expired", callId }]);
+  t.strictSame(harness.delegate.events, [
+    { kind: "carrierEnded", callId: carrierCallId },
+    { kind: "expired", callId },
+  ]);
   t.equal((await status("completed")).status, 204, "nothing is left to free");
 
   const live = await harness.call();
