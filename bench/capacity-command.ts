@@ -7,6 +7,7 @@ import { join } from "node:path";
 import {
   type LoadResult,
   type NodeSettings,
+  type OwnObjectives,
   Progress,
   afterWarmUp,
   callHoursOf,
@@ -14,6 +15,7 @@ import {
   leaksOf,
   loadMix,
   mixNameOf,
+  objectivesWith,
   renderReport,
   runLoad,
   shown,
@@ -43,6 +45,10 @@ export interface CapacityCommandOptions extends LongLoadOptions {
   readonly from: number;
   readonly to: number;
   readonly seconds: number;
+  /** Before the first step is measured, seconds. @default as a load's */
+  readonly settle?: number;
+  /** @default the objectives that a load is held to */
+  readonly most?: OwnObjectives;
 }
 
 const ARRIVALS_PER_SECOND = 50;
@@ -113,7 +119,7 @@ export async function runCapacityCommand(
   output: CommandOutput,
 ): Promise<number> {
   const mix = await callMix(options.mix);
-  const { from, to, seconds, processes, json } = options;
+  const { from, to, seconds, settle, most = {}, processes, json } = options;
   await makeResultFolder(options.out);
   const head = resultHead("capacity");
   if (!json) output.write(`${describeMachine(head.machine)}\n`);
@@ -121,7 +127,7 @@ export async function runCapacityCommand(
   const subject = await startSubject({ calls: to, settings: options.set ?? {} });
   let isWarm = false;
   try {
-    const capacity = await findCapacity(from, to, subject.slots, processes, async (calls) => {
+    const measure = async (calls: number): Promise<LoadResult> => {
       const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
       const progress = progressOf(output, json, rampS + seconds);
       const result = await runLoad({
@@ -132,14 +138,16 @@ export async function runCapacityCommand(
         rampS,
         seconds,
         processes,
-        ...(isWarm && { warmUpCalls: 0 }),
+        ...(isWarm ? { warmUpCalls: 0 } : settle !== undefined && { settleS: settle }),
         onWindow: (window) => progress?.show(window),
       });
       progress?.end();
       isWarm = true;
       return result;
-    });
-    const file = { ...head, mix: mixName, seconds, processes, ...capacity };
+    };
+    const objectives = objectivesWith(most);
+    const capacity = await findCapacity(from, to, subject.slots, processes, measure, objectives);
+    const file = { ...head, mix: mixName, seconds, processes, objectives, ...capacity };
     await writeResult(options.out, `capacity-${mixName}`, file);
     if (json) output.write(`${JSON.stringify(capacity)}\n`);
     else {

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LumentraError } from "#runtime/errors";
 import type { CommandOutput } from "./call.js";
+import { OWN_OBJECTIVES, type OwnObjectives } from "./load/capacity.js";
 import { BUILT_IN_MIXES } from "./load/mix.js";
 import { CALLERS_MAX } from "./load/words.js";
 import { exitOnSignals } from "./processes/with-us.js";
@@ -165,6 +166,13 @@ function addLongLoadCommands(
     .option("--from <n>", "calls of the first step", whole(1, CALLERS_MAX), 50)
     .option("--to <n>", "calls of the last", whole(1, CALLERS_MAX), 1_000)
     .option("--seconds <s>", "how long each step is measured", number(1, 3_600), 15)
+    .option("--settle <s>", "of the first step, before measuring begins", number(0, 3_600))
+    .option(
+      "--most <name=ms>",
+      `an objective of one's own: ${Object.keys(OWN_OBJECTIVES).join(", ")}; several may be given`,
+      ownObjective,
+      {},
+    )
     .action((options) => {
       if (options.from > options.to) program.error("error: --from must not be above --to");
       run(
@@ -304,6 +312,15 @@ function setting(text: string, previous: Readonly<Record<string, string>>): Read
   const [, name, value] = /^([A-Z][A-Z0-9_]*)=(.*)$/s.exec(text) ?? [];
   if (name === undefined) throw new InvalidArgumentError("it must be like LUMENTRA_SHARDS=2.");
   return { ...previous, [name]: value! };
+}
+
+function ownObjective(text: string, previous: OwnObjectives): OwnObjectives {
+  const [, name = "", value = ""] = /^([a-z]+)=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
+  if (!Object.hasOwn(OWN_OBJECTIVES, name))
+    throw new InvalidArgumentError(
+      `it must be like added=150, of ${Object.keys(OWN_OBJECTIVES).join(", ")}.`,
+    );
+  return { ...previous, [name]: Number(value) };
 }
 
 function number(min: number, max: number): (text: string) => number {

@@ -1,17 +1,20 @@
 /**
- * How many calls a node carries before an objective breaks, and what ran out. The search doubles by halves and then
- * closes in; each step is a load of its own on the same node. Pure but for what it is given to measure with.
+ * How many calls a node carries before an objective breaks, and what ran out. The search grows by halves, or comes down by
+ * them when its first step broke one, and then closes in; each step is a load of its own on the same node. Pure but for
+ * what it is given to measure with.
  */
 import { availableParallelism, totalmem } from "node:os";
 import type { Figure } from "./figures.js";
 import type { LoadResult } from "./results.js";
 
-/** An objective is kept while the figure is at most this. */
-export const OBJECTIVES: readonly {
+/** Kept while the figure is at most this. */
+export interface Objective {
   readonly figure: string;
   readonly most: number;
   readonly unit: string;
-}[] = [
+}
+
+export const OBJECTIVES: readonly Objective[] = [
   { figure: "pacing error p99, at most", most: 5, unit: "ms" },
   { figure: "added p99", most: 20, unit: "ms" },
   { figure: "webhook to first greeting audio p95", most: 50, unit: "ms" },
@@ -20,7 +23,31 @@ export const OBJECTIVES: readonly {
   { figure: "turns that were wrong", most: 0, unit: "" },
 ];
 
+/** Figures that somebody may hold to what his callers put up with, ms. Nobody is held to `voice` unless it is asked for. */
+export const OWN_OBJECTIVES = {
+  pacing: "pacing error p99, at most",
+  added: "added p99",
+  greeting: "webhook to first greeting audio p95",
+  voice: "voice to voice p95",
+} as const;
+export type OwnObjectives = Readonly<Partial<Record<keyof typeof OWN_OBJECTIVES, number>>>;
+
+/** The objectives, with one's own in the place of those of the same figure. */
+export function objectivesWith(own: OwnObjectives): readonly Objective[] {
+  const given = Object.entries(own).map(
+    ([name, most]): Objective => ({
+      figure: OWN_OBJECTIVES[name as keyof OwnObjectives],
+      most,
+      unit: "ms",
+    }),
+  );
+  const isGiven = ({ figure }: Objective): boolean => given.some((objective) => objective.figure === figure);
+  return [...given, ...OBJECTIVES.filter((objective) => !isGiven(objective))];
+}
+
 const GROWTH = 1.5;
+/** The search comes down to so many: with fewer, one late turn is the p99. */
+const CALLS_MIN = 10;
 /** Near enough: a machine differs by more from run to run. */
 const CLOSE = 1.1;
 /** A thread that has used so much of its core has no time left for what comes in bursts. */
@@ -52,7 +79,7 @@ export interface Evidence {
 }
 
 export interface Capacity {
-  /** The most that kept every objective; 0 when the first step broke one. */
+  /** The most that kept every objective; 0 when none did down to CALLS_MIN, or to the first step if it was of fewer. */
   readonly calls: number;
   readonly steps: readonly Step[];
   /** Null when nothing broke up to the most that was asked for. */
@@ -65,20 +92,20 @@ export async function findCapacity(
   slots: number | null,
   processes: number,
   measure: (calls: number) => Promise<LoadResult>,
+  objectives = OBJECTIVES,
 ): Promise<Capacity> {
   const steps: Step[] = [];
   let good = 0;
   let bad = Number.POSITIVE_INFINITY;
   for (let calls = from; ; ) {
-    const step = stepOf(calls, await measure(calls));
+    const step = stepOf(calls, await measure(calls), objectives);
     steps.push(step);
     if (step.broken.length === 0) good = calls;
     else bad = calls;
-    if (good >= to || good * CLOSE >= bad || (good === 0 && bad <= from)) break;
-    calls =
-      bad === Number.POSITIVE_INFINITY
-        ? Math.min(to, Math.ceil(calls * GROWTH))
-        : Math.round((good + bad) / 2);
+    if (good >= to || good * CLOSE >= bad || bad <= CALLS_MIN) break;
+    if (bad === Number.POSITIVE_INFINITY) calls = Math.min(to, Math.ceil(calls * GROWTH));
+    else if (good === 0) calls = Math.max(CALLS_MIN, Math.floor(calls / GROWTH));
+    else calls = Math.round((good + bad) / 2);
     if (calls === good || calls === bad) break;
   }
   const broken = steps.find(({ calls }) => calls === bad);
@@ -89,8 +116,8 @@ export async function findCapacity(
   };
 }
 
-export function stepOf(calls: number, result: LoadResult): Step {
-  const broken = OBJECTIVES.flatMap(({ figure, most, unit }) => {
+export function stepOf(calls: number, result: LoadResult, objectives = OBJECTIVES): Step {
+  const broken = objectives.flatMap(({ figure, most, unit }) => {
     const value = result.figures.find(({ name }) => name === figure)?.value;
     return value === undefined || value <= most
       ? []

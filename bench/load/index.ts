@@ -9,7 +9,15 @@
  * await subject.stop();
  * ```
  */
-export { type Capacity, type Step, THREAD_FULL, findCapacity } from "./capacity.js";
+export {
+  type Capacity,
+  OWN_OBJECTIVES,
+  type OwnObjectives,
+  type Step,
+  THREAD_FULL,
+  findCapacity,
+  objectivesWith,
+} from "./capacity.js";
 export { type Movement, compareRuns, incomparable } from "./compare.js";
 export { Distribution } from "./distribution.js";
 export { type Figure } from "./figures.js";

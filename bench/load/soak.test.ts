@@ -3,7 +3,14 @@ import t from "tap";
 import { UNPRESSED } from "#bench/processes";
 import { seededRandom } from "#runtime/actor";
 import { runCapacityCommand, runSoakCommand } from "../capacity-command.js";
-import { type Capacity, type Evidence, findCapacity, resourceOf } from "./capacity.js";
+import {
+  type Capacity,
+  type Evidence,
+  OBJECTIVES,
+  findCapacity,
+  objectivesWith,
+  resourceOf,
+} from "./capacity.js";
 import type { Figure } from "./figures.js";
 import type { LoadResult, LoadWindow } from "./results.js";
 import { trendOf } from "./slope.js";
@@ -122,7 +129,17 @@ void t.test("the search closes in on where an objective breaks, and names what r
   t.match(found.steps.find(({ calls }) => calls > limit)?.broken[0], "added p99 25 ms (20)");
   const none = await findCapacity(10, 20, 1_000, 1, measure);
   t.match(none, { calls: 20, ranOut: null });
-  t.equal((await findCapacity(400, 500, 1_000, 1, measure)).calls, 0, "the first step broke one");
+  const down = await findCapacity(900, 1_000, 1_000, 1, measure);
+  t.ok(
+    down.calls <= limit && down.calls > limit / 1.1,
+    "the first step broke one: it comes down, and closes in",
+  );
+  measured.length = 0;
+  const never = await findCapacity(30, 1_000, 1_000, 1, measure, objectivesWith({ added: 5, voice: 450 }));
+  t.match(never, { calls: 0, steps: [{ broken: ["added p99 12 ms (5)"] }] });
+  t.equal(measured.at(-1), 10);
+  t.strictSame(objectivesWith({}), OBJECTIVES);
+  t.equal(objectivesWith({ pacing: 10 }).length, OBJECTIVES.length);
   t.end();
 });
 
