@@ -28,7 +28,7 @@ export function capacityCharts(source: CapacitySource): readonly Chart[] {
   const found =
     ranOut === null
       ? `nothing broke up to ${calls} calls`
-      : `${calls} calls within every objective; beyond, what ran out is ${ranOut}`;
+      : `${calls} calls within every objective; what ran out beyond: ${ranOut}`;
   const said = { subtitle: `${mix}: ${found}`, caption: captionOf([source]) };
   const steps = ordered(source.steps);
   const last = steps.at(-1)?.calls ?? 0;
