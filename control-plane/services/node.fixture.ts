@@ -107,10 +107,11 @@ export class TestNode {
   }
 
   sendReport(): void {
-    if (!this.#stream.destroyed) this.#stream.write({ report: this.report });
+    if (!this.#stream.writableEnded) this.#stream.write({ report: this.report });
   }
 
   tellLeases(): void {
+    if (this.#stream.writableEnded) return; // asked while it said goodbye
     const leases = [...this.held.values()].map(
       ({ callId, epoch, tenantId, carrier, carrierCallId, live }) => {
         return { callId, epoch, nodeId: this.nodeId, tenantId, carrier, carrierCallId, live };
