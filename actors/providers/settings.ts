@@ -100,7 +100,6 @@ export interface WhisperSettings {
   readonly requestsMax: number;
 }
 
-/** By account; one that this node was not given is absent. */
 export interface ElevenLabsSettings {
   readonly apiKey: string;
   /** Origin; `http` and `https` are taken for `ws` and `wss`. */
@@ -118,6 +117,7 @@ export interface ElevenLabsSettings {
   readonly contextsPerSocket: number;
 }
 
+/** A voice that is asked by HTTP, clause by clause, and answers in PCM or WAV. */
 export interface HttpPcmSettings {
   /** "" where the server wants none. */
   readonly apiKey: string;
@@ -132,6 +132,7 @@ export interface HttpPcmSettings {
   readonly repliesMax: number;
 }
 
+/** By account; one that this node was not given is absent. */
 export interface ProviderSettings {
   readonly deepgram?: DeepgramSettings;
   readonly assemblyai?: AssemblySettings;
@@ -269,7 +270,7 @@ export const providerDefaults = {
     // The vendor's own bound.
     contextsPerSocket: 5,
   },
-} as const;
+} as const satisfies Readonly<Record<keyof ProviderSettings, object>>;
 
 /** `http` to `ws`, `https` to `wss`, without a slash at the end. */
 export function webSocketOrigin(url: string): string {
