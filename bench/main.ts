@@ -11,12 +11,15 @@ import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LumentraError } from "#runtime/errors";
 import type { CommandOutput } from "./call.js";
+import { carrierDialects } from "./caller/carrier.js";
 import { OWN_OBJECTIVES, type OwnObjectives } from "./load/capacity.js";
 import { BUILT_IN_MIXES } from "./load/mix.js";
 import { CALLERS_MAX } from "./load/words.js";
 import { exitOnSignals } from "./processes/with-us.js";
 import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, STEPS_MAX } from "./simulator/script.js";
 import { SUITE_NAMES, type SuiteName } from "./suites/names.js";
+
+const CARRIER_NAMES = Object.keys(carrierDialects);
 
 const EXIT_USAGE = 2;
 
@@ -73,9 +76,7 @@ function addCallCommand(program: Command, output: CommandOutput, run: (code: Pro
     .option("--url <url>", "the node's edge", url, "http://127.0.0.1:8080")
     .option("--public-url <url>", "what the node calls itself, if not http://localhost and its port", url)
     .option("--admin-url <url>", "the node's admin port", url, "http://127.0.0.1:9090")
-    .addOption(
-      new Option("--carrier <name>", "whose protocol").choices(["twilio", "signalwire"]).default("twilio"),
-    )
+    .addOption(new Option("--carrier <name>", "whose protocol").choices(CARRIER_NAMES).default("twilio"))
     .addOption(
       new Option("--voice <name>", "how the caller sounds").choices(["tones", "spoken"]).default("tones"),
     )
@@ -118,9 +119,7 @@ function addLoadCommand(program: Command, output: CommandOutput, run: (code: Pro
     .option("--public-url <url>", "what it calls itself, if not http://localhost and its port", url)
     .option("--admin-url <url>", "its admin port, for its own figures", url)
     .option("--to <number>", "number that is called", "+12025550101")
-    .addOption(
-      new Option("--carrier <name>", "whose protocol").choices(["twilio", "signalwire"]).default("twilio"),
-    )
+    .addOption(new Option("--carrier <name>", "whose protocol").choices(CARRIER_NAMES).default("twilio"))
     .option("--auth-token <token>", "sign as the carrier does")
     .option("--compare <file>", "JSON of an earlier run: what moved beyond noise")
     .option("--out <folder>", "where report and JSON go", "out")
