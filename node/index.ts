@@ -11,13 +11,7 @@ export { type RunningNode, startNode } from "./node.js";
 export { PROVIDER_ACCOUNTS, type ProviderAccount } from "./provider-accounts.js";
 export { accountsNotSetUp, providerSettings, variablesOf } from "./provider-settings.js";
 export { runNode } from "./run.js";
-export {
-  type Environment,
-  type Settings,
-  SETTING_PREFIXES,
-  resolveSettings,
-  settingsSchema,
-} from "./settings.js";
+export { type Environment, type Settings, resolveSettings, settingsSchema } from "./settings.js";
 export { ApologyStore } from "./apologies.js";
 export { LocalPlacement } from "./control/placement.js";
 export { RemotePlacement } from "./control/remote-placement.js";

@@ -160,6 +160,14 @@ export const providerFields = Object.fromEntries(
   }),
 ) as Readonly<Record<Variable, z.ZodOptional<z.ZodString>>>;
 
+/** Other programs of the machine have variables that begin so: not ours to refuse. */
+const SHARED_PREFIXES = /^(OPENAI|ANTHROPIC|TOGETHER|OLLAMA|VLLM|WHISPER|PIPER)_/;
+
+/** What the names of the other accounts' variables begin with, where one that is unknown is a misspelling. */
+export const providerPrefixes: readonly string[] = Object.values<AccountRow>(PROVIDER_ACCOUNTS)
+  .filter(({ key }) => !SHARED_PREFIXES.test(key))
+  .map(({ key }) => key.slice(0, key.indexOf("_") + 1));
+
 /** Where a vendor listens; undefined for servers of one's own. */
 export function addressOf(account: ProviderAccount): string | undefined {
   const defaults = providerDefaults[account];

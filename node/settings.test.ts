@@ -5,6 +5,7 @@ import t from "tap";
 import { providerDefaults } from "#actors/providers";
 import { parseTenantsFile } from "#actors/tenants";
 import { MAX_SLOT_COUNT } from "#runtime/media";
+import { PROVIDER_ACCOUNTS } from "./provider-accounts.js";
 import { accountsNotSetUp, providerSettings, requireProviders } from "./provider-settings.js";
 import { resolveSettings } from "./settings.js";
 
@@ -83,6 +84,14 @@ void t.test("an unknown variable with one of our prefixes is refused", async (t)
     message: /LUMENTRA_EDGE_PROT is not a setting/,
   });
   t.throws(() => resolveSettings({ DEEPGRAM_KEY: "x" }), { message: /DEEPGRAM_KEY is not a setting/ });
+
+  // Tools of these have variables of their own in the same environment: OPENAI_ORG_ID, OLLAMA_HOST, VLLM_USE_V1 …
+  const othersToo = /^(OPENAI|ANTHROPIC|TOGETHER|OLLAMA|VLLM|WHISPER|PIPER)_/;
+  for (const { key } of Object.values(PROVIDER_ACCOUNTS)) {
+    const misspelt = key.replace("API_KEY", "APIKEY");
+    if (othersToo.test(key)) t.doesNotThrow(() => resolveSettings({ [misspelt]: "x" }), misspelt);
+    else t.throws(() => resolveSettings({ [misspelt]: "x" }), { code: "SETTING_INVALID" }, misspelt);
+  }
 });
 
 void t.test("a secret may come from a file, not twice, and is never shown", async (t) => {

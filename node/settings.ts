@@ -18,18 +18,10 @@ import {
 } from "#runtime/settings";
 import { NODE_ID } from "./identity.js";
 import { pressureSettings } from "./pressure/index.js";
-import { providerFields } from "./provider-accounts.js";
+import { providerFields, providerPrefixes } from "./provider-accounts.js";
 
-/** Names that others use too (OPENAI_, OLLAMA_ …) are not ours to refuse. */
-export const SETTING_PREFIXES = [
-  "LUMENTRA_",
-  "TWILIO_",
-  "SIGNALWIRE_",
-  "DEEPGRAM_",
-  "GROQ_",
-  "CARTESIA_",
-  "ELEVENLABS_",
-] as const;
+/** An unknown name that begins so stops the start. */
+const SETTING_PREFIXES = ["LUMENTRA_", "TWILIO_", "SIGNALWIRE_", ...providerPrefixes];
 
 const PROVIDER_LIMITS = /^[a-z0-9-]+=[1-9]\d{0,6}(,[a-z0-9-]+=[1-9]\d{0,6})*$/;
 

@@ -18,9 +18,10 @@ export function renderSettingsPage(sections: readonly SettingsSection[]): string
   return [
     "# Settings",
     "",
-    "Environment variables, read once at start. An empty variable counts as unset. A wrong value, or an",
-    "unknown variable with one of our prefixes, stops the start with one sentence. A setting marked Secret",
-    "may instead be given as a file: `TWILIO_AUTH_TOKEN_FILE=/run/secrets/twilio`.",
+    "Environment variables, read once at start. An empty variable counts as unset. A wrong value stops the start with",
+    "one sentence; so does an unknown variable that begins with `LUMENTRA_` or, for a node, as those of a carrier or",
+    "provider do (`TWILIO_`, `DEEPGRAM_` …), unless other programs have such variables too (`OPENAI_`, `OLLAMA_` …).",
+    "A setting marked Secret may instead be given as a file: `TWILIO_AUTH_TOKEN_FILE=/run/secrets/twilio`.",
     "",
     "This page is generated: `npm run docs`.",
     "",
