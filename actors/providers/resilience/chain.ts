@@ -6,6 +6,12 @@ import type { Denial } from "./account.js";
 /** What failed a call is asked last for this long: the call shall not meet the same trouble in its next breath. */
 export const SHUN_MS = 10_000;
 
+/**
+ * So long room is waited for where nobody else is left: answers end within a second or two, and vendors that count by the
+ * second say to wait no longer. The caller hears a filler meanwhile (FILLER_AFTER_MS); told a longer wait, nobody waits.
+ */
+export const ROOM_PATIENCE_MS = 3_000;
+
 export interface ChainMetrics {
   /** `to` was asked because `from` failed. */
   fallback(from: string, to: string): void;

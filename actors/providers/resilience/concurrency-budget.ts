@@ -67,6 +67,11 @@ export class ConcurrencyBudget {
     return Math.min(1, this.#inFlight / this.limit);
   }
 
+  /** How long nobody is let in, since the provider said so; 0 when it is for lack of room alone. */
+  get closedForMs(): number {
+    return Math.max(0, this.#waitUntilMs - this.#clock.nowMs());
+  }
+
   mayEnter(holder: string): boolean {
     const limit = this.limit;
     if (this.#inFlight >= limit || this.#clock.nowMs() < this.#waitUntilMs) return false;

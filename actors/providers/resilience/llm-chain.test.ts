@@ -3,7 +3,7 @@ import { RETRY_RESERVE } from "./retry-budget.js";
 import { chainBench, HeardReply, REQUEST, ScriptedLlm, failure } from "./chain.fixture.js";
 import { SWEEP_INTERVAL_MS } from "../due-sweep.js";
 import { FAULTS_IN_ROW } from "./breaker.js";
-import { SHUN_MS } from "./chain.js";
+import { ROOM_PATIENCE_MS, SHUN_MS } from "./chain.js";
 import { SAMPLES_MIN } from "./latency-tail.js";
 import { FIRST_TOKEN_PATIENCE_MS, LlmChain, STALL_PATIENCE_MS } from "./llm-chain.js";
 
@@ -147,13 +147,62 @@ void t.test("nobody may be asked: the failure comes later, never from inside the
   const { ask, newChain, one, clock } = setUp({ names: ["one"], ceiling: 1 });
   ask();
   const full = ask(newChain());
+  clock.advance(ROOM_PATIENCE_MS - SWEEP_INTERVAL_MS);
   t.same(full.reply.told, []);
-  clock.advance(1);
+  clock.advance(2 * SWEEP_INTERVAL_MS);
   t.same(full.reply.told, ["error LLM_OVERFLOW"]);
   one.last.events.onError(failure("LLM_UNAUTHORIZED"));
   const shut = ask(newChain());
   clock.advance(1);
   t.same(shut.reply.told, ["error LLM_UNAVAILABLE"]);
+});
+
+/** A 429 that says "half a second" took the call of everybody who asked within it: it was offered to leave a message. */
+void t.test("alone and full, room is waited for; whoever was told to wait longer is not", async (t) => {
+  const { ask, newChain, one, clock, bench, counted } = setUp({ names: ["one"], ceiling: 1 });
+  const first = ask();
+  const waits = ask(newChain());
+  const leaves = ask(newChain());
+  clock.advance(1_000);
+  leaves.stream.cancel();
+  t.equal(one.asked.length, 1);
+  one.last.events.onDone("stop", null);
+  t.same(first.reply.told, ["done stop"]);
+  clock.advance(SWEEP_INTERVAL_MS);
+  t.equal(one.asked.length, 2);
+  one.last.events.onText("Yes.");
+  one.last.events.onDone("stop", null);
+  t.same(waits.reply.told, ["Yes.", "done stop"]);
+  t.same(leaves.reply.told, []);
+  t.same(counted, ["LLM one budget first", "LLM one budget first"], "each was denied once");
+
+  ask(newChain());
+  one.last.events.onError(failure("LLM_RATE_LIMITED", 500));
+  const soon = ask(newChain());
+  clock.advance(500 + SWEEP_INTERVAL_MS);
+  one.last.events.onDone("stop", null);
+  t.same(soon.reply.told, ["done stop"]);
+
+  ask(newChain());
+  one.last.events.onError(failure("LLM_RATE_LIMITED", ROOM_PATIENCE_MS + 1));
+  const never = ask(newChain());
+  clock.advance(1);
+  t.same(never.reply.told, ["error LLM_OVERFLOW"]);
+  t.equal(bench.inFlight(), 0);
+  t.equal(bench.sweep.size, 0);
+});
+
+void t.test("one that was full is asked when those behind it have failed", async (t) => {
+  const { ask, newChain, one, two, clock } = setUp({ names: ["one", "two"], ceiling: 1 });
+  ask(newChain());
+  const { reply } = ask(newChain());
+  two.last.events.onError(failure("LLM_TIMEOUT"));
+  one.last.events.onDone("stop", null);
+  clock.advance(SWEEP_INTERVAL_MS);
+  t.equal(one.asked.length, 2);
+  one.last.events.onDone("stop", null);
+  t.same(reply.told, ["two LLM_TIMEOUT one", "done stop"]);
+  t.equal(two.asked.length, 1);
 });
 
 void t.test("hedging: late by the tail's measure, a second is asked; the first word wins", async (t) => {

@@ -6,7 +6,8 @@
  *
  * Invariants
  * K1 each provider of the list is asked at most once per request; the last of them a second time, as its hedge or
- *    when its connection broke, where the retry budget allows.
+ *    when its connection broke, where the retry budget allows. One that had no room was not asked: when nobody else is
+ *    left its room is waited for, ROOM_PATIENCE_MS at most.
  * K2 text and tool calls come from one attempt alone: the first that has any. The other is cancelled at once.
  * K3 no event runs inside `generate`; after `cancel()`, `onDone` or `onError` none at all.
  * K4 every ticket is given back.
@@ -16,7 +17,7 @@ import { LumentraError } from "#runtime/errors";
 import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import type { LlmEvents, LlmProvider, LlmRequest, LlmStream, LlmUsage } from "../llm/provider.js";
 import type { Denial, ProviderAccount, Reason, Ticket } from "./account.js";
-import { type ChainMetrics, SHUN_MS, isWorthRetry, unavailable } from "./chain.js";
+import { type ChainMetrics, ROOM_PATIENCE_MS, SHUN_MS, isWorthRetry, unavailable } from "./chain.js";
 
 /**
  * To the first token, when there is somebody else to ask: the p99 of a loaded model. The filler that bridges it
@@ -116,12 +117,17 @@ class ChainedReply implements LlmStream, Due {
   readonly #deps: ReplyDeps;
   /** Those not asked yet, in order. */
   readonly #left: Candidate[];
+  /** Those that had no room when it was their turn. */
+  readonly #full: Candidate[] = [];
   readonly #running: Attempt[] = [];
   #winner: Attempt | null = null;
   #over = false;
   #hasAskedAgain = false;
   #hedgeAtMs = NEVER;
   #patienceAtMs = NEVER;
+  /** While room is waited for: the next look; and until when. */
+  #roomAtMs = NEVER;
+  #roomUntilMs: number | null = null;
   #lastFailed: { readonly name: string; readonly error: LumentraError } | null = null;
   #lastDenial: Denial | null = null;
 
@@ -131,7 +137,7 @@ class ChainedReply implements LlmStream, Due {
     this.#deps = deps;
     this.#left = order.slice();
     deps.sweep.add(this);
-    if (!this.#askNext("first")) deps.clock.setTimer(0, () => this.#failAll()); // K3
+    if (!this.#askNext("first") && !this.#awaitRoom()) deps.clock.setTimer(0, () => this.#failAll()); // K3
   }
 
   cancel(): void {
@@ -144,6 +150,7 @@ class ChainedReply implements LlmStream, Due {
       this.#hedge();
     }
     if (nowMs >= this.#patienceAtMs) this.#onImpatient();
+    if (nowMs >= this.#roomAtMs) this.#lookForRoom();
     this.#arm();
   }
 
@@ -151,11 +158,32 @@ class ChainedReply implements LlmStream, Due {
   #askNext(reason: Reason): boolean {
     const why = ({ isShunned }: Candidate): Reason => (reason === "first" && isShunned ? "retry" : reason);
     const tried: Candidate[] = [];
+    this.#left.unshift(...this.#full.splice(0));
     for (let next = this.#left.shift(); next !== undefined; next = this.#left.shift()) {
       if (this.#ask(next, why(next))) return true;
       if (this.#lastDenial === "breakerOpen") tried.push(next);
+      if (this.#lastDenial === "budget") this.#full.push(next);
     }
     return tried.some((candidate) => this.#ask(candidate, why(candidate), true));
+  }
+
+  /** K1. False: nobody is just full, or has told us to stay away for longer. */
+  #awaitRoom(): boolean {
+    const nowMs = this.#deps.clock.nowMs();
+    this.#roomUntilMs ??= nowMs + ROOM_PATIENCE_MS;
+    const leftMs = this.#roomUntilMs - nowMs;
+    if (leftMs <= 0 || !this.#full.some(({ route }) => route.account.budget.closedForMs <= leftMs))
+      return false;
+    this.#roomAtMs = nowMs; // by the sweep
+    this.#arm();
+    return true;
+  }
+
+  #lookForRoom(): void {
+    this.#roomAtMs = NEVER;
+    const hasRoom = this.#canMoveOn();
+    if (hasRoom && this.#askNext(this.#lastFailed === null ? "first" : "fallback")) return;
+    if (!this.#awaitRoom()) this.#failAll();
   }
 
   /** K1. There is nobody else: its other server may answer. */
@@ -239,7 +267,7 @@ class ChainedReply implements LlmStream, Due {
       this.#patienceAtMs = this.#canMoveOn() ? other.startedAtMs + FIRST_TOKEN_PATIENCE_MS : NEVER;
       return this.#arm();
     }
-    if (!this.#askNext("fallback") && !this.#askAgain(attempt, error)) this.#failAll();
+    if (!this.#askNext("fallback") && !this.#askAgain(attempt, error) && !this.#awaitRoom()) this.#failAll();
   }
 
   /** It has not failed by its own account, but nobody waits this long where there is another. */
@@ -280,7 +308,8 @@ class ChainedReply implements LlmStream, Due {
 
   #canMoveOn(): boolean {
     const { tenantId } = this.#deps;
-    return this.#left.some(({ route }) => route.account.mayEnter(tenantId));
+    const mayEnter = ({ route }: Candidate): boolean => route.account.mayEnter(tenantId);
+    return this.#left.some(mayEnter) || this.#full.some(mayEnter);
   }
 
   #noteFailure({ candidate }: Attempt, error: LumentraError): void {
@@ -306,7 +335,8 @@ class ChainedReply implements LlmStream, Due {
   /** Everybody was asked, or may not be. */
   #failAll(): void {
     if (this.#over) return;
-    this.#fail(this.#lastFailed?.error ?? unavailable("LLM", this.#lastDenial));
+    const denial = this.#full.length > 0 ? "budget" : this.#lastDenial;
+    this.#fail(this.#lastFailed?.error ?? unavailable("LLM", denial));
   }
 
   #fail(error: LumentraError): void {
@@ -316,7 +346,7 @@ class ChainedReply implements LlmStream, Due {
   }
 
   #arm(): void {
-    this.dueAtMs = this.#over ? NEVER : Math.min(this.#hedgeAtMs, this.#patienceAtMs);
+    this.dueAtMs = this.#over ? NEVER : Math.min(this.#hedgeAtMs, this.#patienceAtMs, this.#roomAtMs);
   }
 
   /** K3, K4. */

@@ -3,6 +3,7 @@ import { MULAW_8K } from "#runtime/media";
 import type { TtsWord } from "../tts/provider.js";
 import { SWEEP_INTERVAL_MS } from "../due-sweep.js";
 import { chainBench, ScriptedTts, failure } from "./chain.fixture.js";
+import { ROOM_PATIENCE_MS } from "./chain.js";
 import { FIRST_AUDIO_PATIENCE_MS, TtsChain, VOICE_STALL_PATIENCE_MS } from "./tts-chain.js";
 import { restAfterMs, restAfterWords } from "./spoken-rest.js";
 
@@ -179,6 +180,51 @@ void t.test("the last voice fails: the reply does, and a lone one is dialled onc
   t.equal(one.last.text, "two three.");
   one.last.events.onError(failure("TTS_STREAM_BROKEN"));
   t.same(told, ["one TTS_STREAM_BROKEN one", "error TTS_STREAM_BROKEN"]);
+});
+
+/** A voice with room for five replies let the sixth caller leave a message instead of an answer. */
+void t.test(
+  "alone and full, or told so by the vendor, room is waited for, and all the text is said",
+  async (t) => {
+    const { bench, one, stream, told, clock } = setUp(["one"]);
+    const say = (text: string): void => {
+      stream.push(text);
+      clock.advance(SWEEP_INTERVAL_MS);
+    };
+    const account = bench.accounts.get("TTS", "one");
+    const other = account.enter("other", "first");
+    say("Yes, ");
+    one.last.events.onError(failure("TTS_RATE_LIMITED", 500));
+    say("of ");
+    t.equal(one.spoken.length, 1, "told to wait");
+    clock.advance(500);
+    t.equal(one.spoken.length, 1, "full: the other one has all the room");
+    if (typeof other === "object") other.left();
+    say("course.");
+    t.equal(one.spoken.length, 2);
+    stream.finish();
+    t.equal(one.last.text, "Yes, of course.");
+    one.last.events.onAudio(audio(900, 1));
+    one.last.events.onDone();
+    t.same(told, ["one TTS_RATE_LIMITED one", "done"]);
+    t.equal(bench.inFlight(), 0);
+    t.equal(bench.sweep.size, 0);
+  },
+);
+
+void t.test("a voice that has no room twice, or for long, has failed", async (t) => {
+  const twice = setUp(["one"]);
+  twice.stream.push("Yes.");
+  for (let times = 0; times < 2; times += 1) {
+    twice.one.last.events.onError(failure("TTS_RATE_LIMITED"));
+    twice.clock.advance(SWEEP_INTERVAL_MS);
+  }
+  t.same(twice.told, ["one TTS_RATE_LIMITED one", "error TTS_RATE_LIMITED"]);
+  const long = setUp(["one"]);
+  long.stream.push("Yes.");
+  long.one.last.events.onError(failure("TTS_RATE_LIMITED", ROOM_PATIENCE_MS + 1));
+  t.same(long.told, ["error TTS_RATE_LIMITED"]);
+  t.equal(long.bench.sweep.size + twice.bench.sweep.size, 0);
 });
 
 void t.test("the rest of a text is found by words, also where a voice writes them its own way", async (t) => {

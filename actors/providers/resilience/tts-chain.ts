@@ -17,6 +17,8 @@
  * V2 held audio is handed on before the ear needs it, complete or not.
  * V3 no event runs inside `speak`, `push` or `finish`; after `cancel()`, `onDone` or `onError` none at all.
  * V4 every ticket is given back.
+ * V5 where nobody else is left, the room of one that had none is waited for, ROOM_PATIENCE_MS at most; so is that of the
+ *    last that was asked, once, where the retry budget allows.
  */
 import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
@@ -25,7 +27,7 @@ import { type Due, type DueSweep, NEVER } from "../due-sweep.js";
 import { estimateWords } from "../tts/word-estimates.js";
 import type { TtsEvents, TtsProvider, TtsRequest, TtsStream, TtsVoice, TtsWord } from "../tts/provider.js";
 import type { Denial, ProviderAccount, Reason, Ticket } from "./account.js";
-import { type ChainMetrics, SHUN_MS, isWorthRetry, unavailable } from "./chain.js";
+import { type ChainMetrics, ROOM_PATIENCE_MS, SHUN_MS, isWorthRetry, unavailable } from "./chain.js";
 import { restAfterMs, restAfterWords } from "./spoken-rest.js";
 
 /** From the first text to the first audio, when there is somebody else to ask; 40 to 90 ms is usual. */
@@ -105,6 +107,8 @@ interface Candidate {
   readonly index: number;
   /** It failed this call a moment ago: to ask it is a retry. */
   readonly isShunned: boolean;
+  /** For this very reply (V5). */
+  readonly wasAsked?: boolean;
 }
 
 interface SpeechDeps extends TtsChainDeps {
@@ -136,6 +140,8 @@ class ChainedSpeech implements TtsStream, Due {
   readonly #deps: SpeechDeps;
   readonly #bytesPerMs: number;
   readonly #left: Candidate[];
+  /** Those that had no room when it was their turn. */
+  readonly #full: Candidate[] = [];
   readonly #held: Uint8Array[] = [];
   #heldBytes = 0;
   #text = "";
@@ -149,6 +155,10 @@ class ChainedSpeech implements TtsStream, Due {
   #startedAtMs: number | null = null;
   #patienceAtMs = NEVER;
   #releaseAtMs = NEVER;
+  /** While room is waited for: the next look, until when, and where the text goes on. */
+  #roomAtMs = NEVER;
+  #roomUntilMs: number | null = null;
+  #roomForChars = 0;
   #lastDenial: Denial | null = null;
   #lastFailed: { readonly name: string; readonly error: LumentraError } | null = null;
 
@@ -159,7 +169,7 @@ class ChainedSpeech implements TtsStream, Due {
     this.#bytesPerMs = bytesPerMs(request.format);
     this.#left = order.slice();
     deps.sweep.add(this);
-    if (!this.#askNext("first", 0)) deps.clock.setTimer(0, () => this.#failAll()); // V3
+    if (!this.#askNext("first", 0) && !this.#awaitRoom(0)) deps.clock.setTimer(0, () => this.#failAll()); // V3
   }
 
   push(text: string): void {
@@ -185,19 +195,44 @@ class ChainedSpeech implements TtsStream, Due {
   onDue(nowMs: number): void {
     if (nowMs >= this.#releaseAtMs && this.#attempt !== null) this.#handOn(this.#attempt, Infinity); // V2
     if (nowMs >= this.#patienceAtMs) this.#onImpatient();
+    if (nowMs >= this.#roomAtMs) this.#lookForRoom();
     this.#arm();
   }
 
   /** Has the text from `baseChars` on said by the next who may be asked. */
   #askNext(reason: Reason, baseChars: number): boolean {
-    const why = ({ isShunned }: Candidate): Reason => (reason === "first" && isShunned ? "retry" : reason);
+    const why = ({ isShunned, wasAsked = false }: Candidate): Reason =>
+      wasAsked || (reason === "first" && isShunned) ? "retry" : reason;
     const tried: Candidate[] = [];
+    this.#left.unshift(...this.#full.splice(0));
     for (let next = this.#left.shift(); next !== undefined; next = this.#left.shift()) {
       if (this.#ask(next, why(next), baseChars)) return true;
       if (this.#lastDenial === "breakerOpen") tried.push(next);
+      if (this.#lastDenial === "budget") this.#full.push(next);
     }
     // One that others are just trying is better than nobody.
     return tried.some((candidate) => this.#ask(candidate, why(candidate), baseChars, true));
+  }
+
+  /** V5. False: nobody is just full, or has told us to stay away for longer. */
+  #awaitRoom(baseChars: number): boolean {
+    const nowMs = this.#deps.clock.nowMs();
+    this.#roomUntilMs ??= nowMs + ROOM_PATIENCE_MS;
+    const leftMs = this.#roomUntilMs - nowMs;
+    if (leftMs <= 0 || !this.#full.some(({ route }) => route.account.budget.closedForMs <= leftMs))
+      return false;
+    this.#roomForChars = baseChars;
+    this.#roomAtMs = nowMs; // by the sweep
+    this.#arm();
+    return true;
+  }
+
+  #lookForRoom(): void {
+    this.#roomAtMs = NEVER;
+    const hasRoom = this.#canMoveOn();
+    if (hasRoom && this.#askNext(this.#lastFailed === null ? "first" : "fallback", this.#roomForChars))
+      return;
+    if (!this.#awaitRoom(this.#roomForChars)) this.#failAll();
   }
 
   #ask(candidate: Candidate, reason: Reason, baseChars: number, isLast = false): boolean {
@@ -311,7 +346,11 @@ class ChainedSpeech implements TtsStream, Due {
       this.#hasAskedAgain = true;
       if (this.#ask(attempt.candidate, "retry", baseChars)) return;
     }
-    this.#failAll();
+    if (!this.#hasAskedAgain && error.code === "TTS_RATE_LIMITED") {
+      this.#hasAskedAgain = true;
+      this.#full.push({ ...attempt.candidate, wasAsked: true });
+    }
+    if (!this.#awaitRoom(baseChars)) this.#failAll();
   }
 
   #onImpatient(): void {
@@ -408,7 +447,8 @@ class ChainedSpeech implements TtsStream, Due {
 
   #canMoveOn(): boolean {
     const { tenantId } = this.#deps;
-    return this.#left.some(({ route }) => route.account.mayEnter(tenantId));
+    const mayEnter = ({ route }: Candidate): boolean => route.account.mayEnter(tenantId);
+    return this.#left.some(mayEnter) || this.#full.some(mayEnter);
   }
 
   #waitFor(patienceMs: number): void {
@@ -418,13 +458,14 @@ class ChainedSpeech implements TtsStream, Due {
 
   #failAll(): void {
     if (this.#over) return;
-    const error = this.#lastFailed?.error ?? unavailable("TTS", this.#lastDenial);
+    const denial = this.#full.length > 0 ? "budget" : this.#lastDenial;
+    const error = this.#lastFailed?.error ?? unavailable("TTS", denial);
     this.#settle();
     this.#events.onError(error);
   }
 
   #arm(): void {
-    this.dueAtMs = this.#over ? NEVER : Math.min(this.#patienceAtMs, this.#releaseAtMs);
+    this.dueAtMs = this.#over ? NEVER : Math.min(this.#patienceAtMs, this.#releaseAtMs, this.#roomAtMs);
   }
 
   /** V3, V4. */
