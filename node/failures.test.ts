@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { factsOf, startTestNode } from "./node.fixture.js";
@@ -64,6 +64,12 @@ void t.test(
       } else {
         t.match(taken!.pii.transcript, /this is jo, please call back/i, outage);
       }
+      // What a node that stands alone has when it has been started again: its journals are gone then.
+      const { callId, epoch, sequence, audioFile } = taken!;
+      const name = join("bright-smile-dental", `${callId}-${epoch}-${sequence}.json`);
+      const card = await written(join(server.dataDirectory, "messages", name));
+      const pii = { ...factsOf(journal, "callStarted")[0]!.pii, ...taken!.pii };
+      t.match(card, { carrierCallId: call.callSid, audioFile, pii }, outage);
       const failed = factsOf(journal, "providerFailed").at(-1)!;
       t.match(failed.code, code, outage);
     }
@@ -117,3 +123,13 @@ void t.test(
     }
   },
 );
+
+/** The file, once it is there and whole. */
+async function written(path: string): Promise<unknown> {
+  for (let attempt = 0; attempt < 250; attempt += 1) {
+    const text = await readFile(path, "utf8").catch(() => "");
+    if (text.endsWith("\n")) return JSON.parse(text) as unknown;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`${path} was not written`);
+}

@@ -12,6 +12,7 @@ import { LocalPlacement } from "./control/placement.js";
 import { ApologyStore } from "./apologies.js";
 import { carrierAccounts } from "./carrier-accounts.js";
 import { JournalStore } from "./journal-store.js";
+import { MessageCards } from "./message-cards.js";
 import { nodeIdIn, softwareVersion } from "./identity.js";
 import { missingFor, providerLimits, providerSettings, requireProviders } from "./provider-settings.js";
 import { NodePressureSource, Pressure, pressureThresholds } from "./pressure/index.js";
@@ -82,6 +83,9 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       check: (found) => requireProviders(found, providers),
     });
   const carriers = carrierAccounts(settings);
+  const journals = new JournalStore();
+  const startOf = (callId: string) => journals.ends(callId)?.first ?? null;
+  const cards = control === null ? new MessageCards(settings.LUMENTRA_DATA_DIR, startOf, log) : null;
   const switchboard = new Switchboard({
     clock,
     log,
@@ -91,8 +95,8 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
     placement: control?.placement ?? local,
     resumeGraceMs: settings.LUMENTRA_RESUME_GRACE_S * 1_000,
     readJournal: control?.readJournal ?? null,
-    onJournal: control?.onJournal ?? null,
-    journals: new JournalStore(),
+    onJournal: control?.onJournal ?? cards?.onJournal ?? null,
+    journals,
     apologies: new ApologyStore(),
     readMessage: (callId) => readMessage(settings.LUMENTRA_DATA_DIR, callId),
     canServe: (tenant) => missingFor(tenant, providers) === null,
@@ -163,6 +167,7 @@ export async function startNode(settings: Settings, shardEntry = SHARD_ENTRY): P
       await pool.close();
       switchboard.close();
       await control?.close();
+      await cards?.settled();
       await trimming;
       metrics.close();
     })();

@@ -121,6 +121,7 @@ export class MessageFiles {
       const file = await stat(join(root, name)).catch(() => null);
       if (file?.isFile() !== true) continue;
       bytes += file.size;
+      if (!name.endsWith(".wav")) continue; // it does not grow
       newestMs = Math.max(newestMs, file.mtimeMs);
       grown.push({ size: file.size, atMs: file.mtimeMs });
     }
