@@ -6,11 +6,11 @@
  *     sees that something was left out.
  * L2  A value under a key that names a secret is never written, whatever the options.
  * L3  A line is bounded: depth, entries per object and characters per string.
- * L4  Writing never waits for the reader of the log: a slow pipe costs lines past a bound, not calls.
+ * L4  Writing never waits for the reader of the log: a slow pipe costs lines past a bound, not calls (log-output.ts).
  */
-import { isMainThread } from "node:worker_threads";
 import { pino } from "pino";
 import { toWire } from "#runtime/errors";
+import { logOutput } from "./log-output.js";
 import type { Logger } from "./logger.js";
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
@@ -25,10 +25,6 @@ export interface LoggerOptions {
   readonly logPii?: boolean;
 }
 
-/** L4. Some 20,000 lines; past it new lines are dropped while the reader of our output does not read. */
-const LOG_BUFFER_BYTES = 8 * 1024 * 1024;
-/** For the kernel to get a line that is on its way when a thread ends: usually microseconds. */
-const LAST_WRITE_MS = 20;
 /** L3. Deeper than any field of ours; what lies below is left out. */
 const DEPTH_MAX = 6;
 /** L3. Per object or array. */
@@ -63,7 +59,7 @@ export function createLogger(options: LoggerOptions): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    openDestination(options.destination ?? "stdout"),
+    destinationOf(options.destination ?? "stdout"),
   );
   return new PinoLogger(inner, options.logPii ?? false);
 }
@@ -122,30 +118,11 @@ class PinoLogger implements Logger {
   }
 }
 
-function openDestination(
+function destinationOf(
   destination: "stdout" | "stderr" | { write(line: string): void },
 ): pino.DestinationStream {
   if (typeof destination === "object") return destination;
-  const stream = pino.destination({
-    dest: destination === "stdout" ? 1 : 2,
-    sync: false,
-    maxLength: LOG_BUFFER_BYTES,
-  });
-  // pino flushes at exit on the main thread only; a shard that ends by itself must do the same. One
-  // that is terminated may lose the line it had not handed to the kernel.
-  if (!isMainThread) {
-    process.once("exit", () => {
-      try {
-        stream.flushSync();
-      } catch {
-        // The descriptor was never ready or is gone: there is nowhere left to say so.
-      }
-      // The line before it may still lie with the thread pool, and what that has not begun ends with this thread.
-      const until = performance.now() + LAST_WRITE_MS;
-      while (performance.now() < until);
-    });
-  }
-  return stream;
+  return logOutput(destination === "stdout" ? 1 : 2);
 }
 
 function cleanObject(source: object, logPii: boolean, depth: number): Record<string, unknown> {
