@@ -5,6 +5,8 @@
  * Invariants
  * PP1 the position never runs ahead of what was written, nor past a mark that has not come back, nor on from a gap for
  *     the time that it lasted, nor, once the reply is cut, ahead of what had left.
+ * PP2 the clock starts with the first byte that left, or with a mark behind it: not with that of what another owner sent,
+ *     nor with the end of a pause, both of which may come while nothing has left.
  */
 
 /** A position at which not even words that end with the first byte have been heard. */
@@ -18,7 +20,7 @@ interface PendingMark {
 export class PlayoutPosition {
   /** Written, and not come back. */
   readonly #marks: PendingMark[] = [];
-  /** This was heard for sure, at that instant; null before the first byte left. */
+  /** This was heard for sure, at that instant; null before the first byte left (PP2). */
   #anchorMs = 0;
   #anchorAtMs: number | null = null;
   /** PP1: all that was written had been played when more came; from this position on nothing played before this instant. */
@@ -86,7 +88,7 @@ export class PlayoutPosition {
   confirm(id: number, atMs: number): void {
     const index = this.#marks.findIndex((mark) => mark.id === id);
     this.#anchorMs = this.#marks[index]!.positionMs;
-    this.#anchorAtMs = atMs;
+    if (this.isStarted || this.#anchorMs > 0) this.#anchorAtMs = atMs;
     this.#marks.splice(0, index + 1);
   }
 
@@ -104,7 +106,7 @@ export class PlayoutPosition {
 
   resume(nowMs: number, writtenMs: number): void {
     this.#anchorMs = this.at(nowMs, writtenMs);
-    this.#anchorAtMs = nowMs;
+    if (this.isStarted) this.#anchorAtMs = nowMs;
     this.#isPaused = false;
   }
 
