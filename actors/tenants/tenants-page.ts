@@ -1,24 +1,9 @@
 /** docs/TENANTS.md, from the tenants' schema. Run as a program it prints the page. */
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
+import { type JsonSchema, fieldRows } from "#runtime/settings";
 import { type ByLanguage, LLM_DEFAULTS, STT_DEFAULTS, TTS_DEFAULTS } from "./provider-names.js";
 import { tenantSchema } from "./tenant.js";
-
-interface JsonSchema {
-  readonly type?: string;
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly enum?: readonly unknown[];
-  readonly const?: unknown;
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly required?: readonly string[];
-  readonly items?: JsonSchema;
-  readonly oneOf?: readonly JsonSchema[];
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly maxLength?: number;
-  readonly maxItems?: number;
-}
 
 /** The page as it must stand in docs/TENANTS.md; a test compares them. */
 export function renderTenantsPage(): string {
@@ -34,7 +19,7 @@ export function renderTenantsPage(): string {
     "",
     "| field | what | default | meaning |",
     "| --- | --- | --- | --- |",
-    ...rows("", schema),
+    ...fieldRows(schema),
     "",
     "## Providers",
     "",
@@ -48,20 +33,6 @@ export function renderTenantsPage(): string {
     ...providerRows("tts", TTS_DEFAULTS),
     "",
   ].join("\n");
-}
-
-function rows(prefix: string, schema: JsonSchema): string[] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
-    const path = `${prefix}${name}`;
-    const fallback =
-      field.default === undefined
-        ? schema.required?.includes(name)
-          ? "required"
-          : "unset"
-        : `\`${JSON.stringify(field.default)}\``;
-    const own = `| \`${path}\` | ${shape(field)} | ${field.properties ? "" : fallback} | ${field.description ?? ""} |`;
-    return [own, ...rows(`${path}.`, field)];
-  });
 }
 
 function providerRows(
@@ -79,33 +50,6 @@ function byLanguage(value: Exclude<ByLanguage, string>): string {
   return Object.entries(value)
     .map(([language, name]) => `${language}: \`${name}\``)
     .join(", ");
-}
-
-function shape(field: JsonSchema): string {
-  if (field.enum !== undefined) return field.enum.map((value) => `\`${String(value)}\``).join(", ");
-  if (field.oneOf !== undefined) return field.oneOf.map(variant).join("; ");
-  if (field.items !== undefined) {
-    const inner = field.items.properties
-      ? `\`{${Object.keys(field.items.properties).join(", ")}}\``
-      : shape(field.items);
-    return `list of ${inner}${field.maxItems === undefined ? "" : `, at most ${field.maxItems}`}`;
-  }
-  const bounds = [
-    field.minimum === undefined || field.maximum === undefined ? "" : `${field.minimum} to ${field.maximum}`,
-    field.maxLength === undefined ? "" : `at most ${field.maxLength} characters`,
-  ].filter(Boolean);
-  return [field.type ?? "", ...bounds].filter(Boolean).join(", ");
-}
-
-function variant({ properties = {}, description = "" }: JsonSchema): string {
-  const { kind, ...rest } = properties;
-  return [
-    `\`${String(kind?.const)}\``,
-    ...Object.keys(rest).map((name) => `with \`${name}\``),
-    description && `(${description})`,
-  ]
-    .filter(Boolean)
-    .join(" ");
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -1,8 +1,12 @@
+import { readFileSync } from "node:fs";
 import t from "tap";
 import type { JournalEvent } from "#actors/journal";
+import { SystemClock } from "#runtime/actor";
 import { type Evidence, failuresOf } from "./checks.js";
-import type { StruckFault } from "./faults.js";
-import { type Checks, loadScenario, parseScenario } from "./scenario.js";
+import { type StruckFault, unseenJumps } from "./faults.js";
+import type { Checks } from "./scenario-schema.js";
+import { loadScenario, parseScenario } from "./scenario.js";
+import { renderScenariosPage } from "./scenarios-page.js";
 import { storiesOf } from "./story.js";
 import { type AskedTurn, type Caller, Workload, heardAll, spelled, wordsOf } from "./workload.js";
 
@@ -36,6 +40,7 @@ function evidence(heard: string, journal: readonly Partial<JournalEvent>[] = who
     journals: new Map([[0, journal as readonly JournalEvent[]]]),
     streams: new Map([[0, 1]]),
     metrics: new Map([["gone_total", 3]]),
+    delayMs: { p50: 400, p95: 900, max: null },
     refusals: new Map([["slow", 2]]),
     leftovers: [],
   };
@@ -87,6 +92,13 @@ void t.test("each check fails on what it is for, and on nothing else", (t) => {
   t.match(failuresOf(checks("metrics = { gone_total = { max = 2 } }"), evidence(right)), [/grew by 3/]);
   t.same(failuresOf(checks("metrics = { gone_total = { min = 3 } }"), evidence(right)), []);
   t.same(failuresOf(checks('metrics = { "gone_total{of=\\"x\\"}" = { max = 0 } }'), evidence(right)), []);
+  t.same(failuresOf(checks("delayMs = { p50 = { min = 400 }, p95 = { max = 900 } }"), evidence(right)), []);
+  t.match(failuresOf(checks("delayMs = { p50 = { min = 401 } }"), evidence(right)), [
+    /p50 of the delays is 400/,
+  ]);
+  t.match(failuresOf(checks("delayMs = { max = { max = 9 } }"), evidence(right)), [
+    /max of the delays is none/,
+  ]);
   t.match(failuresOf(checks("metrics = { lost_total = { max = 0 } }"), evidence(right)), [/no lost_total/]);
   t.end();
 });
@@ -148,6 +160,7 @@ void t.test("callers have words of their own, and a scenario that is wrong says 
     () => parseScenario("x", 'title="t"\nhears="h"\nworkload={calls=1}\n[[faults]]\nwhat="meteor"', "full"),
     /faults/,
   );
+  t.throws(() => parseScenario("x", "title = ", "full"), { code: "BENCH_MIX_INVALID" });
   const withFault =
     (fault: string, stage = "") =>
     () =>
@@ -156,17 +169,66 @@ void t.test("callers have words of their own, and a scenario that is wrong says 
         `title="t"\nhears="h"\nstage={${stage}}\nworkload={calls=1}\nfaults=[{${fault}}]`,
         "full",
       );
-  t.throws(withFault('what="clock", ms=1, node=1'), /x: a fault of what = "clock" strikes node 1/);
-  t.throws(withFault('what="shard", does="exits", shard=2', "shards=2"), /strikes shard 2/);
+  t.throws(withFault('what="clock", ms=1, node=1'), /x: faults\[0\]: what = "clock" strikes node 1/);
+  t.throws(withFault('what="shard", does="exits", shard=2', "shards=2"), /strikes shard 2:/);
   t.throws(withFault('what="process", which="redis", does="restart"'), /only a stage with kind = "cluster"/);
   t.throws(withFault('what="process", which="node", does="restart"'), /knows "kill" alone/);
   t.throws(withFault('what="process", which="postgres", does="kill"', 'kind="cluster"'), /"restart" alone/);
   t.doesNotThrow(withFault('what="shard", does="exits", shard=1', "shards=2"));
+  t.throws(withFault('what="clock", ms=1, afterms=3'), /"afterms"[\s\S]*faults\[0\]/);
+  t.throws(withFault('what="line", does="stall"'), /does = "stall", which needs it[\s\S]*faults\[0\]\.ms/);
+  t.throws(withFault('what="network", to="groq", does="cut", ms=5'), /does = "delay"/);
+  const groq = (fault: string) => withFault(`what="provider", target="groq", fault={${fault}}`);
+  t.throws(groq('kind="statsu", status=500'), /one of these kinds: status,[\s\S]*faults\[0\]\.fault/);
+  t.throws(groq('kind="status"'), /status needs status/);
+  t.throws(groq('kind="cut", afterTokens=1, forMs=2'), /cut knows no forMs; it takes afterTokens/);
+  t.doesNotThrow(groq('kind="stall", afterTokens=1, forMs=2'));
+  t.throws(withFault('what="provider", target="gorq", fault={kind="reset"}'), /faults\[0\]\.target/);
+  t.throws(
+    withFault('what="providerLive", target="deepgram", fault={kind="refuse", status=500}'),
+    /kinds: close/,
+  );
+  t.throws(withFault('what="latency", ms={llmFirstToken=5}'), /"llmFirstToken"/);
+  t.throws(withFault('what="limits", limits={cartesiaContxts=1}'), /"cartesiaContxts"/);
+  t.throws(withFault('what="disk", does="fill"'), /faults\[0\]: what = "disk" wants a spool/);
+  t.throws(withFault('what="disk", does="fill", after=0.5', 'kind="cluster"'), /before the first call/);
+  t.throws(
+    withFault('what="process", which="controlPlane", index=2, does="kill"', 'kind="cluster"'),
+    /plane 2/,
+  );
+  t.throws(withFault('what="clock", ms=1', "nodes=2"), /stage\.nodes is 2/);
+  t.throws(withFault('what="clock", ms=1', "tenant={llmm={}}"), /stage\.tenant: .*"llmm"/);
+  t.throws(withFault('what="clock", ms=1', 'tenant={llm={provider="grok"}}'), /stage\.tenant\.llm\.provider/);
+  t.throws(() => checks("journal = { messageTakn = 1 }"), /messageTakn/);
+  t.throws(() => checks('outcomes = { callerHungup = "rest" }'), /callerHungup/);
+  t.throws(
+    () => checks('apology = { callers = 1, says = "(" }'),
+    /no regular expression[\s\S]*apology\.says/,
+  );
+  t.throws(() => checks("refused = 2"), /checks\.refused is 2, of 1 calls/);
+  t.throws(() => checks('heard = "once"\nheardShareMin = 0.5'), /one of the two/);
+  t.throws(() => checks("metrics = { gone_total = { min = 2, max = 1 } }"), /at least 2 and at most 1/);
   t.throws(() => loadScenario("meteor", "full"), /no scenario meteor; there are actors-crash/);
   t.throws(() => loadScenario("no/such.toml", "full"), /no\/such\.toml: ENOENT/);
   t.equal(loadScenario("bench/chaos/scenarios/calm.toml", "small").name, "calm");
   const text = 'title="t"\nhears="h"\n[workload]\ncalls=40\nturns=9\n[small]\ncalls=2';
   t.match(parseScenario("x", text, "small").workload, { calls: 2, turns: 9 });
   t.match(parseScenario("x", text, "full").workload, { calls: 40, turns: 9 });
+  t.end();
+});
+
+void t.test("a clock that did not jump is found", (t) => {
+  const now = { atMs: new SystemClock().nowMs(), atUnixMs: Date.now() } as JournalEvent;
+  const jump = { fault: { what: "clock", node: 0, ms: 3_600_000 } as StruckFault["fault"], atMs: 0 };
+  t.match(unseenJumps([jump], new Map([[0, [now]]])), [/clock of node 0 jumped by 3600000 ms, and no event/]);
+  t.same(unseenJumps([jump], new Map([[0, [now, { ...now, atUnixMs: now.atUnixMs + 3_600_000 }]]])), []);
+  t.end();
+});
+
+void t.test("docs/SCENARIOS.md is what the schema says, and its example can be read", (t) => {
+  const page = renderScenariosPage();
+  t.equal(readFileSync("docs/SCENARIOS.md", "utf8"), page);
+  const example = /```toml\n([\s\S]*?)```/.exec(page)![1]!;
+  t.equal(parseScenario("example", example, "small").workload.calls, 2);
   t.end();
 });

@@ -1,7 +1,14 @@
 /** What must hold after a scenario; each check says in words what did not, naming the caller. */
 import type { JournalEvent } from "#actors/journal";
-import type { Checks } from "./scenario.js";
+import type { Checks } from "./scenario-schema.js";
 import { type Caller, type Workload, heardAll, spelled } from "./workload.js";
+
+/** From the end of a sentence to the first sound of its reply; null when there was none. */
+export interface DelaysMs {
+  readonly p50: number | null;
+  readonly p95: number | null;
+  readonly max: number | null;
+}
 
 export interface Evidence {
   readonly workload: Workload;
@@ -11,6 +18,7 @@ export interface Evidence {
   readonly streams: ReadonlyMap<number, number>;
   /** Growth of each sample of the first node's /metrics. */
   readonly metrics: ReadonlyMap<string, number>;
+  readonly delayMs: DelaysMs;
   /** Why callers were refused, by all nodes that still run: how many for each reason. */
   readonly refusals: ReadonlyMap<string, number>;
   /** What placement and store have too much of, in words. */
@@ -32,6 +40,7 @@ export function failuresOf(checks: Checks, evidence: Evidence): readonly string[
     ...streamFailures(checks, evidence),
     ...eventFailures(checks, evidence),
     ...metricFailures(checks, evidence),
+    ...delayFailures(checks, evidence),
   ];
 }
 
@@ -85,16 +94,17 @@ function heardFailures({ heard, heardShareMin }: Checks, workload: Workload): st
 
 function outcomeFailures({ outcomes }: Checks, { journals }: Evidence): string[] {
   if (outcomes === undefined) return [];
+  const wanted: Readonly<Record<string, number | "rest" | undefined>> = outcomes;
   const counts = new Map<string, number>();
   for (const journal of journals.values()) {
     const last = journal.at(-1);
     const kind = last?.kind === "callEnded" ? last.outcome.kind : "none";
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
-  const kinds = new Set([...counts.keys(), ...Object.keys(outcomes)]);
+  const kinds = new Set([...counts.keys(), ...Object.keys(wanted)]);
   return [...kinds]
-    .filter((kind) => outcomes[kind] !== "rest" && (counts.get(kind) ?? 0) !== (outcomes[kind] ?? 0))
-    .map((kind) => `${counts.get(kind) ?? 0} calls ended with ${kind}, ${outcomes[kind] ?? 0} should`);
+    .filter((kind) => wanted[kind] !== "rest" && (counts.get(kind) ?? 0) !== (wanted[kind] ?? 0))
+    .map((kind) => `${counts.get(kind) ?? 0} calls ended with ${kind}, ${wanted[kind] ?? 0} should`);
 }
 
 function apologyFailures({ apology }: Checks, callers: readonly Caller[]): string[] {
@@ -159,5 +169,14 @@ function metricFailures({ metrics: wanted = {} }: Checks, { metrics }: Evidence)
       return [`there is no ${name} on the first node's /metrics`];
     const grown = metrics.get(sample) ?? 0;
     return grown >= min && grown <= max ? [] : [`${sample} grew by ${grown}, it should by ${min} to ${max}`];
+  });
+}
+
+function delayFailures({ delayMs: wanted = {} }: Checks, { delayMs }: Evidence): string[] {
+  return (["p50", "p95", "max"] as const).flatMap((name) => {
+    const { min = -Infinity, max = Infinity } = wanted[name] ?? {};
+    const took = delayMs[name];
+    if (wanted[name] === undefined || (took !== null && took >= min && took <= max)) return [];
+    return [`${name} of the delays is ${took ?? "none"} ms, it should be ${min} to ${max}`];
   });
 }

@@ -1,9 +1,10 @@
 /** Brings a scenario's faults about, each at its instant of the workload. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { JournalEvent } from "#actors/journal";
 import type { ArmCommand, InjectCommand } from "#bench/emulators";
 import { SystemClock } from "#runtime/actor";
 import type { Lab } from "./lab.js";
-import type { Fault } from "./scenario.js";
+import type { Fault } from "./scenario-schema.js";
 import type { Caller, Workload } from "./workload.js";
 
 /** Between looks at how far the workload is. */
@@ -12,6 +13,8 @@ const LOOK_EVERY_MS = 20;
 const INSTANT_TIMEOUT_MS = 120_000;
 /** For emulators: any number of times. */
 const ALWAYS = 1_000_000;
+/** Between two readings of two clocks, and what a machine's own corrects meanwhile. */
+const CLOCK_SLACK_MS = 1_000;
 const clock = new SystemClock();
 
 export interface StruckFault {
@@ -44,6 +47,20 @@ export async function idleFaults({ emulators: { remote } }: Lab): Promise<readon
   return idle.map(({ target, kind }) => `the fault ${kind} of ${target} befell nobody`);
 }
 
+/** A wall clock whose jump no journal shows did not jump: in words, which. */
+export function unseenJumps(
+  struck: readonly StruckFault[],
+  journals: ReadonlyMap<number, readonly JournalEvent[]>,
+): readonly string[] {
+  const offsets = [...journals.values()].flat().map(({ atMs, atUnixMs }) => atUnixMs - atMs);
+  const trueMs = clock.unixMs() - clock.nowMs();
+  return struck.flatMap(({ fault }) =>
+    fault.what !== "clock" || offsets.some((offset) => Math.abs(offset - trueMs - fault.ms) < CLOCK_SLACK_MS)
+      ? []
+      : [`the clock of node ${fault.node} jumped by ${fault.ms} ms, and no event was written under it`],
+  );
+}
+
 /** Faults without an instant strike before the first call. */
 export function isFromTheStart({ after, afterMs }: Fault): boolean {
   return after === 0 && afterMs === 0;
@@ -63,7 +80,6 @@ async function bringAbout(fault: Fault, lab: Lab, callers: readonly Caller[]): P
   switch (fault.what) {
     case "provider": {
       const count = fault.count === "always" ? ALWAYS : fault.count;
-      // What an emulator does not know it refuses, and says what it knows.
       return remote.arm({ target: fault.target, fault: fault.fault, count } as unknown as ArmCommand);
     }
     case "providerLive": {
@@ -86,7 +102,7 @@ async function bringAbout(fault: Fault, lab: Lab, callers: readonly Caller[]): P
       const count = Math.ceil(fault.share * callers.length);
       for (const { call } of callers.slice(0, count)) {
         if (call.outcome !== null) continue;
-        if (fault.does === "stall") call.stallLine(fault.ms);
+        if (fault.does === "stall") call.stallLine(fault.ms!);
         else call.cutMedia();
       }
       return;
@@ -106,7 +122,7 @@ async function bringAbout(fault: Fault, lab: Lab, callers: readonly Caller[]): P
 
 function trouble(fault: Fault & { what: "network" }, lab: Lab): void {
   const tap = lab.taps.get(fault.to)!;
-  if (fault.does === "delay") tap.delay(fault.ms);
+  if (fault.does === "delay") tap.delay(fault.ms!);
   else tap[fault.does]();
 }
 

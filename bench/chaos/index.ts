@@ -7,4 +7,5 @@
  * ```
  */
 export { type ChaosResult, runScenario } from "./run.js";
-export { type Scenario, loadScenario, parseScenario, scenarioNames } from "./scenario.js";
+export type { Scenario } from "./scenario-schema.js";
+export { loadScenario, parseScenario, scenarioNames } from "./scenario.js";

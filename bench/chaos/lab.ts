@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JournalEvent } from "#actors/journal";
 import { fetchClosedJournal } from "#bench/caller";
-import { type Cluster, lastLogged, plainTenant, startCluster } from "#bench/cluster";
+import { type Cluster, lastLogged, startCluster } from "#bench/cluster";
 import { NetworkTap } from "#bench/emulators";
 import {
   type EmulatorProcess,
@@ -20,10 +20,10 @@ import {
 } from "#bench/processes";
 import { type RedisServer, startRedis } from "../../control-plane/directory/redis-server.fixture.js";
 import { LEVERS_VARIABLE, Levers } from "./levers.js";
-import type { Scenario } from "./scenario.js";
+import { NUMBER, TENANT, chaosTenant } from "./tenant.js";
+import type { Scenario } from "./scenario-schema.js";
+import { CONTROL_PLANES } from "./scenario-sense.js";
 
-export const NUMBER = "+12025550101";
-const TENANT = "chaos";
 const CHAOS_NODE = new URL("./node-main.js", import.meta.url);
 /** Segments of a spool that are given no disk: a scenario's events fill far fewer. */
 const SEGMENTS_WITHOUT_DISK = 50;
@@ -222,6 +222,7 @@ async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
   if (redis === null) throw new Error("a scenario of a cluster needs a Redis, and there is none to be had");
   const cluster = await startCluster({
     nodes: stage.nodes,
+    controlPlanes: CONTROL_PLANES,
     redisUrl: redis.url,
     providers: environment,
     nodeEnvironment: settings,
@@ -231,11 +232,6 @@ async function openLab(stage: Scenario["stage"], stops: Stop[]): Promise<Lab> {
   });
   stops.push(() => cluster.stop());
   return new Lab(emulators, taps, cluster.nodes.map(onStage), { ...cluster, redis }, stops);
-}
-
-/** A short greeting: what is measured comes after it. */
-function chaosTenant(changes: Record<string, unknown>): Record<string, unknown> {
-  return { ...plainTenant("Chaos Dental"), greeting: "Hello.", ...changes };
 }
 
 async function addTenant(operator: Cluster["operator"], config: Record<string, unknown>): Promise<void> {

@@ -1,11 +1,13 @@
 /**
  * `npm run chaos -- SCENARIO|all [--small] [--json]`: whole calls while something breaks.
  *
- * Exit codes: 0 everything held, 1 something did not (it is said), 2 wrong usage, 130 and 143 interrupted.
+ * Exit codes: 0 everything held, 1 something did not (it is said), 2 wrong usage or a scenario that
+ * cannot be read, 130 and 143 interrupted.
  */
 import { Command, CommanderError } from "commander";
 import { exitOnSignals } from "#bench/processes";
 import { describeMachine, machineFacts, renderRows } from "#bench/report";
+import { LumentraError } from "#runtime/errors";
 import { type ChaosResult, runScenario } from "./run.js";
 import { loadScenario, scenarioNames } from "./scenario.js";
 
@@ -75,7 +77,9 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
   else {
-    console.error(error instanceof Error && error.name === "Error" ? error.message : error);
-    process.exitCode = 1;
+    const isScenario = error instanceof LumentraError && error.code === "BENCH_MIX_INVALID";
+    const isForeseen = isScenario || (error instanceof Error && error.name === "Error");
+    console.error(isForeseen ? error.message : error);
+    process.exitCode = isScenario ? EXIT_USAGE : 1;
   }
 }

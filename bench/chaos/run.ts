@@ -5,10 +5,10 @@
 import type { JournalEvent } from "#actors/journal";
 import { Distribution } from "#bench/load";
 import type { NodeProcess } from "#bench/processes";
-import { type Evidence, failuresOf, resumesOf } from "./checks.js";
-import { type StruckFault, idleFaults, isFromTheStart, strike } from "./faults.js";
+import { type DelaysMs, type Evidence, failuresOf, resumesOf } from "./checks.js";
+import { type StruckFault, idleFaults, unseenJumps, isFromTheStart, strike } from "./faults.js";
 import { Lab } from "./lab.js";
-import type { Scenario } from "./scenario.js";
+import type { Scenario } from "./scenario-schema.js";
 import { storiesOf } from "./story.js";
 import { Workload } from "./workload.js";
 
@@ -22,8 +22,7 @@ export interface ChaosResult {
   readonly sentences: number;
   readonly faults: number;
   readonly resumed: number;
-  /** From the end of a sentence to the first sound of its reply, in milliseconds. */
-  readonly delayMs: { readonly p50: number | null; readonly p95: number | null; readonly max: number | null };
+  readonly delayMs: DelaysMs;
   readonly durationMs: number;
   /** What did not hold, in words. */
   readonly failures: readonly string[];
@@ -71,12 +70,8 @@ async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise
   }
   failures.push(...(await idleFaults(lab)));
   const evidence = await gather(lab, workload, before);
+  failures.push(...unseenJumps(struck, evidence.journals));
   failures.push(...failuresOf(checks, evidence));
-  const delays = new Distribution("delay");
-  for (const { turns } of workload.callers) {
-    for (const { delayMs } of turns) if (delayMs !== null) delays.record(delayMs);
-  }
-  const { p50, p95, max } = delays.row(0) as Record<string, number | string | undefined>;
   return {
     name: scenario.name,
     title: scenario.title,
@@ -85,7 +80,7 @@ async function runOn(lab: Lab, scenario: Scenario, startedAtMs: number): Promise
     sentences: workload.turnsDone,
     faults: struck.length,
     resumed: resumesOf(evidence.journals),
-    delayMs: { p50: numberOr(p50), p95: numberOr(p95), max: numberOr(max) },
+    delayMs: evidence.delayMs,
     durationMs: performance.now() - startedAtMs,
     failures,
     logs:
@@ -105,7 +100,17 @@ async function gather(lab: Lab, workload: Workload, before: ReadonlyMap<string, 
   const [after, ...others] = await Promise.all(lab.nodes.map(({ process }) => samplesOf(process)));
   const metrics = new Map([...after!].map(([sample, value]) => [sample, value - (before.get(sample) ?? 0)]));
   const leftovers = await lab.leftovers(workload.callers.length);
-  return { workload, journals, streams, metrics, refusals: refusalsOf([after!, ...others]), leftovers };
+  const refusals = refusalsOf([after!, ...others]);
+  return { workload, journals, streams, metrics, delayMs: delaysOf(workload), refusals, leftovers };
+}
+
+function delaysOf({ callers }: Workload): DelaysMs {
+  const delays = new Distribution("delay");
+  for (const { turns } of callers) {
+    for (const { delayMs } of turns) if (delayMs !== null) delays.record(delayMs);
+  }
+  const { p50, p95, max } = delays.row(0) as Record<string, number | string | undefined>;
+  return { p50: numberOr(p50), p95: numberOr(p95), max: numberOr(max) };
 }
 
 function refusalsOf(nodes: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {

@@ -13,8 +13,8 @@ import {
 } from "#bench/caller";
 import { normalizeWords } from "#bench/speech";
 import { LumentraError } from "#runtime/errors";
-import { NUMBER } from "./lab.js";
-import type { Scenario } from "./scenario.js";
+import { NUMBER } from "./tenant.js";
+import type { Scenario } from "./scenario-schema.js";
 
 /** Long enough for a fault, its recovery and the reply; a sentence whose words are not back by then is lost. */
 const REPLY_TIMEOUT_MS = 25_000;

@@ -1,121 +1,17 @@
 /** What the control endpoint takes: faults by kind, scripts as JSON, latencies as numbers or distributions. */
 import { z } from "zod";
-import type { DeepgramFault, DeepgramStreamFault } from "./deepgram/faults.js";
-import type { WhisperFault } from "./whisper/server.js";
 import { type Distribution, around } from "./distribution.js";
-import type { ModelFault } from "./llm/faults.js";
+import { FAULT_FIELDS, faultOfKind } from "./fault-fields.js";
 import { MODEL_VENDORS } from "./llm/vendors.js";
-import type { SpeechHttpFault } from "./speech-http/faults.js";
-import type { SpeechFault } from "./speech-queue.js";
-import type { VoiceLiveFault, VoiceSocketFault } from "./voice-faults.js";
 
-type Kinds<Fault extends { readonly kind: string }> = Readonly<Record<Fault["kind"], true>>;
-
-const deepgramStreamKinds: Kinds<DeepgramStreamFault> = {
-  close: true,
-  drop: true,
-  halfOpen: true,
-  stall: true,
-  delay: true,
-  noSpeechFinal: true,
-  emptyFinals: true,
-  lateFinals: true,
-  eagerFlapping: true,
-  ignoreFinalize: true,
-  error: true,
-  garbage: true,
-  unknownMessage: true,
-};
-const deepgramKinds: Kinds<DeepgramFault> = {
-  ...deepgramStreamKinds,
-  refuse: true,
-  slowHandshake: true,
-  dropHandshake: true,
-};
-const whisperKinds: Kinds<WhisperFault> = {
-  status: true,
-  reset: true,
-  noAnswer: true,
-  cut: true,
-  missingEnd: true,
-  stall: true,
-  garbage: true,
-  errorBody: true,
-  noWords: true,
-  madeUp: true,
-};
-const modelKinds: Kinds<ModelFault> = {
-  status: true,
-  reset: true,
-  noAnswer: true,
-  firstToken: true,
-  stall: true,
-  cut: true,
-  garbage: true,
-  missingDone: true,
-  endEarly: true,
-  splitUtf8: true,
-  oneCharArguments: true,
-  wholeToolCalls: true,
-  repeatedNames: true,
-  noToolIndex: true,
-  stopDespiteTools: true,
-  lengthInArguments: true,
-  streamError: true,
-  looseFraming: true,
-  htmlBody: true,
-};
-const voiceLiveKinds: Kinds<VoiceLiveFault> = {
-  close: true,
-  drop: true,
-  halfOpen: true,
-  stall: true,
-  delay: true,
-  connectionError: true,
-  garbage: true,
-};
-const voiceSocketKinds: Kinds<VoiceSocketFault> = {
-  ...voiceLiveKinds,
-  refuse: true,
-  slowHandshake: true,
-  dropHandshake: true,
-};
-const speechKinds: Kinds<SpeechFault> = {
-  firstAudio: true,
-  contextError: true,
-  oddBytes: true,
-  chunksAfterCancel: true,
-  neverDone: true,
-  stallContext: true,
-  dropSocket: true,
-};
-
-const speechHttpKinds: Kinds<SpeechHttpFault> = {
-  ...speechKinds,
-  status: true,
-  reset: true,
-  noAnswer: true,
-  shortBody: true,
-  garbage: true,
-};
-
-/** A fault object of one of these kinds; its other fields are taken as they are, they are a test's own. */
-function faultOfKind<Fault extends { readonly kind: string }>(kinds: Kinds<Fault>): z.ZodType<Fault, Fault> {
-  const names = Object.keys(kinds);
-  return z.custom<Fault>(
-    (value) => typeof value === "object" && value !== null && names.includes((value as Fault).kind),
-    { error: `must be a fault of one of these kinds: ${names.join(", ")}` },
-  );
-}
-
-const deepgramFault = faultOfKind<DeepgramFault>(deepgramKinds);
-const deepgramStreamFault = faultOfKind<DeepgramStreamFault>(deepgramStreamKinds);
-const whisperFault = faultOfKind<WhisperFault>(whisperKinds);
-const modelFault = faultOfKind<ModelFault>(modelKinds);
-const voiceSocketFault = faultOfKind<VoiceSocketFault>(voiceSocketKinds);
-const voiceLiveFault = faultOfKind<VoiceLiveFault>(voiceLiveKinds);
-const speechHttpFault = faultOfKind<SpeechHttpFault>(speechHttpKinds);
-const speechFault = faultOfKind<SpeechFault>(speechKinds);
+const deepgramFault = faultOfKind(FAULT_FIELDS.deepgram);
+const deepgramStreamFault = faultOfKind(FAULT_FIELDS.deepgramStream);
+const whisperFault = faultOfKind(FAULT_FIELDS.whisper);
+const modelFault = faultOfKind(FAULT_FIELDS.model);
+const voiceSocketFault = faultOfKind(FAULT_FIELDS.voiceSocket);
+const voiceLiveFault = faultOfKind(FAULT_FIELDS.voiceLive);
+const speechHttpFault = faultOfKind(FAULT_FIELDS.speechHttp);
+const speechFault = faultOfKind(FAULT_FIELDS.speech);
 
 const times = { count: z.int().min(1).default(1) };
 /** Where what the fault befalls says whose it is; elsewhere a `callId` is refused, as it would strike anybody. */

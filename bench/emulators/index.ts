@@ -46,6 +46,8 @@ export type {
   RatesCommand,
   ScriptCommand,
 } from "./control-schema.js";
+export { armSchema, injectSchema, latencySchema, limitsSchema } from "./control-schema.js";
+export { FAULT_FIELDS } from "./fault-fields.js";
 export { ControlServer } from "./control-server.js";
 export type { ArmOptions, ArmedFault, FaultSwitch } from "./faults.js";
 export type { ModelControl, LiveReply, ScriptHandle, ScriptMatch, ScriptOptions } from "./llm/control.js";

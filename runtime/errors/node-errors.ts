@@ -91,7 +91,7 @@ export const nodeErrors = {
     retryable: false,
     grpcStatus: "INVALID_ARGUMENT",
     meaning:
-      "A mix of callers, or an earlier result, could not be read; the message says what is wrong in it.",
+      "A mix of callers, a chaos scenario, or an earlier result, could not be read; the message says where and what is wrong in it.",
     remedy: "Mend what the message names.",
   },
   CALLER_NODE_UNREACHABLE: {

@@ -21,6 +21,7 @@ export {
   url,
   whole,
 } from "./fields.js";
+export { type JsonSchema, fieldRows } from "./field-rows.js";
 export { type SettingsSection, renderSettingsPage } from "./page.js";
 export { type Environment, type ResolveOptions, resolveSettings, settingNames } from "./resolve.js";
 export { sharedSettings } from "./shared.js";
