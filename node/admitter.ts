@@ -166,6 +166,9 @@ export class Admitter {
       return null;
     };
     if (tenants.byId(tenantId) === undefined) return giveBack("its tenant is not known here");
+    // Whoever placed it here cannot know. One that goes on had begun before.
+    if (!place.resumed && this.#deps.isQuarantined(tenantId))
+      return giveBack("its tenant is in quarantine here");
     let resumed: LiveCall["resumed"] = null;
     if (place.resumed) await suspended.lastWords(callId); // its leg may have been lost here, and another node was asked what follows
     // Whoever placed it here saw room a moment ago: to refuse its socket would be to cut the caller off.

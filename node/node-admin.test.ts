@@ -10,7 +10,7 @@ import { type LiveCall, LiveCalls } from "./live-calls.js";
 import { NodeAdmin } from "./node-admin.js";
 import type { Pressure } from "./pressure/index.js";
 import { ProviderBoard } from "./provider-board.js";
-import { Quarantine } from "./quarantine.js";
+import { KILLS_MAX, Quarantine, RELEASE_AFTER_MS } from "./quarantine.js";
 import type { Recovery } from "./recovery.js";
 import { SuspendedCalls } from "./suspended-calls.js";
 
@@ -26,6 +26,7 @@ function rig(t: Test) {
   t.teardown(() => suspended.close());
   const shards = { ask: async (_onAnswer: (answer: ShardAnswer) => void): Promise<void> => {} };
   const read: string[] = [];
+  const quarantine = new Quarantine({ clock, log, tenantOf: () => undefined });
   const admin = new NodeAdmin({
     log,
     metrics,
@@ -38,7 +39,7 @@ function rig(t: Test) {
     calls,
     suspended,
     providers: new ProviderBoard(clock, log),
-    quarantine: new Quarantine({ clock, log, tenantOf: () => undefined, onCount: () => {} }),
+    quarantine,
     recovery: {} as Recovery,
     pool: () =>
       ({
@@ -70,7 +71,7 @@ function rig(t: Test) {
     ending: null,
     ...fields,
   });
-  return { admin, state, journals, calls, suspended, shards, read, call };
+  return { clock, admin, state, journals, calls, suspended, quarantine, shards, read, call };
 }
 
 /** A shard that has ended so many calls. */
@@ -115,6 +116,21 @@ void t.test("calls are counted by their state, and what they say of people stand
   t.same(first!["pii"], { from: "+15550100001", to: "+12025550101" });
   t.notMatch(JSON.stringify({ ...first, pii: null }), /555/);
 });
+
+/** The gauge was set when somebody called the tenant, or crashed: one whom nobody called stayed in quarantine for the alarm. */
+void t.test(
+  "tenants in quarantine are counted until their time is over, though nobody calls them",
+  async (t) => {
+    const { admin, clock, quarantine } = rig(t);
+    const counted = async (): Promise<string | undefined> =>
+      /^lumentra_tenants_quarantined (\d+)$/m.exec(await admin.metricsText())?.[1];
+    for (let kills = 0; kills < KILLS_MAX; kills += 1)
+      quarantine.noteKill({ callId: "call-1", tenantId: "test", tenant: null });
+    t.equal(await counted(), "1");
+    clock.advance(RELEASE_AFTER_MS);
+    t.equal(await counted(), "0");
+  },
+);
 
 void t.test("a message is found by the carrier's id as well", async (t) => {
   const { admin, journals, read } = rig(t);

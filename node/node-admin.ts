@@ -126,7 +126,8 @@ export class NodeAdmin implements AdminDelegate {
   }
 
   #countCalls(): void {
-    const { calls, suspended, metrics } = this.#deps;
+    const { calls, suspended, metrics, quarantine } = this.#deps;
+    metrics.tenantsQuarantined.set(quarantine.list().length);
     const counts = { reserved: 0, open: 0, recovering: 0, leaving: 0, suspended: suspended.size };
     for (const call of calls) counts[call.state] += 1;
     for (const [state, count] of Object.entries(counts)) metrics.calls.set({ state }, count);

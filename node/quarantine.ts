@@ -44,8 +44,6 @@ export interface QuarantineDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly tenantOf: (tenantId: string) => TenantConfig | undefined;
-  /** How many there are, whenever that changes. */
-  readonly onCount: (count: number) => void;
 }
 
 export class Quarantine {
@@ -92,7 +90,7 @@ export class Quarantine {
     }
   }
 
-  /** For operators. */
+  /** For operators, and for the metrics page: who asks finds out whose time is over, though nobody calls them. */
   list(): readonly { readonly tenantId: string; readonly reason: string; readonly forMs: number }[] {
     const nowMs = this.#deps.clock.nowMs();
     return Array.from(this.#entries)
@@ -102,6 +100,7 @@ export class Quarantine {
 
   /** The tenant's entry, without what lies before the window. */
   #recent(tenantId: string): Entry {
+    this.isQuarantined(tenantId); // else one whose time is over, and whom nobody has called since, would stay free for good
     const fromMs = this.#deps.clock.nowMs() - QUARANTINE_WINDOW_MS;
     let entry = this.#entries.get(tenantId);
     if (entry === undefined) {
@@ -114,7 +113,7 @@ export class Quarantine {
   }
 
   #begin(tenantId: string, reason: "crashes" | "kills"): void {
-    const { clock, log, onCount } = this.#deps;
+    const { clock, log } = this.#deps;
     const entry = this.#recent(tenantId);
     entry.crashedAtMs.clear();
     entry.killedAtMs = [];
@@ -122,14 +121,12 @@ export class Quarantine {
     entry.since = { atMs: clock.nowMs(), reason };
     const what = `new calls of tenant ${tenantId} get the overflow: change its configuration, or wait`;
     log.error({ tenantId, reason, err: new LumentraError("TENANT_QUARANTINED", what) }, "tenant quarantined");
-    onCount(this.list().length);
   }
 
   #release(tenantId: string, why: string): void {
     const wasQuarantined = this.#entries.get(tenantId)?.since !== null;
     this.#entries.delete(tenantId);
     if (wasQuarantined) this.#deps.log.warn({ tenantId, why }, "tenant out of quarantine");
-    this.#deps.onCount(this.list().length);
   }
 
   #isPresent({ tenantId, tenant }: QuarantinedCall): boolean {

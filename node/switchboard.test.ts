@@ -14,6 +14,7 @@ import { type CallPlacement, LocalPlacement, type Placed } from "./control/place
 import { ApologyStore } from "./apologies.js";
 import { JournalStore } from "./journal-store.js";
 import type { Pressure } from "./pressure/index.js";
+import { CRASHING_CALLS_MAX } from "./quarantine.js";
 import { Switchboard, type SwitchboardDeps } from "./switchboard.js";
 
 const RESUME_GRACE_MS = 15_000;
@@ -598,6 +599,27 @@ function sentBack(local: LocalPlacement, resumed = true): CallPlacement {
  * The redirect reached another node, which sent the call back to the one where its leg was lost. It went on there, and still
  * waited to be resumed as well: when that grace was over it was ended in the middle of the conversation.
  */
+/** Another node asked placement, which knows nothing of a quarantine: the tenant's calls took this node's shards down. */
+void t.test(
+  "a new call of a quarantined tenant that another node sends here is not taken; one that goes on is",
+  async (t) => {
+    const journal = [{ ...started, callId: "theirs", epoch: 1, atUnixMs: 0 }] as unknown as JournalEvent[];
+    const readJournal = () => Promise.resolve(journal);
+    for (const resumed of [false, true]) {
+      const placement = (local: LocalPlacement): CallPlacement => sentBack(local, resumed);
+      const { switchboard, slots, open, writes } = rig(t, { placement, readJournal });
+      slots.left = 100;
+      for (let count = 0; count < CRASHING_CALLS_MAX; count += 1) {
+        const { callId, lease } = open();
+        writes(callId, started);
+        switchboard.onCallClosed(lease, { kind: "actorCrashed", code: "INTERNAL" });
+      }
+      t.equal((await switchboard.claim("theirs")) !== null, resumed);
+      t.equal(switchboard.heldCount, CRASHING_CALLS_MAX + Number(resumed), "its lease is given back");
+    }
+  },
+);
+
 void t.test("a call that another node sends back to where its leg was lost is resumed, once", async (t) => {
   const readJournal = () => Promise.reject(new Error("it is all here"));
   const { clock, switchboard, journals, lostLeg, writes } = rig(t, { placement: sentBack, readJournal });

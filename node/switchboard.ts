@@ -90,11 +90,7 @@ export class Switchboard implements EdgeDelegate, ShardPoolDelegate {
     this.#providers = new ProviderBoard(deps.clock, deps.log);
     this.#suspended = new SuspendedCalls(deps.clock, deps.resumeGraceMs, ({ call }) => this.#lost(call));
     const tenantOf = (tenantId: string) => deps.tenants.byId(tenantId);
-    this.#quarantine = new Quarantine({
-      ...deps,
-      tenantOf,
-      onCount: (count) => deps.metrics.tenantsQuarantined.set(count),
-    });
+    this.#quarantine = new Quarantine({ ...deps, tenantOf });
     deps.tenants.onChange(() => this.#quarantine.reconsider());
     this.#recovery = new Recovery({
       ...deps,
