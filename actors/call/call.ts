@@ -255,7 +255,10 @@ export class Call {
     if (isStt) this.#stages.message.sttLost();
     // Nobody needs to hear the caller for a goodbye; a voice that fails in it has said what it can.
     if (this.#leaving !== null) return isStt ? undefined : this.#hangUp(this.#leaving);
-    if (!this.#stages.message.isMade) this.#stages.message.make(error.code);
+    if (this.#stages.message.isMade) return;
+    const offer = (): void => this.#stages.message.make(error.code);
+    // Without a recogniser the agent can still say to its end what it is saying.
+    if (!isStt || !this.#stages.turns.afterReply(offer)) offer();
   };
 
   /** Last words, then the end (C2). */

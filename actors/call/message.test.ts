@@ -83,6 +83,38 @@ void t.test("the recogniser is gone: the message is audio on the node's disk", a
   t.equal(wav.readUInt32LE(54), wav.length - WAV_HEADER_BYTES, "the header is complete");
 });
 
+/** The agent broke off in the midst of a word, to say that it could not hear. */
+void t.test(
+  "the recogniser goes in mid-reply: the reply is heard to its end, or until the caller speaks",
+  async (t) => {
+    const answer = "We are open from nine to five on all days but Sunday.";
+    for (const interrupts of [false, true]) {
+      const fixture = start({ reply: () => ({ text: answer }) });
+      fixture.say("are you open today?", 1_000);
+      t.equal(fixture.facts("messageOffered").length, 0);
+      fixture.failStt();
+      fixture.run(300);
+      t.equal(fixture.facts("messageOffered").length, 0);
+      if (interrupts) {
+        fixture.callerSpeaks = true;
+        fixture.run(1_500);
+        fixture.callerSpeaks = false;
+        t.equal(fixture.facts("messageOffered").length, 1);
+        t.equal(fixture.facts("bargeIn").length, 1);
+      }
+      fixture.run(answer.split(" ").length * 300 + OFFER_MS);
+      const heard = fixture.heardByJournal();
+      t.equal(heard.at(-1), messageOffer);
+      if (interrupts) t.ok(answer.startsWith(heard.at(-2)!) && heard.at(-2) !== answer, heard.join(" | "));
+      else t.equal(heard.at(-2), answer);
+      t.equal(fixture.crash, null);
+      fixture.run(2 * MESSAGE_SILENCE_MS + OFFER_MS + 10_000);
+      t.same(fixture.outcome, { kind: "providerFailed", code: "STT_STREAM_BROKEN" });
+      await fixture.messages.settled();
+    }
+  },
+);
+
 void t.test(
   "the caller hangs up in mid-message: what he said is kept, in the journal and on disk",
   async (t) => {

@@ -114,6 +114,8 @@ export class Turns {
   readonly #listening = new ListeningTime();
   /** Of the caller's audio so much was heard before what is about to be said. */
   #earlierMs = 0;
+  /** What is to happen instead of giving the caller the floor. */
+  #afterReply: (() => void) | null = null;
 
   constructor(deps: TurnsDeps) {
     this.#deps = deps;
@@ -207,6 +209,13 @@ export class Turns {
     this.#agentTurn.sayLast(phrases, after, onFailed);
   }
 
+  /** `body` runs when what is being said was heard, or is interrupted. False: nothing is being said. */
+  afterReply(body: () => void): boolean {
+    if (this.#state.kind !== "speaking") return false;
+    this.#afterReply = body;
+    return true;
+  }
+
   /** A key was pressed: its tone is no speech, and more digits may follow. */
   onKey(): void {
     this.#wordless.ignoreSoundBefore(this.#deps.clock.nowMs());
@@ -217,6 +226,7 @@ export class Turns {
     if (this.#state.kind === "closing") return;
     this.#deps.onActivity();
     if (this.#state.kind === "speaking") this.#cut();
+    if (this.#isOver) return;
     if (this.#deps.playout.isCutPending) {
       this.#typed = [this.#typed, said].filter(Boolean).join(" "); // T3
       return;
@@ -251,6 +261,7 @@ export class Turns {
   /** Ends the conversation: everything under way is thrown away, what the caller said last is kept. */
   close(cut: "legEnded" | "failed"): void {
     const state = this.#state;
+    this.#afterReply = null;
     if (state.kind === "closing") {
       this.#agentTurn.close(cut);
       return;
@@ -441,6 +452,7 @@ export class Turns {
     this.#wordless.ignoreSoundBefore(this.#deps.vad.speechStartedAtMs ?? decidedAtMs); // what cut us counts
     this.#move({ kind: "listening" }, "barge-in");
     this.#deps.onActivity(); // not before: what cut us may have been no word, and the silence after it counts
+    this.#runAfterReply();
   }
 
   // ---- common
@@ -448,8 +460,20 @@ export class Turns {
   #listen(reason: string): void {
     this.#wordless.ignoreSoundBefore(this.#deps.clock.nowMs());
     this.#move({ kind: "listening" }, reason);
+    if (this.#runAfterReply()) return;
     this.#deps.onIdle();
     this.consider();
+  }
+
+  #runAfterReply(): boolean {
+    const body = this.#afterReply;
+    this.#afterReply = null;
+    body?.();
+    return body !== null;
+  }
+
+  get #isOver(): boolean {
+    return this.#state.kind === "closing";
   }
 
   #recordCallerTurn(said: string): void {
