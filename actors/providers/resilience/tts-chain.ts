@@ -18,7 +18,7 @@
  * V3 no event runs inside `speak`, `push` or `finish`; after `cancel()`, `onDone` or `onError` none at all.
  * V4 every ticket is given back.
  * V5 where nobody else is left, the room of one that had none is waited for, ROOM_PATIENCE_MS at most; so is that of the
- *    last that was asked, once, where the retry budget allows.
+ *    last that was asked and said so, where the retry budget allows.
  */
 import type { Clock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
@@ -34,6 +34,8 @@ import { restAfterMs, restAfterWords } from "./spoken-rest.js";
 export const FIRST_AUDIO_PATIENCE_MS = 1_500;
 /** Between events when all text was sent, likewise: longer than any voice pauses in making speech. */
 export const VOICE_STALL_PATIENCE_MS = 1_500;
+/** After a refusal that did not say how long to wait: some reply ends, and the budget has come down meanwhile. */
+export const LIMITED_PAUSE_MS = 500;
 /** Audio is held while at least so much is handed on and not played. Twice what the sweep and a busy loop are late. */
 export const LEAD_MS = 300;
 /** A last word that ends this much after the audio does, does so by rounding. */
@@ -215,14 +217,14 @@ class ChainedSpeech implements TtsStream, Due {
   }
 
   /** V5. False: nobody is just full, or has told us to stay away for longer. */
-  #awaitRoom(baseChars: number): boolean {
+  #awaitRoom(baseChars: number, pauseMs = 0): boolean {
     const nowMs = this.#deps.clock.nowMs();
     this.#roomUntilMs ??= nowMs + ROOM_PATIENCE_MS;
     const leftMs = this.#roomUntilMs - nowMs;
     if (leftMs <= 0 || !this.#full.some(({ route }) => route.account.budget.closedForMs <= leftMs))
       return false;
     this.#roomForChars = baseChars;
-    this.#roomAtMs = nowMs; // by the sweep
+    this.#roomAtMs = nowMs + pauseMs; // by the sweep
     this.#arm();
     return true;
   }
@@ -346,11 +348,9 @@ class ChainedSpeech implements TtsStream, Due {
       this.#hasAskedAgain = true;
       if (this.#ask(attempt.candidate, "retry", baseChars)) return;
     }
-    if (!this.#hasAskedAgain && error.code === "TTS_RATE_LIMITED") {
-      this.#hasAskedAgain = true;
-      this.#full.push({ ...attempt.candidate, wasAsked: true });
-    }
-    if (!this.#awaitRoom(baseChars)) this.#failAll();
+    const isLimited = error.code === "TTS_RATE_LIMITED";
+    if (isLimited) this.#full.push({ ...attempt.candidate, wasAsked: true });
+    if (!this.#awaitRoom(baseChars, isLimited ? LIMITED_PAUSE_MS : 0)) this.#failAll();
   }
 
   #onImpatient(): void {
