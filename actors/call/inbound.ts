@@ -60,6 +60,7 @@ export class Inbound {
           this.#playout.onCleared(ring.timestampMs);
           break;
         case RecordKind.legEnded:
+          this.#playout.onLegEnded(ring.timestampMs);
           this.#events.onLegEnded(ring.payload[0]! as LegEnd);
           return;
         default:

@@ -4,7 +4,8 @@
  * history and journal told words as heard of which not one had left. The grace of the last mark is for carriers that
  * return none, so it begins when the ring is empty. The same with a word's mark that found no room: without it the clock
  * ran on over audio that nobody had taken. And with a pause that became a cut: what it held back had not left, while the
- * clock ran on from the last mark that had come back.
+ * clock ran on from the last mark that had come back. And with a leg that was lost while the shard stood still: what would
+ * have been played until it looked was told as heard, and whoever went on with the call left it out.
  */
 import t from "tap";
 import { VirtualClock } from "#runtime/actor";
@@ -112,6 +113,34 @@ void t.test("what a pause held back is not told as heard when the reply is cut",
   t.equal(told, "one two three four");
   t.equal(seen.bytes, SECOND.length);
   playout.close();
+});
+
+void t.test("nothing is told as heard after the leg was lost, however late that is seen", async (t) => {
+  const toldWhenSeenAfter = (ms: number): string | null => {
+    const { clock, playout, seen, take } = setUp();
+    playout.audio(SECOND);
+    // As above: no mark stands between these words.
+    playout.audio(SECOND);
+    playout.text(" five six seven eight");
+    const late = ["five", "six", "seven", "eight"];
+    playout.words(
+      late.map((word, index) => ({ word, startMs: 1_000 + index * 250, endMs: 1_250 + index * 250 })),
+    );
+    playout.end();
+    take();
+    playout.onCueSent(seen.cues[0]!, clock.nowMs());
+    clock.advance(1_000);
+    playout.onMarkEchoed(seen.marks[3]!, clock.nowMs());
+    clock.advance(300);
+    playout.onLegEnded(clock.nowMs());
+    clock.advance(ms);
+    let told: string | null = null;
+    playout.cut((words) => (told = words));
+    playout.close();
+    return told;
+  };
+  t.equal(toldWhenSeenAfter(0), "one two three four five");
+  t.equal(toldWhenSeenAfter(600), "one two three four five");
 });
 
 void t.test("a reply begun while the ring is full says where it begins, before its first byte", async (t) => {

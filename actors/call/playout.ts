@@ -79,6 +79,7 @@ export class Playout implements SegmentSink {
   #owed: "cue" | "mark" | null = null;
   #topUp: TimerHandle | null = null;
   #grace: TimerHandle | null = null;
+  #legEndedAtMs = Number.POSITIVE_INFINITY;
   #cut: { readonly settled: CutSettled; readonly timer: TimerHandle } | null = null;
 
   constructor(deps: PlayoutDeps) {
@@ -232,6 +233,11 @@ export class Playout implements SegmentSink {
     this.#settleCut(atMs);
   }
 
+  /** The leg is gone since then: nobody hears any more, however late that is told. */
+  onLegEnded(atMs: number): void {
+    this.#legEndedAtMs = atMs;
+  }
+
   /** How much of the reply the caller has heard at `atMs`. */
   positionMs(atMs: number): number {
     return this.#position.at(atMs, this.#writtenMs);
@@ -369,7 +375,8 @@ export class Playout implements SegmentSink {
     if (cut === null) return;
     this.#cut = null;
     cut.timer.cancel();
-    cut.settled(this.heardText(clearSentAtMs ?? this.#deps.clock.nowMs()), clearSentAtMs);
+    const heardUntilMs = Math.min(clearSentAtMs ?? this.#deps.clock.nowMs(), this.#legEndedAtMs);
+    cut.settled(this.heardText(heardUntilMs), clearSentAtMs);
   }
 
   #stopTimers(): void {

@@ -212,7 +212,7 @@ export class Line {
     node.thread.after(time.between(20, 80), () => {
       void node.edge.upgrade(callId).then((leg) => {
         if (isSettled || this.isOver) {
-          if (leg !== null) leg.onClose(1006, "");
+          if (leg !== null) node.edge.guard(leg, () => leg.onClose(1006, ""));
           return;
         }
         isSettled = true;
@@ -440,7 +440,10 @@ export class Line {
     if (media === null || !media.isOpen) return;
     this.#world.onFault("cut");
     media.isOpen = false;
-    media.node.thread.after(this.#world.time.between(...NETWORK_MS), () => media.leg.onClose(1006, ""));
+    const { leg, node } = media;
+    node.thread.after(this.#world.time.between(...NETWORK_MS), () =>
+      node.edge.guard(leg, () => leg.onClose(1006, "")),
+    );
     this.#world.time.setTimer(this.#world.time.between(...NOTICE_MS), () => this.#mediaGone(media));
   }
 
@@ -461,7 +464,7 @@ export class Line {
       node.thread.after(this.#world.time.between(...NETWORK_MS), () => {
         this.#release(media);
         media.isOpen = false;
-        leg.onClose(1000, "");
+        node.edge.guard(leg, () => leg.onClose(1000, ""));
       });
     }
     this.#over("hungUpByCaller");
