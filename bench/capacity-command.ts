@@ -18,6 +18,7 @@ import {
   objectivesWith,
   renderReport,
   runLoad,
+  settleSecondsOf,
   shown,
   startSubject,
 } from "#bench/load";
@@ -54,7 +55,11 @@ export interface CapacityCommandOptions extends LongLoadOptions {
 const ARRIVALS_PER_SECOND = 50;
 
 /** Resolves with the exit code. */
-export async function runSoakCommand(options: SoakCommandOptions, output: CommandOutput): Promise<number> {
+export async function runSoakCommand(
+  options: SoakCommandOptions,
+  output: CommandOutput,
+  interrupted?: AbortSignal,
+): Promise<number> {
   const mix = await callMix(options.mix);
   const { calls, processes, json } = options;
   const seconds = options.hours * 3_600;
@@ -62,7 +67,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
   await makeResultFolder(options.out);
   const head = resultHead("soak");
   if (!json) output.write(`${describeMachine(head.machine)}\n`);
-  const progress = progressOf(output, json, rampS + seconds);
+  const progress = progressOf(output, json, rampS + settleSecondsOf({ seconds }) + seconds);
   const subject = await startSubject({ calls: calls * 2, settings: options.set ?? {} });
   let result: LoadResult;
   try {
@@ -74,6 +79,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
       rampS,
       seconds,
       processes,
+      ...(interrupted !== undefined && { interrupted }),
       onWindow: (window) => progress?.show(window),
     });
   } finally {
@@ -87,7 +93,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
   const callHoursLookedAt = callHoursOf(lookedAt, lookedAt[0]);
   const file = { ...head, ...result, findings, callHours, callHoursLookedAt };
   await writeResult(options.out, "soak", file);
-  await writeFile(join(options.out, "soak.html"), await renderReport(file, [], findings));
+  await writeFile(join(options.out, "soak.html"), await renderReport(file, null, findings));
   const leaks = findings.some((finding) => finding.leaks);
   const isTooShort = findings.every(({ trend }) => trend === null);
   if (json)
@@ -107,9 +113,12 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
     output.write(
       `· ${calls} calls asked for over ${shown(options.hours)} h; calls that were up add up to ${shown(callHours)} h of call time, ${shown(callHoursLookedAt)} of them looked at\n`,
     );
+    if (interrupted?.aborted === true)
+      output.write(`Interrupted: ${shown(result.seconds)} of ${shown(seconds)} s were measured\n`);
     for (const why of result.failures) output.write(`Wrong: ${why}\n`);
     if (isTooShort) output.write("Too short to tell whether anything grows: give it more --hours\n");
   }
+  if (interrupted?.aborted === true) return interrupted.reason as number;
   return leaks || isTooShort || result.failureCount > 0 ? 1 : 0;
 }
 
@@ -117,6 +126,7 @@ export async function runSoakCommand(options: SoakCommandOptions, output: Comman
 export async function runCapacityCommand(
   options: CapacityCommandOptions,
   output: CommandOutput,
+  interrupted?: AbortSignal,
 ): Promise<number> {
   const mix = await callMix(options.mix);
   const { from, to, seconds, settle, most = {}, processes, json } = options;
@@ -127,23 +137,33 @@ export async function runCapacityCommand(
   const subject = await startSubject({ calls: to, settings: options.set ?? {} });
   let isWarm = false;
   try {
-    const measure = async (calls: number): Promise<LoadResult> => {
+    const measure = async (calls: number): Promise<LoadResult | null> => {
       const rampS = Math.max(0.2, calls / ARRIVALS_PER_SECOND);
-      const progress = progressOf(output, json, rampS + seconds);
-      const result = await runLoad({
-        subject,
-        mix,
-        mixName,
-        calls,
-        rampS,
-        seconds,
-        processes,
-        ...(isWarm ? { warmUpCalls: 0 } : settle !== undefined && { settleS: settle }),
-        onWindow: (window) => progress?.show(window),
-      });
-      progress?.end();
-      isWarm = true;
-      return result;
+      const settleS = isWarm || settle === undefined ? settleSecondsOf({ seconds }) : settle;
+      const progress = progressOf(output, json, rampS + settleS + seconds);
+      try {
+        const result = await runLoad({
+          subject,
+          mix,
+          mixName,
+          calls,
+          rampS,
+          seconds,
+          processes,
+          settleS,
+          ...(isWarm && { warmUpCalls: 0 }),
+          ...(interrupted !== undefined && { interrupted }),
+          onWindow: (window) => progress?.show(window),
+        });
+        isWarm = true;
+        // A step that was cut short says nothing; those before it do.
+        return interrupted?.aborted === true ? null : result;
+      } catch (error) {
+        if (interrupted?.aborted === true && isWarm) return null;
+        throw error;
+      } finally {
+        progress?.end();
+      }
     };
     const objectives = objectivesWith(most);
     const capacity = await findCapacity(from, to, subject.slots, processes, measure, objectives);
@@ -164,12 +184,14 @@ export async function runCapacityCommand(
       output.write(`${renderRows(rows, output.colors)}\n`);
       for (const { calls, broken } of capacity.steps)
         if (broken.length > 0) output.write(`· ${calls} calls: ${broken.join("; ")}\n`);
+      if (interrupted?.aborted === true) output.write("Interrupted: the search was not over.\n");
       output.write(
         capacity.ranOut === null
-          ? `Nothing broke up to ${to} calls.\n`
+          ? `Nothing broke up to ${capacity.calls} calls.\n`
           : `${capacity.calls} calls within every objective. What ran out beyond: ${capacity.ranOut}.\n`,
       );
     }
+    if (interrupted?.aborted === true) return interrupted.reason as number;
     return capacity.calls > 0 ? 0 : 1;
   } finally {
     await subject.stop();
@@ -184,5 +206,5 @@ async function callMix(name: string) {
 
 function progressOf(output: CommandOutput, json: boolean, totalS: number): Progress | null {
   if (json) return null;
-  return new Progress((text) => output.write(text), process.stdout.isTTY, totalS);
+  return Progress.of(output, totalS);
 }

@@ -2,7 +2,7 @@
  * `npm run bench -- load`: a load against a node of this machine, or with --target against one elsewhere; its progress,
  * its table, and a report with charts beside its JSON.
  *
- * Exit codes: 0 measured, 1 what was measured was wrong.
+ * Exit codes: 0 measured, 1 what was measured was wrong, 130 and 143 interrupted: what was measured by then is left.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
@@ -11,14 +11,13 @@ import {
   type CallMix,
   type FrontMix,
   type LoadResult,
-  type Movement,
   type NodeSettings,
   type Subject,
+  type Told,
   Progress,
   RESULT_FORMAT,
   comesAgain,
   compareRuns,
-  incomparable,
   loadMix,
   loadNameOf,
   mixNameOf,
@@ -26,8 +25,10 @@ import {
   renderReport,
   runFront,
   runLoad,
+  settleSecondsOf,
   shown,
   startSubject,
+  toldOfRuns,
 } from "#bench/load";
 import { describeMachine, makeResultFolder, renderRows, resultHead, writeResult } from "#bench/report";
 import type { CommandOutput } from "./call.js";
@@ -56,27 +57,34 @@ export interface LoadCommandOptions {
 const ARRIVALS_PER_SECOND = 50;
 
 /** Resolves with the exit code. */
-export async function runLoadCommand(options: LoadCommandOptions, output: CommandOutput): Promise<number> {
+export async function runLoadCommand(
+  options: LoadCommandOptions,
+  output: CommandOutput,
+  interrupted?: AbortSignal,
+): Promise<number> {
   const mix = await loadMix(options.mix);
   const earlier = options.compare === undefined ? null : await readResult(options.compare);
   await makeResultFolder(options.out);
   const head = resultHead("load");
   if (!options.json) output.write(`${describeMachine(head.machine)}\n`);
   const result =
-    mix.front === "calls" ? await measure(options, mix, output) : await measureFront(options, mix, output);
-  const movements = earlier === null ? [] : compareRuns(earlier, result);
-  const differs = earlier === null ? [] : incomparable(earlier, result);
+    mix.front === "calls"
+      ? await measure(options, mix, output, interrupted)
+      : await measureFront(options, mix, output);
+  const told = earlier === null ? null : toldOfRuns(earlier, result);
   const base = join(options.out, loadNameOf(result));
   const file = { ...head, ...result };
   await writeResult(options.out, basename(base), file);
-  await writeFile(`${base}.html`, await renderReport(file, movements));
+  await writeFile(`${base}.html`, await renderReport(file, told));
   if (options.json) {
-    output.write(`${JSON.stringify({ ...result, windows: [], movements })}\n`);
+    const movements = earlier === null ? [] : compareRuns(earlier, result);
+    output.write(`${JSON.stringify({ ...result, windows: [], movements, differs: told?.differs ?? [] })}\n`);
   } else {
     printResult(result, output);
-    if (earlier !== null) printMovements(movements, differs, output);
+    if (told !== null) printComparison(told, output);
     output.write(`Report: ${resolve(`${base}.html`)}, data: ${basename(base)}.json\n`);
   }
+  if (interrupted?.aborted === true) return interrupted.reason as number;
   return result.failureCount === 0 ? 0 : 1;
 }
 
@@ -84,11 +92,13 @@ async function measure(
   options: LoadCommandOptions,
   mix: CallMix,
   output: CommandOutput,
+  interrupted?: AbortSignal,
 ): Promise<LoadResult> {
-  const { calls, seconds, processes, settle: settleS } = options;
+  const { calls, seconds, processes } = options;
+  const settleS = options.settle ?? settleSecondsOf({ seconds });
   const rampS = options.ramp ?? Math.max(1, calls / ARRIVALS_PER_SECOND);
   const subject = await subjectOf(options, mix);
-  const progress = progressOf(options, rampS + (settleS ?? 0) + seconds, output);
+  const progress = progressOf(options, rampS + settleS + seconds, output);
   try {
     return await runLoad({
       subject,
@@ -98,7 +108,8 @@ async function measure(
       rampS,
       seconds,
       processes,
-      ...(settleS !== undefined && { settleS }),
+      settleS,
+      ...(interrupted !== undefined && { interrupted }),
       onWindow: (window) => progress?.show(window),
     });
   } finally {
@@ -112,6 +123,10 @@ async function measureFront(
   mix: FrontMix,
   output: CommandOutput,
 ): Promise<LoadResult> {
+  if (mix.front === "grpc" && (options.target !== undefined || Object.keys(options.set ?? {}).length > 0))
+    throw new Error(
+      "a mix of the gRPC front door loads a control plane that is started here: no --target, no --set",
+    );
   const progress = progressOf(options, options.seconds, output);
   try {
     return await runFront({
@@ -129,7 +144,7 @@ async function measureFront(
 /** Null where only JSON is wanted. */
 function progressOf(options: LoadCommandOptions, seconds: number, output: CommandOutput): Progress | null {
   if (options.json) return null;
-  return new Progress((text) => output.write(text), process.stdout.isTTY, seconds);
+  return Progress.of(output, seconds);
 }
 
 function subjectOf(options: LoadCommandOptions, mix: CallMix): Promise<Subject> {
@@ -158,7 +173,8 @@ async function readResult(file: string): Promise<LoadResult> {
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(`--compare wants the JSON that an earlier load left: ${file}: ${why}`, { cause: error });
   }
-  if (result?.format === RESULT_FORMAT && Array.isArray(result.figures)) return result as LoadResult;
+  if (result?.format === RESULT_FORMAT && Array.isArray(result.figures) && result.machine !== undefined)
+    return result as LoadResult;
   throw new Error(`--compare wants the JSON that an earlier load of this version left; ${file} is none`);
 }
 
@@ -176,25 +192,19 @@ export function printResult(result: LoadResult, output: CommandOutput): void {
   for (const why of result.failures.slice(0, 5)) output.write(`  ${why}\n`);
 }
 
-function printMovements(
-  movements: readonly Movement[],
-  differs: readonly string[],
-  output: CommandOutput,
-): void {
-  if (differs.length > 0)
-    output.write(`Not the same load, so what follows says little: ${differs.join("; ")}\n`);
-  const moved = movements.filter(({ verdict }) => verdict !== "same");
-  if (moved.length > 0) {
+function printComparison({ earlier, differs, moved, rest }: Told, output: CommandOutput): void {
+  output.write(`Against the earlier run: ${earlier}\n`);
+  for (const line of differs) output.write(`${line}\n`);
+  if (moved.length === 0) output.write("Nothing moved.\n");
+  else {
     const rows = moved.map(({ name, unit, old, new: now, noise, verdict }) => ({
       what: name,
       before: shown(old),
       now: `${shown(now)} ${unit}`,
-      noise: noise === null ? "not known" : `± ${shown(noise)}`,
-      verdict: verdict === "unknown" ? "too little to tell" : verdict,
+      noise: noise === null ? "" : `± ${shown(noise)}`,
+      verdict,
     }));
     output.write(`${renderRows(rows, output.colors)}\n`);
   }
-  output.write(
-    `${movements.length - moved.length} figures did not move beyond noise (twice both spreads, and 5 %)\n`,
-  );
+  for (const line of rest) output.write(`${line}\n`);
 }

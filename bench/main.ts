@@ -15,7 +15,7 @@ import { carrierDialects } from "./caller/carrier.js";
 import { OWN_OBJECTIVES, type OwnObjectives } from "./load/capacity.js";
 import { BUILT_IN_MIXES } from "./load/mix.js";
 import { CALLERS_MAX } from "./load/words.js";
-import { exitOnSignals } from "./processes/with-us.js";
+import { exitOnSignals, firstSignalCode, takeFirstSignal } from "./processes/with-us.js";
 import { CALLS_PER_WORLD, FAULT_KINDS, type FaultKind, STEPS_MAX } from "./simulator/script.js";
 import { SUITE_NAMES, type SuiteName } from "./suites/names.js";
 
@@ -114,7 +114,7 @@ function addLoadCommand(program: Command, output: CommandOutput, run: (code: Pro
     .option("--seconds <s>", "how long to measure after that", number(0.2, 7 * 86_400), 20)
     .option("--mix <name or file>", `what the callers do: ${BUILT_IN_MIXES.join(", ")}, or a file`, "mixed")
     .option("--processes <n>", "generator processes", whole(1, 64), 1)
-    .option("--set <name=value>", "a setting of the node that is started; several may be given", setting, {})
+    .addOption(setOption("a setting of the node that is started; several may be given"))
     .option("--target <url>", "a node that runs; one is started with emulators if not given", url)
     .option("--public-url <url>", "what it calls itself, if not http://localhost and its port", url)
     .option("--admin-url <url>", "its admin port, for its own figures", url)
@@ -127,7 +127,11 @@ function addLoadCommand(program: Command, output: CommandOutput, run: (code: Pro
     .action((options) => {
       if (options.target !== undefined && Object.keys(options.set).length > 0)
         program.error("error: --set is for a node that is started here, --target for one that runs");
-      run(import("./load-command.js").then(({ runLoadCommand }) => runLoadCommand(options, output)));
+      run(
+        import("./load-command.js").then(({ runLoadCommand }) =>
+          runLoadCommand(options, output, takeFirstSignal()),
+        ),
+      );
     });
 }
 
@@ -144,38 +148,41 @@ function addLongLoadCommands(
       .option("--processes <n>", "generator processes", whole(1, 64), 1)
       .option("--out <folder>", "where what it leaves goes", "out")
       .option("--json", "the last line of output is one JSON object", false);
-  const setOption = [
-    "--set <name=value>",
-    "a setting of the node; several may be given",
-    setting,
-    {},
-  ] as const;
+  const nodeSetting = setOption("a setting of the node; several may be given");
   common("soak", "a load for hours: fails when memory, descriptors, timers or slots grow", "day")
-    .option(...setOption)
+    .addOption(nodeSetting)
     .option("--hours <h>", "how long", number(0.001, 24 * 365), 1)
     .option("--warm-up <min>", "minutes not looked at (default: a fifth, at most twenty)", number(0, 24 * 60))
     .option("--calls <n>", "calls at once", whole(1, CALLERS_MAX), 50)
     .action((options) => {
       if (options.warmUp >= options.hours * 60)
         program.error("error: a soak must be longer than its warm-up");
-      run(import("./capacity-command.js").then(({ runSoakCommand }) => runSoakCommand(options, output)));
+      run(
+        import("./capacity-command.js").then(({ runSoakCommand }) =>
+          runSoakCommand(options, output, takeFirstSignal()),
+        ),
+      );
     });
   common("capacity", "raises calls until an objective breaks, and names what ran out", "conversation")
-    .option(...setOption)
+    .addOption(nodeSetting)
     .option("--from <n>", "calls of the first step", whole(1, CALLERS_MAX), 50)
     .option("--to <n>", "calls of the last", whole(1, CALLERS_MAX), 1_000)
     .option("--seconds <s>", "how long each step is measured", number(1, 3_600), 15)
     .option("--settle <s>", "of the first step, before measuring begins", number(0, 3_600))
-    .option(
-      "--most <name=ms>",
-      `an objective of one's own: ${Object.keys(OWN_OBJECTIVES).join(", ")}; several may be given`,
-      ownObjective,
-      {},
+    .addOption(
+      new Option(
+        "--most <name=ms>",
+        `an objective of one's own: ${Object.keys(OWN_OBJECTIVES).join(", ")}; several may be given`,
+      )
+        .argParser(ownObjective)
+        .default({}, "none"),
     )
     .action((options) => {
       if (options.from > options.to) program.error("error: --from must not be above --to");
       run(
-        import("./capacity-command.js").then(({ runCapacityCommand }) => runCapacityCommand(options, output)),
+        import("./capacity-command.js").then(({ runCapacityCommand }) =>
+          runCapacityCommand(options, output, takeFirstSignal()),
+        ),
       );
     });
   common(
@@ -243,7 +250,7 @@ function addSuiteCommands(
         )
         .option(
           "--mix <name or file>",
-          `what the callers do: ${BUILT_IN_MIXES.join(", ")}, or a file`,
+          `what the callers do: ${CALL_MIXES.join(", ")}, or a file`,
           "conversation",
         );
     }
@@ -304,6 +311,10 @@ function faultKinds(list: string): readonly FaultKind[] {
 function collect(value: string, previous: readonly string[]): readonly string[] {
   if (value.trim() === "") throw new InvalidArgumentError("it is empty.");
   return [...previous, value];
+}
+
+function setOption(what: string): Option {
+  return new Option("--set <name=value>", what).argParser(setting).default({}, "none");
 }
 
 /** `NAME=value`, as an environment has it; what the node makes of it, it tells itself. */
@@ -368,6 +379,11 @@ export async function main(parameters: readonly string[], output: CommandOutput)
   try {
     return await code;
   } catch (error) {
+    const interrupted = firstSignalCode();
+    if (interrupted !== null) {
+      console.error("Interrupted before anything was measured.");
+      return interrupted;
+    }
     // What we foresaw has a message for people; anything else is a bug and shows where it is.
     const foreseen = error instanceof LumentraError || (error instanceof Error && error.name === "Error");
     console.error(foreseen ? error.message : error);

@@ -20,6 +20,7 @@ import {
   loadMix,
   mixNameOf,
   runLoad,
+  settleSecondsOf,
 } from "#bench/load";
 import { startEmulatorProcess } from "#bench/processes";
 import {
@@ -72,8 +73,10 @@ export async function runSideBySideCommand(
       live.progress?.end();
       if (options.json) return;
       output.write(`round ${round}: ${agent}${blocked ? ", one call blocks" : ""}\n`);
-      const settleS = blocked ? 0 : (options.settle ?? 0);
-      live.progress = progressOf(output, options.calls / ARRIVALS_PER_SECOND + settleS + options.seconds);
+      const { calls, seconds, settle } = options;
+      const isCold = !blocked || agent === "node-2";
+      const settleS = isCold && settle !== undefined ? settle : settleSecondsOf({ seconds });
+      live.progress = progressOf(output, Math.max(0.2, calls / ARRIVALS_PER_SECOND) + settleS + seconds);
     },
     onWindow: (window) => live.progress?.show(window),
   });
@@ -163,5 +166,5 @@ async function capacityOf(
 }
 
 function progressOf(output: CommandOutput, totalS: number): Progress {
-  return new Progress((text) => output.write(text), process.stdout.isTTY, totalS);
+  return Progress.of(output, totalS);
 }

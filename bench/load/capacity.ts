@@ -86,19 +86,22 @@ export interface Capacity {
   readonly ranOut: string | null;
 }
 
+/** `measure`: null ends the search with what it has. */
 export async function findCapacity(
   from: number,
   to: number,
   slots: number | null,
   processes: number,
-  measure: (calls: number) => Promise<LoadResult>,
+  measure: (calls: number) => Promise<LoadResult | null>,
   objectives = OBJECTIVES,
 ): Promise<Capacity> {
   const steps: Step[] = [];
   let good = 0;
   let bad = Number.POSITIVE_INFINITY;
   for (let calls = from; ; ) {
-    const step = stepOf(calls, await measure(calls), objectives);
+    const result = await measure(calls);
+    if (result === null) break;
+    const step = stepOf(calls, result, objectives);
     steps.push(step);
     if (step.broken.length === 0) good = calls;
     else bad = calls;

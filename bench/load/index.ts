@@ -18,7 +18,7 @@ export {
   findCapacity,
   objectivesWith,
 } from "./capacity.js";
-export { type Movement, compareRuns, incomparable } from "./compare.js";
+export { type Movement, type Told, compareRuns, toldOfRuns } from "./compare.js";
 export { Distribution } from "./distribution.js";
 export { type Figure } from "./figures.js";
 export { CALL_MEMORY_KIB, type FigureGoal, goalOf } from "./goals.js";
@@ -36,7 +36,7 @@ export {
 export { Progress } from "./progress.js";
 export { renderReport, shown } from "./report.js";
 export { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT, loadNameOf } from "./results.js";
-export { type LoadOptions, runLoad } from "./run.js";
+export { type LoadOptions, runLoad, settleSecondsOf } from "./run.js";
 export { type SoakFinding, afterWarmUp, callHoursOf, leaksOf } from "./soak.js";
 export {
   BENCH_NUMBER,

@@ -5,12 +5,14 @@ import { UNPRESSED } from "#bench/processes";
 import { seededRandom } from "#runtime/actor";
 import { runLoadCommand } from "../load-command.js";
 import { heardRight } from "./callers.js";
-import { compareRuns } from "./compare.js";
+import { compareRuns, toldOfRuns } from "./compare.js";
 import { DelayJoiner } from "./delays.js";
 import { Distribution } from "./distribution.js";
 import type { Figure } from "./figures.js";
 import { parseMetrics, quantileBound } from "./metrics.js";
 import { BUILT_IN_MIXES, callersOf, loadMix, parseMix } from "./mix.js";
+import { fitted } from "./progress.js";
+import { renderReport } from "./report.js";
 import type { LoadResult } from "./results.js";
 import { arrivals } from "./schedule.js";
 import { CALLERS_MAX, codeWords, sentenceFor } from "./words.js";
@@ -216,7 +218,13 @@ function runWith(figures: Partial<Figure>[]): LoadResult {
     slices: [9.8, 10, 10.2, 9.9, 10.1],
     better: "lower" as const,
   };
-  return { figures: figures.map((figure) => ({ ...common, ...figure })) } as unknown as LoadResult;
+  return {
+    format: 1,
+    mix: "idle",
+    startedAt: "2026-01-02T03:04:05.000Z",
+    machine: { cpu: "abacus", cores: 2, node: "v20", commit: "c0ffee" },
+    figures: figures.map((figure) => ({ ...common, ...figure })),
+  } as unknown as LoadResult;
 }
 
 void t.test("a figure has moved when it differs by more than both runs varied, and by more than 5 %", (t) => {
@@ -230,6 +238,61 @@ void t.test("a figure has moved when it differs by more than both runs varied, a
   t.equal(verdict({ slices: [6, 10, 14] }, { value: 14, slices: [10, 14, 18] }), "same", "lost in the noise");
   t.equal(verdict({ slices: [10] }, { value: 20, slices: [20] }), "unknown");
   t.equal(verdict({ unit: "", slices: [] }, { unit: "", value: 11, slices: [] }), "worse", "a count");
+  t.equal(verdict({ slices: [] }, { slices: [] }), "same", "no difference needs no observations");
+  const beyond = null as unknown as number; // JSON's word for infinity
+  t.equal(
+    verdict({ value: beyond }, { value: 200, slices: [200, 200, 200] }),
+    "better",
+    "beyond the last bucket",
+  );
+  t.equal(verdict({ value: beyond }, { value: Number.POSITIVE_INFINITY }), "same");
+  t.end();
+});
+
+/** A run in which half of all calls fell short was "too little to tell", as every p99 of the tools' own was. */
+void t.test("shares move by what so many observations can tell", (t) => {
+  const share = { unit: "%", slices: [], better: "higher" } as const;
+  const verdict = (old: number, now: number, count: number): unknown =>
+    compareRuns(runWith([{ ...share, value: old, count }]), runWith([{ ...share, value: now, count }]))[0]
+      ?.verdict;
+  t.equal(verdict(100, 47, 500), "worse");
+  t.equal(verdict(90, 100, 500), "better");
+  t.equal(verdict(100, 99.5, 4_000), "same", "less than a call in a hundred");
+  t.equal(verdict(100, 75, 4), "same", "one of four");
+  t.end();
+});
+
+void t.test(
+  "a comparison says which run it is with, what moved, and of what there was too little",
+  async (t) => {
+    const old = runWith([{}, { name: "y" }, { name: "z", slices: [] }]);
+    const now = {
+      ...runWith([{}, { name: "y", value: 20 }, { name: "z", value: 11, slices: [] }]),
+      mix: "calm",
+    };
+    const told = toldOfRuns(old, now);
+    t.match(told, {
+      earlier: "commit c0ffee, Node v20, 2026-01-02 03:04 UTC",
+      differs: [/^Not the same load.*mix idle and calm/],
+      moved: [{ name: "y", verdict: "worse" }],
+      rest: [/^1 figures did not move/, /^Too few observations.*: z\.$/],
+    });
+    const page = await renderReport(
+      { ...now, calls: 1, windows: [], notes: [], target: "a node", failures: [], failureCount: 0 },
+      told,
+    );
+    for (const words of ["commit c0ffee", "mix idle and calm", "<td>worse</td>", "longer runs have more"])
+      t.match(page, words);
+    t.match(toldOfRuns(old, old), { differs: [], moved: [] });
+  },
+);
+
+/** It was some 190 characters, of which a terminal kept all but the last line for every second of the run. */
+void t.test("progress is one line in a terminal of any width", (t) => {
+  const parts = ["6/9 s steady", "8 up", "voice to voice p99 383 ms"];
+  t.equal(fitted(parts, 100), "6/9 s steady · 8 up · voice to voice p99 383 ms");
+  t.equal(fitted(parts, 46), "6/9 s steady · 8 up");
+  t.equal(fitted(parts, 5), "6/9 s");
   t.end();
 });
 

@@ -10,7 +10,7 @@ header,main { max-width:1180px; margin:0 auto; padding:0 20px }
 header { padding-top:28px }
 h1 { font-size:26px; margin:0; letter-spacing:-.01em } h1 span { color:var(--dim); font-weight:400 }
 h2 { font-size:17px; margin:32px 0 10px }
-header p { color:var(--dim); margin:4px 0 } .verdict { font-weight:600 } .verdict.good { color:var(--good) } .verdict.bad { color:var(--bad) }
+header p { color:var(--dim); margin:4px 0 } .verdict { font-weight:600 } .verdict.good { color:var(--good) } .verdict.bad,.verdict .bad { color:var(--bad) }
 .tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(128px,1fr)); gap:12px; margin-top:20px }
 .tile,.chart { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:12px 14px }
 .tile b { display:block; font-size:23px; font-variant-numeric:tabular-nums } .tile small { font-size:13px; color:var(--dim); font-weight:400 }
@@ -23,6 +23,7 @@ table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums 
 .uplot table { width:auto } .uplot th, .uplot td { border:0; padding:1px 6px }
 thead th { border-top:0; color:var(--dim); font-weight:500; font-size:13px } .n { text-align:right }
 tr.better td:last-child, tr.flat td:last-child { color:var(--good) } tr.worse td:last-child, tr.leaks td:last-child { color:var(--bad) }
+@media (max-width: 600px) { .scroll td:first-child { white-space:normal; min-width:150px } .scroll th,.scroll td { padding:6px 8px } }
 .hint { color:var(--dim); font-size:13px; margin:18px 0 -4px }
 ul { padding-left:20px } main { padding-bottom:48px }
 `;
@@ -79,7 +80,7 @@ function draw() {
   const boxes = CHARTS.map(([title, what, series, goals = []]) => {
     const known = series.filter(([, ys]) => ys.some((y) => y !== null));
     if (known.length === 0) return null;
-    const box = document.createElement("div"); box.className = "chart";
+    const box = document.createElement("div"); box.className = "chart"; box.setAttribute("role", "figure"); box.setAttribute("aria-label", title + ", " + what);
     const h = document.createElement("h3"); h.textContent = title;
     const sub = document.createElement("p"); sub.textContent = what + (goals.length === 0 ? "" : "; goal: " + goals.map(([most, label]) => (goals.length > 1 ? label + " " : "") + number(most)).join(", "));
     box.append(h, sub); root.append(box);

@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { describeMachine } from "#bench/report";
-import type { Movement } from "./compare.js";
+import type { Told } from "./compare.js";
 import type { Figure } from "./figures.js";
 import { goalOf } from "./goals.js";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./report-page.js";
@@ -14,7 +14,7 @@ import type { SoakFinding } from "./soak.js";
 
 export async function renderReport(
   result: LoadResult & { readonly command?: string },
-  movements: readonly Movement[] = [],
+  told: Told | null = null,
   findings: readonly SoakFinding[] = [],
 ): Promise<string> {
   const require = createRequire(import.meta.url);
@@ -56,7 +56,7 @@ ${result.command === undefined ? "" : `<p><code>${text(result.command)}</code></
 ${hasRamp ? `<p class="hint">Calls come left of the upright line; what is measured is right of it. Dashed across: goals.</p>` : ""}
 <section id="charts"></section>
 ${soakTable(findings)}
-${comparison(movements)}
+${comparison(told)}
 <section><h2>Figures</h2>${figureTable(result.figures)}</section>
 <section><h2>How to read them</h2><ul>${result.notes.map((note) => `<li>${text(note)}</li>`).join("")}</ul></section>
 ${failures(result)}
@@ -74,8 +74,9 @@ function verdict(result: LoadResult): string {
   const what = result.ratePerSecond === undefined ? "turns" : "answers";
   const all = count(what);
   const right = all - count(`${what} that were wrong`);
+  const refused = count("calls refused");
   if (result.failureCount === 0) {
-    return `<p class="verdict good">${right.toLocaleString("en")} of ${all.toLocaleString("en")} ${what} right, nothing failed.</p>`;
+    return `<p class="verdict good">${right.toLocaleString("en")} of ${all.toLocaleString("en")} ${what} right, nothing failed${refused > 0 ? `; <span class="bad">${refused.toLocaleString("en")} calls refused</span>` : ""}.</p>`;
   }
   return `<p class="verdict bad">${result.failureCount} failures: the figures do not count. ${right} of ${all} ${what} right.</p>`;
 }
@@ -150,16 +151,18 @@ function figureTable(figures: readonly Figure[]): string {
   return `<div class="scroll"><table><thead><tr><th>what</th><th class="n">over all</th><th class="n">over fifths of the run</th><th class="n">observations</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
 }
 
-function comparison(movements: readonly Movement[]): string {
-  if (movements.length === 0) return "";
-  const rows = movements
-    .filter(({ verdict: found }) => found !== "same")
-    .map(
-      ({ name, unit, old, new: now, noise, verdict: found }) =>
-        `<tr class="${found}"><td>${text(name)}</td><td class="n">${shown(old)}</td><td class="n">${shown(now)} ${unit}</td><td class="n">${noise === null ? "not known" : `± ${shown(noise)}`}</td><td>${found === "unknown" ? "too little to tell" : found}</td></tr>`,
-    );
-  const same = movements.filter(({ verdict: found }) => found === "same").length;
-  return `<section><h2>Against the earlier run</h2><p>${same} figures did not move beyond noise: twice both runs' spread over their fifths, and 5 %.</p><div class="scroll"><table><thead><tr><th>what</th><th class="n">then</th><th class="n">now</th><th class="n">noise</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table></div></section>`;
+function comparison(told: Told | null): string {
+  if (told === null) return "";
+  const rows = told.moved.map(
+    ({ name, unit, old, new: now, noise, verdict: found }) =>
+      `<tr class="${found}"><td>${text(name)}</td><td class="n">${shown(old)}</td><td class="n">${shown(now)} ${unit}</td><td class="n">${noise === null ? "" : `± ${shown(noise)}`}</td><td>${found}</td></tr>`,
+  );
+  const table =
+    rows.length === 0
+      ? "<p>Nothing moved.</p>"
+      : `<div class="scroll"><table><thead><tr><th>what</th><th class="n">then</th><th class="n">now</th><th class="n">noise</th><th>verdict</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
+  const differs = told.differs.map((why) => `<p class="verdict bad">${text(why)}</p>`).join("");
+  return `<section><h2>Against the earlier run</h2><p>${text(told.earlier)}</p>${differs}${table}${told.rest.map((line) => `<p>${text(line)}</p>`).join("")}</section>`;
 }
 
 function failures({ failures: told, failureCount }: LoadResult): string {

@@ -45,6 +45,8 @@ export interface LoadOptions {
   readonly settleS?: number;
   /** Calls that talk two turns each before anything is measured; 0 for a node that is warm. @default 10 */
   readonly warmUpCalls?: number;
+  /** Ends it early, with what was measured by then. */
+  readonly interrupted?: AbortSignal;
   onWindow?(window: LoadWindow): void;
 }
 
@@ -59,13 +61,21 @@ const START_AFTER_MS = 1_500;
 /** The emulators' log is asked for so often, and at the end: it is long, and they stand still while they write it. */
 const LOG_EVERY_MS = 60_000;
 const FAILURES_TOLD_MAX = 20;
+/** Of a node that ended: the lines that tell why. */
+const LAST_WORDS_CHARS_MAX = 600;
 /** With fewer calls the collector's comings and goings are larger than what they need. */
 const RSS_CALLS_MIN = 50;
 /** A line that is dialled late, or frames that leave late, by more than this at p99 say that the generator is too slow. */
 const GENERATOR_LATE_MS_MAX = 15;
 
+/** From the last call's due instant to where measuring begins. */
+export function settleSecondsOf({ settleS, seconds }: Pick<LoadOptions, "settleS" | "seconds">): number {
+  return settleS ?? Math.min(SETTLE_S, seconds / 3);
+}
+
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   if (process.platform !== "linux") throw new Error("a load reads /proc, so it runs on Linux alone");
+  options.interrupted?.throwIfAborted();
   const warmUpCalls = Math.min(options.warmUpCalls ?? WARM_UP_CALLS, options.calls);
   if (warmUpCalls > 0) await warmUp(options, warmUpCalls);
   const run = new LoadRun(options, await Generators.start(options.processes ?? 1));
@@ -79,7 +89,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
 /**
  * A run of its own: code is compiled and pools are filled by its end, and nobody is asked what it measured.
  *
- * @throws Error when not one reply was right: a load would say so only at its end.
+ * @throws Error when not one reply was right: a load would say so only at its end. Or the reason of the interruption.
  */
 async function warmUp(options: LoadOptions, calls: number): Promise<void> {
   const generators = await Generators.start(1);
@@ -102,7 +112,12 @@ async function warmUp(options: LoadOptions, calls: number): Promise<void> {
       dueAtMs: startAtMs + index * 20,
     })),
   });
+  const { interrupted } = options;
+  const kill = (): void => void generators.kill();
+  interrupted?.addEventListener("abort", kill);
   failures.push(...(await generators.ended(WARM_UP_S * 1_000)));
+  interrupted?.removeEventListener("abort", kill);
+  interrupted?.throwIfAborted();
   if (isAnswered) return;
   const { url, to } = options.subject.target;
   if (failures.length === 0 && refused > 0) failures.push(`it refuses calls: does a tenant have ${to}?`);
@@ -170,6 +185,8 @@ class LoadRun {
   readonly #windowVoice = new Distribution("voice to voice");
   #windowCounts = { turns: 0, wrong: 0, refused: 0, failed: 0, underruns: 0 };
   #busyBefore = Number.POSITIVE_INFINITY;
+  #measuredMs = 0;
+  #isNodeGone = false;
 
   #baseRssBytes: number | null = null;
   #turns = 0;
@@ -188,7 +205,7 @@ class LoadRun {
     this.#options = options;
     this.#generators = generators;
     this.#sampler = new Sampler(options.subject, generators.pids);
-    const settleMs = (options.settleS ?? Math.min(SETTLE_S, seconds / 3)) * 1_000;
+    const settleMs = settleSecondsOf(options) * 1_000;
     this.#windowMs = Math.max(
       Math.min(WINDOW_MS_MIN, seconds * 200),
       Math.ceil(((rampS + seconds) * 1_000) / WINDOWS_MAX),
@@ -217,7 +234,16 @@ class LoadRun {
         dueAtMs: this.#startAtMs + due[index]!,
       })),
     });
+    const { interrupted } = this.#options;
     await this.#sampleUntilEnd();
+    if (interrupted?.aborted === true || this.#isNodeGone) {
+      if (this.#measuredMs === 0) {
+        interrupted?.throwIfAborted();
+        throw new Error(`Nothing was measured: ${this.#nodesEnd()}`);
+      }
+      await this.#delays.fetch().catch(() => {});
+      return this.#result();
+    }
     const lost = await this.#generators.ended(0);
     this.#fail(lost, lost.length);
     await this.#delays.fetch();
@@ -230,14 +256,20 @@ class LoadRun {
 
   async #sampleUntilEnd(): Promise<void> {
     let nextLogAtMs = this.#startAtMs + LOG_EVERY_MS;
-    await until(this.#startAtMs);
+    const { interrupted } = this.#options;
+    const isInterrupted = new Promise<void>((resolve) =>
+      interrupted?.addEventListener("abort", () => resolve()),
+    );
+    await Promise.race([until(this.#startAtMs), isInterrupted]);
     await this.#sampler.take();
     for (let window = 1; ; window += 1) {
       const atMs = this.#startAtMs + window * this.#windowMs;
       if (atMs > this.#endAtMs + 1) return;
-      await until(atMs);
+      await Promise.race([until(atMs), isInterrupted]);
+      if (interrupted?.aborted === true) return;
       const machine = await this.#sampler.take();
       if (machine !== null) this.#closeWindow(machine, atMs);
+      if (this.#isNodeGone) return;
       if (atMs < nextLogAtMs) continue;
       nextLogAtMs += LOG_EVERY_MS;
       await this.#delays.fetch();
@@ -245,6 +277,8 @@ class LoadRun {
   }
 
   #take(report: GeneratorReport, index: number): void {
+    // What callers see from then on is their end, and that of a node which the same signal may have reached.
+    if (this.#options.interrupted?.aborted === true) return;
     this.#reports[index] = report;
     for (const turn of report.turns) this.#takeTurn(turn);
     for (const call of report.calls) {
@@ -286,6 +320,11 @@ class LoadRun {
     this.#delays.add(turn);
   }
 
+  #nodesEnd(): string {
+    const words = this.#options.subject.lastWords?.().trim().slice(-LAST_WORDS_CHARS_MAX) ?? "";
+    return `the node's process ended under load${words === "" ? "" : `, and its log with: ${words}`}`;
+  }
+
   /** Below 0 before the steady part. */
   #sliceAt(atMs: number): number {
     const share = (atMs - this.#steadyAtMs) / (this.#endAtMs - this.#steadyAtMs);
@@ -305,6 +344,12 @@ class LoadRun {
     const up = this.#reports.reduce((sum, report) => sum + (report?.up ?? 0), 0);
     const busy = this.#reports.reduce((sum, report) => sum + (report?.busyMost ?? 0), 0);
     const slice = this.#sliceAt(atMs - this.#windowMs);
+    if (slice >= 0) this.#measuredMs += this.#windowMs;
+    if (node === null && this.#options.subject.pid !== null && !this.#isNodeGone) {
+      this.#isNodeGone = true;
+      this.#failureCount += 1;
+      this.#failures.unshift(this.#nodesEnd());
+    }
     if (slice >= 0 && up > 0) {
       const callSeconds = up * seconds;
       const perCall = (figure: Averaged, cores: number): void =>
@@ -360,7 +405,9 @@ class LoadRun {
   }
 
   #result(): LoadResult {
-    const { mixName, mix, calls, rampS, seconds, processes = 1, subject } = this.#options;
+    const { mixName, mix, calls, rampS, processes = 1, subject, interrupted } = this.#options;
+    const isShort = interrupted?.aborted === true || this.#isNodeGone;
+    const seconds = isShort ? round(this.#measuredMs / 1_000, 1) : this.#options.seconds;
     if (this.#turns === 0) {
       const why = this.#refused > 0 ? `${this.#refused} calls were refused` : "there is nothing to measure";
       this.#fail([`nobody said anything: ${why}`], 1);
@@ -434,7 +481,7 @@ class LoadRun {
   }
 
   #notes(mix: CallMix): string[] {
-    const { subject } = this.#options;
+    const { subject, seconds, interrupted } = this.#options;
     const notes = [
       mix.replies === "echo"
         ? "all audio of all calls is decoded, every reply checked word for word"
@@ -447,6 +494,15 @@ class LoadRun {
       );
     } else notes.push("what the node added is not told apart: its providers are not ours to ask");
     for (const [name, value] of Object.entries(subject.settings ?? {})) notes.push(`${name}=${value}`);
+    if (this.#delays.unjoined > 0)
+      notes.push(
+        `${this.#delays.unjoined} turns are not in added: the emulators' log has not all of their way`,
+      );
+    if (interrupted?.aborted === true) {
+      notes.push(
+        `interrupted: ${round(this.#measuredMs / 1_000, 1)} of ${seconds} s were measured; calls that were up then are in no figure of calls or greetings`,
+      );
+    }
     if (subject.target.adminUrl === undefined)
       notes.push("no admin URL: the node's own figures are left out");
     const lateMs = this.#late.count === 0 ? 0 : this.#late.percentileMs(99);

@@ -2,7 +2,7 @@
  * What the machine and the node say of themselves, window by window: CPU per process and thread from the kernel,
  * memory, and the node's own metrics. What cannot be read (a node elsewhere, no admin port) is null, never 0.
  */
-import { readUsage } from "#bench/processes";
+import { type ProcessUsage, readUsage } from "#bench/processes";
 import { type MetricsPage, quantileBound, scrapeMetrics } from "./metrics.js";
 import type { Subject } from "./subject.js";
 
@@ -103,14 +103,16 @@ export class Sampler {
     const { pid, emulators, target } = this.#subject;
     const page =
       target.adminUrl === undefined ? null : await scrapeMetrics(target.adminUrl).catch(() => null);
-    const node = pid === null ? null : readUsage(pid);
+    const node = pid === null ? null : usageOf(pid);
     return {
       atMs: Number(process.hrtime.bigint()) / 1e6,
       page,
-      nodeCpuMs: node?.cpuMs ?? (page === null ? null : page.total("process_cpu_seconds_total") * 1_000),
+      nodeCpuMs:
+        node?.cpuMs ??
+        (page === null || pid !== null ? null : page.total("process_cpu_seconds_total") * 1_000),
       mainThreadCpuMs: pid === null ? null : (node?.threadCpuMs.get(pid) ?? null),
       rssBytes: node?.rssBytes ?? page?.total("process_resident_memory_bytes") ?? null,
-      emulatorCpuMs: emulators === null ? null : readUsage(emulators.pid).cpuMs,
+      emulatorCpuMs: emulators === null ? null : (usageOf(emulators.pid)?.cpuMs ?? null),
       generators: this.#generatorPids.map(generatorUsage),
     };
   }
@@ -118,11 +120,16 @@ export class Sampler {
 
 /** Of one that has ended: nothing more. */
 function generatorUsage(pid: number): { readonly cpuMs: number; readonly mainMs: number } {
+  const usage = usageOf(pid);
+  return { cpuMs: usage?.cpuMs ?? 0, mainMs: usage?.threadCpuMs.get(pid) ?? 0 };
+}
+
+/** Null of a process that is gone. */
+function usageOf(pid: number): ProcessUsage | null {
   try {
-    const { cpuMs, threadCpuMs } = readUsage(pid);
-    return { cpuMs, mainMs: threadCpuMs.get(pid) ?? 0 };
+    return readUsage(pid);
   } catch {
-    return { cpuMs: 0, mainMs: 0 };
+    return null;
   }
 }
 

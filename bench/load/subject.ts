@@ -40,6 +40,8 @@ export interface Subject {
   readonly slots: number | null;
   /** Settings of the node that whoever runs the load has chosen. @default none */
   readonly settings?: NodeSettings;
+  /** The end of its log, of one whose process is ours. */
+  lastWords?(): string;
   stop(): Promise<void>;
 }
 
@@ -89,6 +91,7 @@ export async function startSubject(options: LocalOptions): Promise<Subject> {
       emulators,
       slots,
       settings,
+      lastWords: () => node.logTail,
       stop: async () => {
         await node.stop();
         await stopRest();

@@ -35,6 +35,8 @@ export interface EmulatorProcess {
 export async function startEmulatorProcess(options: EmulatorProcessOptions = {}): Promise<EmulatorProcess> {
   const { process: child, ready } = await JsonLineProcess.start({
     name: "The emulators",
+    // A load that is interrupted asks them once more for what they know.
+    apart: true,
     script: EMULATORS_ENTRY,
     isReady: (line) => line.kind === "ready",
     parameters: parametersOf(options),

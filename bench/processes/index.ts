@@ -26,5 +26,12 @@ export { inherited } from "./inherited.js";
 export { JsonLineProcess } from "./json-line-process.js";
 export { EmulatorRemote } from "./emulator-remote.js";
 export { type NodeProcess, type NodeProcessOptions, UNPRESSED, startNodeProcess } from "./node-process.js";
-export { type ScratchFolder, exitOnSignals, goesWithUs, makeScratchFolder } from "./with-us.js";
+export {
+  type ScratchFolder,
+  exitOnSignals,
+  firstSignalCode,
+  goesWithUs,
+  makeScratchFolder,
+  takeFirstSignal,
+} from "./with-us.js";
 export { type ProcessUsage, type UsedSince, readUsage, usageSince } from "./usage.js";

@@ -25,6 +25,8 @@ export interface JsonLineProcessOptions {
   readonly isReady: (line: Readonly<Record<string, unknown>>) => boolean;
   /** Passed through as well when set. @default false */
   readonly showStderr?: boolean;
+  /** Ctrl-C in our terminal is not for it. Only for one that ends when its standard input does. @default false */
+  readonly apart?: boolean;
 }
 
 export class JsonLineProcess {
@@ -47,6 +49,7 @@ export class JsonLineProcess {
     // As in production, without source maps: see scripts/source-stack.ts.
     this.#child = spawn(process.execPath, [options.script, ...(options.parameters ?? [])], {
       stdio: ["pipe", "pipe", "pipe"],
+      detached: options.apart === true,
       env: { ...options.environment },
     });
     this.#child.stderr!.on("data", (chunk: Buffer) => {

@@ -50,9 +50,35 @@ export async function makeScratchFolder(purpose: string): Promise<ScratchFolder>
 }
 
 /** 128 and the signal's number, as shells count. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+/** npm passes on what the terminal has sent to us as well: so soon after the first a signal is the same once more. */
+const SAME_SIGNAL_MS = 500;
 
-/** For programs: a signal ends us by way of exit(), so that what is to go with us does. */
+let firstSignal: AbortController | null = null;
+let firstAtMs = Number.NEGATIVE_INFINITY;
+
+/**
+ * For programs: a signal ends us by way of exit(), so that what is to go with us does. Where somebody has asked for the
+ * first one (`takeFirstSignal`), the second does.
+ */
 export function exitOnSignals(): void {
-  for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
+  for (const [signal, code] of Object.entries(EXIT_CODES)) {
+    process.on(signal, () => {
+      if (firstSignal?.signal.aborted === false) {
+        firstAtMs = performance.now();
+        firstSignal.abort(code);
+      } else if (performance.now() - firstAtMs > SAME_SIGNAL_MS) process.exit(code);
+    });
+  }
+}
+
+/** The exit code of the first signal that came to whoever had asked for it; null when none did. */
+export function firstSignalCode(): number | null {
+  return firstSignal?.signal.aborted === true ? (firstSignal.signal.reason as number) : null;
+}
+
+/** For a command that has something to leave when it is interrupted: aborted by the first signal, with its exit code. */
+export function takeFirstSignal(): AbortSignal {
+  firstSignal ??= new AbortController();
+  return firstSignal.signal;
 }
