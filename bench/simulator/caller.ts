@@ -35,6 +35,8 @@ export interface HeardWord {
 export class Caller {
   readonly questions: Question[] = [];
   readonly heard: HeardWord[] = [];
+  /** When he began to say something. */
+  readonly spokeAtMs: number[] = [];
   /** What he left as a message. */
   message: { readonly word: string; readonly beganAtMs: number; endedAtMs: number } | null = null;
   /** When he said goodbye; null while he has not. */
@@ -175,6 +177,7 @@ export class Caller {
   }
 
   *#say(words: readonly string[]): Generator<Uint8Array, void> {
+    this.spokeAtMs.push(this.#nowMs());
     for (const word of words) {
       const audio = new Uint8Array(WORD_FRAMES * FRAME_BYTES);
       writeWord(word, audio, 0);

@@ -129,6 +129,22 @@ void t.test("no answer is dropped: only what had left the ring is excused, and c
   t.same(await caughtBy(hangs(2_500), seams), ["no answer is dropped or given twice"]);
 });
 
+/** Seed 77094: after a false start of the agent's that he talked over, he thanked it as its answer began. */
+void t.test("no answer is dropped: who speaks again as it begins has interrupted it himself", async (t) => {
+  const steps = [
+    { kind: "hesitate", question: 1, pauseMs: 1_050 },
+    { kind: "hesitate", question: 2, pauseMs: 988 },
+    { kind: "thank", pauseMs: 450 },
+    { kind: "wait", ms: 20_000 },
+  ] as const;
+  const script = scriptOf({ calls: [{ atMs: 0, node: 0, steps, carrier: [] }] });
+  const { violations, counts } = await runScript(script);
+  t.same(violations, []);
+  t.equal(counts["excused: spokeOver"], 1);
+  const seams: Seams = { answer: (text) => text.replace(/About [^,]*,/, "Well,") };
+  t.same(await caughtBy(script, seams), ["no answer is dropped or given twice"]);
+});
+
 void t.test("no answer is given twice: the first one again, in place of the second", async (t) => {
   const seams: Seams = { answer: (text) => text.replace("q2", "q1 and q2") };
   t.same(await caughtBy(scriptOf(), seams), ["no answer is dropped or given twice"]);

@@ -30,6 +30,8 @@ export type Excuse =
   | "lostWithNode"
   /** The same, and they were lost with the leg: what his owner hears ends with it. */
   | "lostWithLeg"
+  /** He spoke again as the answer began, and interrupted it before it named what he had asked. */
+  | "spokeOver"
   /** His call was cut off and brought back, and it was his goodbye that was answered: he did not wait. */
   | "tookLeave";
 
@@ -65,6 +67,7 @@ export function excuseOf(world: WorldRecord, line: Line, row: CallRow, question:
   if (leftTheRing(world, row, question)) return "leftTheRing";
   if (lostWithNode(world, row, question)) return "lostWithNode";
   if (lostWithLeg(world, row, question)) return "lostWithLeg";
+  if (spokeOver(line, row, question)) return "spokeOver";
   return tookLeave(line, row, question) ? "tookLeave" : null;
 }
 
@@ -155,6 +158,15 @@ function lostWithLeg({ script }: WorldRecord, row: CallRow, question: Question):
   return row.events.some(
     ({ kind, atMs }) => kind === "legLost" && atMs > namedAtMs && atMs < endedAtMs + withinMs,
   );
+}
+
+/** With words of his own: what he had asked is over, so that nothing of it can have cut the answer. */
+function spokeOver({ caller }: Line, row: CallRow, { number, endedAtMs }: Question): boolean {
+  return row.events.some((event) => {
+    if (event.kind !== "agentTurn" || event.cut !== "bargeIn") return false;
+    if (!questionsIn(event.pii.intended).includes(`q${number}`)) return false;
+    return caller.spokeAtMs.some((atMs) => atMs > endedAtMs && atMs < event.atMs);
+  });
 }
 
 function tookLeave({ caller }: Line, row: CallRow, { number, endedAtMs }: Question): boolean {
