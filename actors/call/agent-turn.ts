@@ -17,7 +17,7 @@ import type { ReplyPlan, Speaker } from "./speaker.js";
 import type { CachedSpeech } from "./voice-cache.js";
 
 export interface AgentTurnDeps {
-  readonly speaker: Speaker;
+  readonly speaker: Pick<Speaker, "say" | "play" | "cut" | "handOver">;
   readonly counters: Pick<CallCounters, "replyStarted" | "bargeIn">;
   readonly journal: JournalWriter;
   /** The agent's last words were heard. */

@@ -12,13 +12,13 @@ import { AudioLevels, type EchoGuard } from "#actors/speech";
 const QUEUED_LEVEL_DB = -15;
 
 export class PlayoutEcho {
-  readonly #guard: EchoGuard;
+  readonly #guard: Pick<EchoGuard, "noteSentLevel" | "noteMaybe">;
   readonly #levels: AudioLevels;
   /** Frames that the guard was told of. */
   #notedFrames = 0;
   #startedAtMs: number | null = null;
 
-  constructor(guard: EchoGuard, format: AudioFormat) {
+  constructor(guard: Pick<EchoGuard, "noteSentLevel" | "noteMaybe">, format: AudioFormat) {
     this.#guard = guard;
     this.#levels = new AudioLevels(format);
   }
