@@ -124,7 +124,7 @@ const ENDED_WELL: ReadonlySet<string> = new Set(["callerHungUp", "agentHungUp"])
  * Hear the greeting; say each sentence and hear the reply; press the keys; hang up. With `--barge-in-after` the
  * last sentence interrupts what the agent is saying before it.
  */
-export function stepsOf(options: CallCommandOptions): readonly ScriptStep[] {
+function stepsOf(options: CallCommandOptions): readonly ScriptStep[] {
   const steps: ScriptStep[] = [];
   for (const [index, text] of options.say.entries()) {
     const interrupts = options.bargeInAfter !== undefined && index === options.say.length - 1;

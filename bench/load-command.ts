@@ -178,7 +178,7 @@ async function readResult(file: string): Promise<LoadResult> {
   throw new Error(`--compare wants the JSON that an earlier load of this version left; ${file} is none`);
 }
 
-export function printResult(result: LoadResult, output: CommandOutput): void {
+function printResult(result: LoadResult, output: CommandOutput): void {
   const rows = result.figures.map(({ name, unit, value, slices, count }) => ({
     what: name,
     value: `${shown(value)}${unit === "" ? "" : ` ${unit}`}`,

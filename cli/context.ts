@@ -57,7 +57,7 @@ export async function runToEnd(command: Command, work: (output: Output) => Promi
   }
 }
 
-export function reportProblem(output: Output, error: unknown): void {
+function reportProblem(output: Output, error: unknown): void {
   if (!(error instanceof LumentraError)) {
     output.problem(error instanceof Error ? error.message : String(error));
     return;

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { tenantsFileSchema, tenantSettingsToProto } from "#actors/tenants";
 import type { Api } from "./api.js";
 
-export const DEMO_RESELLER = "demo";
+const DEMO_RESELLER = "demo";
 
 /** Makes what is missing and returns the reseller's new key. Done again after an interruption it goes on. */
 export async function seedDemo(api: Api, tenantsFile: string, scopes: readonly string[]): Promise<string> {

@@ -8,7 +8,7 @@ import type { JournalEvent } from "#actors/journal";
 import { PackedJournal } from "./packed-journal.js";
 
 /** A day of a busy line; 5 MiB at thirty turns each. */
-export const ENDED_JOURNALS_MAX = 1_000;
+const ENDED_JOURNALS_MAX = 1_000;
 /** A turn is three or four: a four-hour call with one every five seconds stays below it. As many as are replayed. */
 export const EVENTS_PER_CALL_MAX = 20_000;
 

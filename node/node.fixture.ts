@@ -110,7 +110,7 @@ export async function startTestNode(t: Test, options: TestNodeOptions = {}): Pro
 }
 
 /** Of a page of metrics: the longest that a thread of the node stood still since the page before. */
-export function longestStandstillMs(metrics: string): number {
+function longestStandstillMs(metrics: string): number {
   const delays = [...metrics.matchAll(/^lumentra_event_loop_delay_ms\{[^}]*quantile="max"[^}]*\} (\S+)$/gm)];
   // A main thread and a shard: fewer means that they are no longer told.
   assert(delays.length >= 2, "every thread tells its event loop's delay");

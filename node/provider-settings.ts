@@ -5,7 +5,7 @@ import { LLM_NAMES, STT_NAMES, TTS_NAMES, type TenantConfig } from "#actors/tena
 import { PROVIDER_ACCOUNTS, type ProviderAccount, addressOf } from "./provider-accounts.js";
 import type { Settings } from "./settings.js";
 
-export const ACCOUNT_NAMES = Object.keys(PROVIDER_ACCOUNTS) as readonly ProviderAccount[];
+const ACCOUNT_NAMES = Object.keys(PROVIDER_ACCOUNTS) as readonly ProviderAccount[];
 
 /** Accounts whose key (or address, for servers of one's own) is not set: `npm start` emulates these. */
 export function accountsNotSetUp(settings: Settings): readonly ProviderAccount[] {

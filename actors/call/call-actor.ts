@@ -24,7 +24,7 @@ export type CallMessage =
 export const RINGS_READY: CallMessage = { kind: "ringsReady" };
 
 /** "Rings ready" is told once at a time, the rest a few times in a call's life: more is a bug somewhere. */
-export const CALL_MAILBOX_CAPACITY = 16;
+const CALL_MAILBOX_CAPACITY = 16;
 
 export interface CallActorDeps extends Omit<CallDeps, "onCrash" | "clock" | "log"> {
   /** Told of the call before it begins: for who compares what it knows with its journal. */

@@ -36,9 +36,9 @@ import { type CachedSpeech, VoiceCache } from "./voice-cache.js";
 import { voiceDirectory } from "./voice-files.js";
 
 /** Rendering a few tenants' phrases takes a second or two; a provider that is down must not hold up the start. */
-export const READY_WITHIN_MS = 5_000;
+const READY_WITHIN_MS = 5_000;
 /** How long before a drain's deadline the calls that are left are told goodbye. */
-export const GOODBYE_BEFORE_MS = 5_000;
+const GOODBYE_BEFORE_MS = 5_000;
 
 /** Of the node's backpressure ladder. */
 const NO_SPECULATION_RUNG = 1;

@@ -40,7 +40,7 @@ const SPEECH = Uint8Array.from({ length: FRAME_BYTES }, (_, index) => (index % 1
 const SILENCE = new Uint8Array(FRAME_BYTES).fill(0xff);
 
 export const MS_PER_WORD = 300;
-export const TTS_DELAY_MS = 40;
+const TTS_DELAY_MS = 40;
 export const LLM_DELAY_MS = 200;
 
 export interface ScriptedReply {

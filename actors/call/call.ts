@@ -23,7 +23,7 @@ import { type Replayed, replayJournal } from "./resume.js";
 import { Stages, type StagesDeps } from "./stages.js";
 
 /** The edge closes the leg within a tick of being asked; after this the call ends without its word. */
-export const HANG_UP_GRACE_MS = 2_000;
+const HANG_UP_GRACE_MS = 2_000;
 
 export interface CallDeps extends StagesDeps {
   /** Told after each look at the rings. */

@@ -40,7 +40,7 @@ import type { Segment, SegmentSink, SwitchNote } from "./segment.js";
 import type { CachedSpeech } from "./voice-cache.js";
 
 /** More rounds than any sensible request needs; a model that loops is stopped here. */
-export const MAX_TOOL_ROUNDS = 4;
+const MAX_TOOL_ROUNDS = 4;
 /** Calls of one round that are run; a model that asks for more gets a refusal for the rest. */
 export const MAX_PARALLEL_TOOLS = 8;
 

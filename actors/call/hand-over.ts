@@ -23,7 +23,7 @@ export interface HandOverInput {
   readonly isWithinWholeReply: boolean;
 }
 
-export function mayHandOver({ nowMs, dueAtMs, ...input }: HandOverInput): boolean {
+function mayHandOver({ nowMs, dueAtMs, ...input }: HandOverInput): boolean {
   if (nowMs >= dueAtMs) return true;
   if (!input.isSilent || !input.isTold) return false;
   // In the midst of a reply whose text is known nothing is lost either; but why, when it may soon be over.

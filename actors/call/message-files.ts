@@ -23,7 +23,7 @@ import type { Logger } from "#runtime/telemetry";
 /** Longer than anybody dictates; a minute of µ-law is 480 KB. */
 export const MESSAGE_MAX_MS = 120_000;
 /** All messages of the node together: a thousand of full length. */
-export const MESSAGES_MAX_BYTES = 1024 * 1024 * 1024;
+const MESSAGES_MAX_BYTES = 1024 * 1024 * 1024;
 /** Written at once; what a crash of the node may cost. */
 const CHUNK_MS = 1_000;
 /** M3. A message in progress is written to each second; a busy disk is later. */

@@ -25,7 +25,7 @@ export const MESSAGE_PAUSE_MS = 4_000;
 /** Until the prompt, and from it until the end. */
 export const MESSAGE_SILENCE_MS = 7_000;
 /** Shorter sounds are the line's, as long as no word came of them. */
-export const MESSAGE_SPEECH_MIN_MS = 400;
+const MESSAGE_SPEECH_MIN_MS = 400;
 /**
  * The disk has so long to say that it has all of it; a pause before the thanks that nobody notices. Without its word the
  * journal says so.

@@ -28,13 +28,13 @@ import type { SegmentSink } from "./segment.js";
  * How far ahead of the position the ring is filled: rides out a busy shard, or one that hangs until another has taken its
  * calls over (430 ms, of which the position is behind by what the carrier holds), and bounds what a cut must skip.
  */
-export const RING_AHEAD_MS = 1_500;
+const RING_AHEAD_MS = 1_500;
 /** The ring is topped up at this pace while there is more to play, and looked at until the last of it has left. */
 export const TOP_UP_MS = 200;
 /** A carrier that does not echo the last mark this long after its audio must have been played never will. */
 export const MARK_GRACE_MS = 2_000;
 /** The edge answers a cut within milliseconds; a leg that is gone never does. */
-export const CLEAR_GRACE_MS = 250;
+const CLEAR_GRACE_MS = 250;
 
 export interface PlayoutEvents {
   /** The first byte of the reply left for the carrier. */

@@ -40,6 +40,6 @@ export function greetingText(tenant: TenantConfig): string {
 }
 
 /** Fills in {business} and {agent}. */
-export function fillTemplate(template: string, tenant: TenantConfig): string {
+function fillTemplate(template: string, tenant: TenantConfig): string {
   return template.replaceAll("{business}", tenant.name).replaceAll("{agent}", tenant.agentName);
 }

@@ -4,7 +4,7 @@ import type { Clock, TimerHandle } from "#runtime/actor";
 /** Time to think, and to look for a pen. */
 export const SILENCE_PROMPT_AFTER_MS = 8_000;
 /** Prompts before the goodbye. */
-export const SILENCE_PROMPTS = 2;
+const SILENCE_PROMPTS = 2;
 
 export interface SilenceDeps {
   readonly clock: Clock;

@@ -21,14 +21,14 @@ import { MAX_SEGMENT_AUDIO_MS } from "./limits.js";
 import { TaskLane } from "./task-lane.js";
 
 /** About two hours of µ-law: thousands of phrases. The least recently used go first. */
-export const VOICE_CACHE_MAX_BYTES = 64 * 1024 * 1024;
+const VOICE_CACHE_MAX_BYTES = 64 * 1024 * 1024;
 /**
  * Phrases rendered at once per shard, for all tenants together: below the smallest plan's concurrency, so that
  * calls are not starved.
  */
 export const RENDER_CONCURRENCY = 2;
 /** A phrase takes well under a second; after this it is given up until asked for again. */
-export const RENDER_DEADLINE_MS = 10_000;
+const RENDER_DEADLINE_MS = 10_000;
 
 export interface CachedSpeech {
   readonly text: string;

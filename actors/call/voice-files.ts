@@ -12,7 +12,7 @@ export const VOICE_FILE_UNUSED_DAYS = 30;
 /** About 40 KB each: 200 MB. A tenant has two dozen, most of them shared with those of the same voice. */
 export const VOICE_FILES_MAX = 5_000;
 /** Looked at per start, so that a folder of millions does not keep the disk busy; the next start goes on. */
-export const VOICE_FILES_LOOKED_AT_MAX = 20_000;
+const VOICE_FILES_LOOKED_AT_MAX = 20_000;
 
 const DAY_MS = 86_400_000;
 /** Ours alone: a phrase, or what was left of one whose writing was interrupted. */

@@ -12,7 +12,7 @@
 export type { ProviderAccountState, ProviderNotice } from "./resilience/account.js";
 export type { ProviderErrorListener, ProviderKind } from "./failures.js";
 export { type CallProviders, type Providers, type ResilienceDeps, createProviders } from "./providers.js";
-export { type ProviderDeps, accountOf, isOffered } from "./registry.js";
+export { type ProviderDeps, accountOf } from "./registry.js";
 export type { Network, NetworkPool, NetworkSocket } from "./network.js";
 export {
   type CartesiaSettings,
@@ -41,6 +41,6 @@ export type {
   SttTranscript,
   SttWord,
 } from "./stt/provider.js";
-export { ReplayingStt, type ReplayingSttOptions } from "./stt/replaying-stt.js";
+export type { ReplayingSttOptions } from "./stt/replaying-stt.js";
 export type { SttChoice } from "./stt/replaying-stream.js";
 export type { TtsEvents, TtsProvider, TtsRequest, TtsStream, TtsVoice, TtsWord } from "./tts/provider.js";

@@ -19,7 +19,7 @@ export {
   TTS_NAMES,
   type TtsName,
 } from "./provider-names.js";
-export { type TenantConfig, WEEKDAYS, type Weekday, tenantSchema, tenantsFileSchema } from "./tenant.js";
+export { type TenantConfig, type Weekday, tenantSchema, tenantsFileSchema } from "./tenant.js";
 export {
   type TenantSettings,
   type TenantSnapshot,

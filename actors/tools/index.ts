@@ -8,5 +8,5 @@
  * // outcome.text goes back to the model as the tool message; outcome.endCall ends the call
  * ```
  */
-export { TOOL_DEADLINE_MS, TOOL_RESULT_MAX_CHARS, type ToolOutcome, ToolRegistry } from "./registry.js";
+export { type ToolOutcome, ToolRegistry } from "./registry.js";
 export { type Tool, type ToolContext, type ToolResult, defineTool } from "./tool.js";

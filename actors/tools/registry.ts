@@ -12,7 +12,7 @@ import { type Tool, type ToolContext, type ToolResult, toLlmTool } from "./tool.
 export const TOOL_DEADLINE_MS = 8_000;
 
 /** More text than this would crowd out the conversation in the model's context. */
-export const TOOL_RESULT_MAX_CHARS = 4_000;
+const TOOL_RESULT_MAX_CHARS = 4_000;
 
 export interface ToolOutcome extends ToolResult {
   readonly ok: boolean;

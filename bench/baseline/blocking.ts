@@ -3,7 +3,7 @@
 /** Whoever calls from this number. */
 export const BLOCKING_CALLER = "+15550100950";
 export const BLOCK_MS = 300;
-export const BLOCK_EVERY_MS = 2_000;
+const BLOCK_EVERY_MS = 2_000;
 
 export function isBlockingCaller(address: string): boolean {
   return address.includes(BLOCKING_CALLER);

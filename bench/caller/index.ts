@@ -17,7 +17,7 @@ export { FRAME_SAMPLES } from "./encoded-speech.js";
 export { signForm } from "./signature.js";
 export type { HeardWord } from "./ear.js";
 export type { LineImpairments } from "./line.js";
-export { type MarkupVerb, parseMarkup } from "./markup.js";
+export type { MarkupVerb } from "./markup.js";
 export type { Violation } from "./outbound.js";
 export type { PhoneCall } from "./phone-call.js";
 export type {
@@ -27,10 +27,9 @@ export type {
   PhoneOutcome,
   SaidUtterance,
 } from "./phone-types.js";
-export { fetchClosedJournal, fetchJournal, followJournal } from "./journal-client.js";
+export { fetchClosedJournal, followJournal } from "./journal-client.js";
 export { type PlaceCallOptions, phoneClock, placeCall } from "./place-call.js";
 export type { Spurt } from "./playout.js";
-export { CallRecording } from "./recording.js";
 export { type ScriptReport, type ScriptStep, runScript } from "./script.js";
 export { LineTicker } from "./ticker.js";
-export { type Turn, type TurnStages, turnLedger, turnsOf } from "./turns.js";
+export { type Turn, type TurnStages, turnsOf } from "./turns.js";

@@ -9,7 +9,7 @@ const POLL_MS = 100;
 const REQUEST_TIMEOUT_MS = 2_000;
 
 /** The journal so far; empty when the node does not know the call (yet). */
-export async function fetchJournal(adminUrl: string, callSid: string): Promise<readonly JournalEvent[]> {
+async function fetchJournal(adminUrl: string, callSid: string): Promise<readonly JournalEvent[]> {
   const url = new URL(`/calls/${encodeURIComponent(callSid)}/journal`, adminUrl);
   let response: Response;
   try {

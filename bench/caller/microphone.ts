@@ -19,7 +19,7 @@ const UTTERANCES_WAITING_MAX = 64;
  */
 const ECHO_SAMPLES = 32_768;
 /** Longest echo delay we can imitate. */
-export const ECHO_DELAY_MS_MAX = 2_000;
+const ECHO_DELAY_MS_MAX = 2_000;
 /** RMS of the emulated voices, −18 dBFS: what "noise at 20 dB" is 20 dB below. */
 const SPEECH_RMS = 32_768 * 10 ** (-18 / 20);
 /** Two seconds of noise, repeated; prime, so that it never lines up with frames. */

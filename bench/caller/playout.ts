@@ -21,7 +21,7 @@ const SPURT_GAP_MS = 200;
 /** An agent that was paused and then cut: a clear this long after its last sample still ended that spurt. */
 const CUT_AFTER_PAUSE_MS = 1_000;
 /** Twilio discards what is queued beyond ten minutes (31931). */
-export const QUEUE_SAMPLES_MAX = 10 * 60 * 1000 * SAMPLES_PER_MS;
+const QUEUE_SAMPLES_MAX = 10 * 60 * 1000 * SAMPLES_PER_MS;
 /** Spurts kept per leg; an hour of talk makes fewer. Beyond it the oldest are forgotten. */
 const SPURTS_MAX = 4096;
 /** Rendered at a time; 20 ms, like everything else on the line. */

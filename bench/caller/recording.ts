@@ -8,7 +8,7 @@ import { SAMPLES_PER_MS } from "./playout.js";
 const RECORDING_SAMPLES_MAX = 15 * 60 * 1000 * SAMPLES_PER_MS;
 const BLOCK_SAMPLES = 10_000 * SAMPLES_PER_MS;
 
-export class Track {
+class Track {
   readonly #blocks: Int16Array[] = [];
   #length = 0;
 

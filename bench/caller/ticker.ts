@@ -12,7 +12,7 @@
 import type { Clock } from "#runtime/actor";
 import { FrameClock } from "#runtime/media";
 
-export const TICK_MS = 5;
+const TICK_MS = 5;
 const PHASE_COUNT = 4;
 
 export interface TickListener {

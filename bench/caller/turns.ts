@@ -81,7 +81,7 @@ export function turnsOf(result: PhoneCallResult, journal: readonly JournalEvent[
 }
 
 /** The ledger of the first reply to speech that ended in this range; null when there is none. */
-export function turnLedger(
+function turnLedger(
   journal: readonly JournalEvent[],
   fromMs: number,
   toMs: number,

@@ -8,4 +8,4 @@
  */
 export { type ChaosResult, runScenario } from "./run.js";
 export type { Scenario } from "./scenario-schema.js";
-export { loadScenario, parseScenario, scenarioNames } from "./scenario.js";
+export { loadScenario, scenarioNames } from "./scenario.js";

@@ -12,7 +12,7 @@ import { join } from "node:path";
 /** Names the folder to the threads of a node. */
 export const LEVERS_VARIABLE = "CHAOS_LEVERS";
 /** A thread looks this often. */
-export const LOOK_EVERY_MS = 50;
+const LOOK_EVERY_MS = 50;
 
 export type ShardDeath = "throws" | "exits" | "hangs" | "outOfMemory";
 

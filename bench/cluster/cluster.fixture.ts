@@ -2,38 +2,11 @@
 import type { Test } from "tap";
 import type { JournalEvent } from "#actors/journal";
 import type { PhoneCall } from "#bench/caller";
-import { startEmulators } from "#bench/emulators";
-import { startRedis } from "../../control-plane/directory/redis-server.fixture.js";
-import { type Cluster, type ClusterOptions, plainTenant, startCluster } from "./cluster.js";
+import { type Cluster, plainTenant } from "./cluster.js";
 
 export const NUMBER = "+12025550150";
-export const TENANT = "acme-dental";
-export const RESELLER = "acme";
-
-export type TestRedis = NonNullable<Awaited<ReturnType<typeof startRedis>>>;
-
-export interface TestCluster extends Cluster {
-  readonly redis: TestRedis;
-}
-
-/** Null, and said loudly, where no Redis can be had; with CI=true that fails. */
-export async function startTestCluster(
-  t: Test,
-  options: Omit<ClusterOptions, "providers" | "redisUrl"> = {},
-): Promise<TestCluster | null> {
-  const redis = await startRedis(t);
-  if (redis === null) return null;
-  const emulators = await startEmulators({ seed: 11, ttsRealtimeFactor: 50 });
-  t.teardown(() => emulators.close());
-  const cluster = await startCluster({
-    prepare: makeTenant,
-    ...options,
-    redisUrl: redis.url,
-    providers: emulators.env(),
-  });
-  stopAfter(t, cluster);
-  return { ...cluster, redis };
-}
+const TENANT = "acme-dental";
+const RESELLER = "acme";
 
 /** Of a test that fails, the processes' last words are told. */
 export function stopAfter(t: Test, cluster: Cluster): void {
@@ -87,11 +60,4 @@ export function checkJournal(t: Test, journal: readonly JournalEvent[], name: st
   t.equal(journal[0]?.kind, "callStarted", `${name}: begins with its start`);
   t.equal(journal.filter(({ kind }) => kind === "callEnded").length, 1, `${name}: ends once`);
   return journal.filter(({ kind }) => kind === "callResumed").length;
-}
-
-/** Of some numbers, for a comment: figures of a test run are told, not judged. */
-export function percentiles(values: readonly number[]): string {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number): string => (sorted[Math.ceil(share * sorted.length) - 1] ?? NaN).toFixed(0);
-  return `p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, most ${at(1)} ms (${values.length})`;
 }

@@ -11,7 +11,7 @@ export interface Distribution {
 }
 
 /** Share of the median a default latency may stray to either side. */
-export const DEFAULT_JITTER_SHARE = 0.1;
+const DEFAULT_JITTER_SHARE = 0.1;
 
 /** `median` with the default jitter. */
 export function around(medianMs: number, jitterShare: number = DEFAULT_JITTER_SHARE): Distribution {

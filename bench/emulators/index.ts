@@ -36,7 +36,7 @@ export type { SpeechHttpFault, SpeechHttpInfo } from "./speech-http/faults.js";
 export type { SpeechHttpControl } from "./speech-http/server.js";
 export type { SpeechFault, SpeechInfo } from "./speech-queue.js";
 export type { VoiceLiveFault, VoiceSocketFault, VoiceSocketInfo } from "./voice-faults.js";
-export { type Distribution, around, drawMs, exactly } from "./distribution.js";
+export { type Distribution, exactly } from "./distribution.js";
 export { type EmulatorUrls, type Emulators, startEmulators } from "./emulators.js";
 export type {
   ArmCommand,
@@ -48,27 +48,22 @@ export type {
 } from "./control-schema.js";
 export { armSchema, injectSchema, latencySchema, limitsSchema } from "./control-schema.js";
 export { FAULT_FIELDS } from "./fault-fields.js";
-export { ControlServer } from "./control-server.js";
 export type { ArmOptions, ArmedFault, FaultSwitch } from "./faults.js";
 export type { ModelControl, LiveReply, ScriptHandle, ScriptMatch, ScriptOptions } from "./llm/control.js";
 export type { ModelFault, ModelFaultKind, ModelRequestInfo } from "./llm/faults.js";
 export { MODEL_VENDORS, type ModelVendor } from "./llm/vendors.js";
 export type { Scripted, ScriptedPart, ScriptedToolCall } from "./llm/reply.js";
-export { type ChatRequest, MODELS, lastUserText } from "./llm/request.js";
-export {
-  EmulatorLog,
-  type LlmRequestEntry,
-  type LogChange,
-  type LogEntry,
-  type LogListener,
-  type SttShown,
-  type SttUtteranceEntry,
-  type TtsContextEntry,
+export { type ChatRequest, lastUserText } from "./llm/request.js";
+export type {
+  LlmRequestEntry,
+  LogChange,
+  LogEntry,
+  LogListener,
+  SttShown,
+  SttUtteranceEntry,
+  TtsContextEntry,
 } from "./log.js";
 export {
-  DEFAULT_LATENCY,
-  DEFAULT_LIMITS,
-  DEFAULT_RATES,
   EMULATOR_API_KEY,
   type EmulatorLatency,
   type EmulatorLimits,

@@ -105,7 +105,7 @@ export interface EmulatorSettings {
   readonly log: EmulatorLog;
 }
 
-export const DEFAULT_LATENCY: EmulatorLatency = {
+const DEFAULT_LATENCY: EmulatorLatency = {
   sttInterimMs: around(100),
   sttFinalMs: around(150),
   sttFinalizeMs: around(50),
@@ -113,13 +113,13 @@ export const DEFAULT_LATENCY: EmulatorLatency = {
   ttsFirstAudioMs: around(40),
 };
 
-export const DEFAULT_RATES: EmulatorRates = {
+const DEFAULT_RATES: EmulatorRates = {
   llmTokensPerSecond: 500,
   ttsRealtimeFactor: 20,
   sttMaxRealtimeFactor: Infinity,
 };
 
-export const DEFAULT_LIMITS: EmulatorLimits = {
+const DEFAULT_LIMITS: EmulatorLimits = {
   deepgramStreams: 4_096,
   assemblyaiSessions: 4_096,
   assemblyaiSessionsPerMinute: 1_000_000,

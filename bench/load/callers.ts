@@ -18,7 +18,7 @@ const LISTEN_ON_MS = 300;
 /** A reply that takes longer than this did not come. */
 const REPLY_TIMEOUT_MS = 10_000;
 /** Idle callers speak in the first two seconds of so many: an answer later the line is silent for five. */
-export const IDLE_PERIOD_MS = 12_000;
+const IDLE_PERIOD_MS = 12_000;
 const IDLE_SPREAD_MS = 2_000;
 /** Of the long reply that an interrupter lets pass. */
 const INTERRUPT_AFTER_MS = 700;

@@ -119,7 +119,7 @@ export async function findCapacity(
   };
 }
 
-export function stepOf(calls: number, result: LoadResult, objectives = OBJECTIVES): Step {
+function stepOf(calls: number, result: LoadResult, objectives = OBJECTIVES): Step {
   const broken = objectives.flatMap(({ figure, most, unit }) => {
     const value = result.figures.find(({ name }) => name === figure)?.value;
     return value === undefined || value <= most

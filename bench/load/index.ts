@@ -11,7 +11,6 @@
  */
 export {
   type Capacity,
-  OWN_OBJECTIVES,
   type OwnObjectives,
   type Step,
   THREAD_FULL,
@@ -20,19 +19,11 @@ export {
 } from "./capacity.js";
 export { type Movement, type Told, compareRuns, toldOfRuns } from "./compare.js";
 export { Distribution } from "./distribution.js";
-export { type Figure } from "./figures.js";
+export type { Figure } from "./figures.js";
 export { CALL_MEMORY_KIB, type FigureGoal, goalOf } from "./goals.js";
 export { type FrontOptions, runFront } from "./front.js";
 export { scrapeMetrics } from "./metrics.js";
-export {
-  BUILT_IN_MIXES,
-  type CallMix,
-  type FrontMix,
-  type Mix,
-  comesAgain,
-  loadMix,
-  mixNameOf,
-} from "./mix.js";
+export { type CallMix, type FrontMix, type Mix, comesAgain, loadMix, mixNameOf } from "./mix.js";
 export { Progress } from "./progress.js";
 export { renderReport, shown } from "./report.js";
 export { type LoadResult, type LoadWindow, type Percentiles, RESULT_FORMAT, loadNameOf } from "./results.js";
@@ -46,4 +37,3 @@ export {
   remoteSubject,
   startSubject,
 } from "./subject.js";
-export { CALLERS_MAX } from "./words.js";

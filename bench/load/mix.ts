@@ -10,7 +10,7 @@ import { z } from "zod";
 import { LumentraError } from "#runtime/errors";
 
 /** `short` hangs up after its greeting and a turn, and another call comes in its place, by schedule. */
-export const CALLER_KINDS = ["idle", "conversation", "bargeIn", "short"] as const;
+const CALLER_KINDS = ["idle", "conversation", "bargeIn", "short"] as const;
 export type CallerKind = (typeof CALLER_KINDS)[number];
 
 const callerSchema = z.strictObject({

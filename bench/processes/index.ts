@@ -24,7 +24,6 @@ export {
 } from "./emulator-process.js";
 export { inherited } from "./inherited.js";
 export { JsonLineProcess } from "./json-line-process.js";
-export { EmulatorRemote } from "./emulator-remote.js";
 export { type NodeProcess, type NodeProcessOptions, UNPRESSED, startNodeProcess } from "./node-process.js";
 export {
   type ScratchFolder,

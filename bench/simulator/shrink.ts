@@ -54,7 +54,7 @@ function* smallerOf(script: Script): Generator<Script, void> {
 }
 
 /** A call that is left out is never placed. */
-export const SILENT_AT_MS = 1_000_000;
+const SILENT_AT_MS = 1_000_000;
 
 function without<T>(list: readonly T[], index: number): readonly T[] {
   return list.toSpliced(index, 1);

@@ -4,7 +4,7 @@ import type { SimSocket } from "./sim-socket.js";
 import type { SimTime } from "./sim-time.js";
 import { FRAME_BYTES, WORD_MS, WordEar, isSilent } from "./word-audio.js";
 
-export const FRAME_MS = 20;
+const FRAME_MS = 20;
 
 export interface KnownWord {
   readonly word: string;

@@ -63,7 +63,7 @@ export function isSilent(audio: Uint8Array, offset: number): boolean {
 }
 
 /** Null for silence, and for sound that is no word. */
-export function readFrame(audio: Uint8Array, offset: number): HeardFrame | null {
+function readFrame(audio: Uint8Array, offset: number): HeardFrame | null {
   if (isSilent(audio, offset)) return null;
   let index = 0;
   for (let bit = 0; bit < 8; bit++) {

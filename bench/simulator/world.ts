@@ -42,7 +42,7 @@ const CLOSE_MS = 12_000;
 /** A shard that has just come up waits for its providers for five seconds at most. */
 const LAST_ROUND_MS = 6_500;
 
-export const TENANT: TenantConfig = tenantSchema.parse({
+const TENANT: TenantConfig = tenantSchema.parse({
   id: "sim",
   name: "Sim Dental",
   industry: "dental practice",

@@ -26,18 +26,7 @@ export {
   noise,
   syllables,
 } from "./sounds.js";
-export {
-  SPOKEN_LEVEL_DBFS,
-  type SpokenVoiceOptions,
-  WATERMARK_LEVEL_DBFS,
-  loadSpokenVoice,
-} from "./spoken-voice.js";
+export { type SpokenVoiceOptions, loadSpokenVoice } from "./spoken-voice.js";
 export { type DecodedWord, ToneDecoder, WORD_UNDERSTOOD } from "./tone-decoder.js";
-export {
-  type SpeechWord,
-  type SynthesizedSpeech,
-  TONE_LEVEL_DBFS,
-  type Voice,
-  toneVoice,
-} from "./tone-voice.js";
+export { type SpeechWord, type SynthesizedSpeech, type Voice, toneVoice } from "./tone-voice.js";
 export { type WavAudio, decodeWav, encodeWav, writeStereoWav } from "./wav.js";

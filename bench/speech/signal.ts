@@ -25,7 +25,7 @@ export const SAMPLES_PER_MS = SPEECH_RATE_HZ / 1000;
 
 /** The top of the telephone band: leaves 300–2400 Hz to a voice, and survives G.711 and its filters. */
 export const LOWEST_TONE_HZ = 2600;
-export const TONE_SPACING_HZ = 50;
+const TONE_SPACING_HZ = 50;
 export const TONE_COUNT = 16;
 export const GROUP_SIZE = TONE_COUNT / 2;
 /** Samples after which every tone is back at phase zero. */

@@ -14,7 +14,7 @@
 import { SPEECH_RATE_HZ, TONE_COUNT, TONE_PERIOD_SAMPLES, toneHz } from "./signal.js";
 
 export const BLOCK_SAMPLES = 40;
-export const BLOCKS_PER_WINDOW = TONE_PERIOD_SAMPLES / BLOCK_SAMPLES;
+const BLOCKS_PER_WINDOW = TONE_PERIOD_SAMPLES / BLOCK_SAMPLES;
 /** Windows whose energies are kept: 160 ms, longer than a preamble, whose beginning is looked up at its end. */
 export const KEPT_WINDOWS = 32;
 

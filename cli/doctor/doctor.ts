@@ -27,7 +27,7 @@ export async function runDoctor(environment: Environment, output: Output): Promi
 }
 
 /** Settings that are wrong leave only checks that need none. */
-export function checksFor(environment: Environment): readonly Check[] {
+function checksFor(environment: Environment): readonly Check[] {
   let node, controlPlane, cli;
   try {
     node = resolveNodeSettings(environment, { alsoKnown: ALL_NAMES });

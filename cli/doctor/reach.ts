@@ -11,7 +11,7 @@ import {
 import { type Check, fail, ok, warn } from "./check.js";
 
 /** Tokens and signatures are good to seconds; leases to fractions of their ten. */
-export const CLOCK_SKEW_MAX_MS = 2_000;
+const CLOCK_SKEW_MAX_MS = 2_000;
 const PORTS: Readonly<Record<string, number>> = { "http:": 80, "ws:": 80, "https:": 443, "wss:": 443 };
 
 /** One per provider that is set up, and one that names the rest. */

@@ -16,16 +16,8 @@ export {
   generateApiKey,
 } from "./api-keys.js";
 export { Authenticator } from "./authenticator.js";
-export { CREDENTIAL_LIFE_MS, NodeCredentials, type NodeIdentity } from "./node-credentials.js";
+export { NodeCredentials, type NodeIdentity } from "./node-credentials.js";
 export { type Principal, actorOf, requireScope, scopeOf } from "./principal.js";
 export { RateLimits, type RateLimitsOptions } from "./rate-limits.js";
-export {
-  NODE_SCOPES,
-  OPERATOR_SCOPES,
-  RESELLER_SCOPES,
-  SCOPES,
-  type ScopeName,
-  isReading,
-  isScope,
-} from "./scopes.js";
+export { NODE_SCOPES, OPERATOR_SCOPES, RESELLER_SCOPES, SCOPES, type ScopeName, isScope } from "./scopes.js";
 export { ClusterKeys, isSameSecret } from "./secrets.js";

@@ -8,7 +8,7 @@ import type { Clock } from "#runtime/actor";
 import type { ClusterKeys } from "./secrets.js";
 
 /** The stream renews it long before. */
-export const CREDENTIAL_LIFE_MS = 3_600_000;
+const CREDENTIAL_LIFE_MS = 3_600_000;
 /** Clocks of control planes may differ by so much. */
 const CLOCK_TOLERANCE_S = 30;
 /** Checked credentials remembered: a node sends the same one with each RPC, and checking it goes over a thread pool. */

@@ -22,8 +22,7 @@ export type {
   ReserveResult,
   Rung,
 } from "./directory.js";
-export { ENDED_KEPT_MS, REBUILD_MS } from "./limits.js";
 export { MemoryDirectory, type MemoryDirectoryOptions } from "./memory-directory.js";
 export { type OpenDirectoryOptions, openDirectory } from "./open-directory.js";
 export { RedisDirectory, type RedisDirectoryOptions } from "./redis-directory.js";
-export { REDIS_URL_FORM, parseRedisUrl } from "./redis-url.js";
+export { parseRedisUrl } from "./redis-url.js";

@@ -20,11 +20,11 @@ import type { Script } from "./scripts.js";
 /** Long for a command that takes well under 1 ms, short beside a carrier's patience with a webhook (15 s). */
 export const COMMAND_TIMEOUT_MS = 2_000;
 /** A restart of Redis or a failover within this is not noticed by callers, but for the wait. */
-export const OFFLINE_WAIT_MS = 1_500;
+const OFFLINE_WAIT_MS = 1_500;
 /** Commands waiting for a connection or an answer. */
-export const IN_FLIGHT_MAX = 10_000;
+const IN_FLIGHT_MAX = 10_000;
 /** A silent peer: the connection is made anew. Above COMMAND_TIMEOUT_MS, so that a slow answer comes first. */
-export const SOCKET_TIMEOUT_MS = 3_000;
+const SOCKET_TIMEOUT_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 3_000;
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 2_000;

@@ -45,9 +45,9 @@ export interface RedisDirectoryOptions {
 }
 
 /** A renewal takes Redis 4 to 5 us, an adoption 12, and everybody else waits for the script's end. */
-export const CLAIMS_PER_SCRIPT = 100;
+const CLAIMS_PER_SCRIPT = 100;
 /** Listing 1,000 nodes in one script holds placements up for 7 ms; in eight, for less than 1 at a time. */
-export const NODE_SHARDS = 8;
+const NODE_SHARDS = 8;
 /** Strings of a lease in a reply; see addLease in prelude.lua. */
 const LEASE_FIELDS = 12;
 const NODE_FIELDS = 7;

@@ -30,13 +30,13 @@ export interface Round {
  * keep a node that gets all webhooks from filling up first. The simulator at 300 nodes, most loaded over mean: 1.33 at 20
  * points, 1.19 at 10, 1.12 at 5, 1.08 without a preference.
  */
-export const PREFERRED_LOAD_MARGIN = 0.1;
+const PREFERRED_LOAD_MARGIN = 0.1;
 /** Power of two choices. */
 const SAMPLE = 2;
 /** Rounds of SAMPLE nodes before all of a region are asked. */
 const SAMPLED_ROUNDS = 2;
 /** Nodes in one question: the directory's script looks at each. */
-export const MAX_NODES_PER_ROUND = 100;
+const MAX_NODES_PER_ROUND = 100;
 /** Draws to find a node not yet asked, before it is looked for one by one. */
 const MAX_DRAWS = 8;
 

@@ -25,7 +25,7 @@ export interface ViewedNode {
 }
 
 /** From this rung on a node takes nothing new. */
-export const AVOIDED_FROM_RUNG = 3;
+const AVOIDED_FROM_RUNG = 3;
 
 export interface Candidate {
   readonly nodeId: string;

@@ -12,14 +12,8 @@
  * }
  * ```
  */
-export {
-  type ChooseRequest,
-  MAX_NODES_PER_ROUND,
-  PREFERRED_LOAD_MARGIN,
-  type Round,
-  rounds,
-} from "./choose.js";
-export { AVOIDED_FROM_RUNG, type Candidate, ClusterView, type ViewedNode, loadOf } from "./cluster-view.js";
+export { type ChooseRequest, type Round, rounds } from "./choose.js";
+export { type Candidate, ClusterView, type ViewedNode } from "./cluster-view.js";
 export {
   FRESH_MS,
   type Placement,

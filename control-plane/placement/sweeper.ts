@@ -19,15 +19,15 @@ import type { Directory, Lease } from "../directory/directory.js";
 import type { CallRow, Store, StoreTransaction } from "../store/store.js";
 
 /** Leases live for seconds: a second more is not noticed. */
-export const SWEEP_MS = 1_000;
+const SWEEP_MS = 1_000;
 /** A node at its largest is about 1,000 calls: ten questions. */
 const LEASES_PER_TAKE = 100;
 const TAKES_PER_SWEEP = 50;
 /** Owed to the store while Postgres is away; beyond it the look through live rows finds them again (W2). */
-export const OWED_MAX = 10_000;
+const OWED_MAX = 10_000;
 const SUSPENDED_PER_SWEEP = 200;
 /** W2. Longer than a directory takes to be told everything again. */
-export const RECONCILE_MS = 30_000;
+const RECONCILE_MS = 30_000;
 const ROWS_PER_PAGE = 500;
 /** A sweep under way when all ends: longer than a transaction takes of a Postgres that answers. */
 const CLOSE_MS = 1_000;

@@ -10,7 +10,7 @@
  * }
  * ```
  */
-export { type Caller, callerOf, nodeOf } from "./caller.js";
+export { type Caller, nodeOf } from "./caller.js";
 export type { ServiceOf, Services, StreamHandler, UnaryHandler, WatchHandler } from "./handlers.js";
 export { type ControlPlaneMetrics, createControlPlaneMetrics } from "./metrics.js";
 export { AdminServer, type AdminOptions } from "./admin.js";

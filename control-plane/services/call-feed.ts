@@ -13,9 +13,9 @@ import type { Store } from "../store/store.js";
 import type { CallHints } from "./call-hints.js";
 
 /** F2. What a watcher waits at worst when a hint was lost. */
-export const LOOK_MS = 2_000;
+const LOOK_MS = 2_000;
 /** Events of one read; a call has a few hundred. */
-export const EVENTS_PER_LOOK = 200;
+const EVENTS_PER_LOOK = 200;
 
 export interface Look {
   readonly events: readonly JournalEvent[];

@@ -29,7 +29,7 @@ import type { PageTokens } from "./requests.js";
 import { TenantFactsCache } from "./tenant-facts.js";
 
 /** How often nodes report, by the proto. */
-export const REPORT_INTERVAL_MS = 1_000;
+const REPORT_INTERVAL_MS = 1_000;
 
 export interface CallPlaneOptions {
   readonly store: Store;

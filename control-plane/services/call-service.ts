@@ -23,15 +23,15 @@ import { Transcript } from "./transcript.js";
 
 /** Of the lists that a watcher begins with. */
 const ROWS_PER_LIST = 500;
-export const QUERY_MAX_CHARS = 200;
+const QUERY_MAX_CHARS = 200;
 /** Ids and numbers. */
 const NAME_MAX_CHARS = 256;
 /** Events per read of a transcript. */
 const EVENTS_PER_READ = 1_000;
 /** How long a watcher of a call may leave what was sent unread; it is not kept, only waited for. */
-export const WATCHER_PATIENCE_MS = 10_000;
+const WATCHER_PATIENCE_MS = 10_000;
 /** Within the RPC's deadline of 5 s. */
-export const HANG_UP_TIMEOUT_MS = 4_000;
+const HANG_UP_TIMEOUT_MS = 4_000;
 
 export interface CallServiceDeps {
   readonly pages: PageTokens;

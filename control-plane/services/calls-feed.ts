@@ -16,8 +16,8 @@ import type { CallHint, CallHints } from "./call-hints.js";
 const GATHER_MS = 100;
 const ROWS_PER_READ = 200;
 /** Calls hinted at and not read yet; beyond it the list finds them (K2). */
-export const DIRTY_MAX = 10_000;
-export const RELIST_MS = 10_000;
+const DIRTY_MAX = 10_000;
+const RELIST_MS = 10_000;
 const ROWS_PER_PAGE = 500;
 const GOING_ON: readonly CallState[] = ["live", "suspended"];
 
@@ -169,7 +169,7 @@ async function* listCalls(store: Store, state: CallState): AsyncGenerator<CallRo
 }
 
 /** Rows told that a watcher has not read. */
-export const UNREAD_ROWS_MAX = 2_000;
+const UNREAD_ROWS_MAX = 2_000;
 
 /** @throws LumentraError WATCHER_TOO_SLOW */
 export function requireRoom(unread: number): void {

@@ -20,11 +20,11 @@ import type { Logger } from "#runtime/telemetry";
 import type { AppendVerdict, CallRow, Store } from "../store/store.js";
 
 /** A2. At 500 events of 200 bytes each, 6 MiB at worst. */
-export const PENDING_MAX = 64;
+const PENDING_MAX = 64;
 /** Transactions of one stream at once; the pool of connections is shared by all streams. */
-export const PARALLEL_MAX = 8;
+const PARALLEL_MAX = 8;
 /** As the proto says. */
-export const EVENTS_PER_BATCH_MAX = 500;
+const EVENTS_PER_BATCH_MAX = 500;
 
 export interface JournalAppenderDeps {
   readonly store: Store;

@@ -7,7 +7,7 @@ import { JournalAppender, type JournalAppenderDeps } from "./journal-appender.js
 import { notFound } from "./requests.js";
 
 /** As the proto says. */
-export const EVENTS_PER_READ = 1_000;
+const EVENTS_PER_READ = 1_000;
 
 export function createJournalService(deps: JournalAppenderDeps): ServiceOf<JournalServiceHandlers> {
   return {

@@ -35,11 +35,11 @@ interface Attached {
 }
 
 /** Commands remembered per stream: those of the last seconds, even while an operator hangs up a tenant's calls. */
-export const SEEN_MAX = 1_024;
+const SEEN_MAX = 1_024;
 /** A node that reconnects is without a stream for a moment: the command is published again. */
 const RESEND_MS = 500;
 /** Deliveries waiting at once, per control plane. */
-export const WAITING_MAX = 10_000;
+const WAITING_MAX = 10_000;
 
 export interface NodeCommandsOptions {
   readonly directory: Directory;

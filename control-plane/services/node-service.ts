@@ -11,8 +11,8 @@ import { NodeStream, type NodeStreamDeps, nodeConfig } from "./node-stream.js";
 import { type PageTokens, notFound, openPage } from "./requests.js";
 
 const NODE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
-export const DEFAULT_PAGE_SIZE = 100;
-export const MAX_PAGE_SIZE = 1_000;
+const DEFAULT_PAGE_SIZE = 100;
+const MAX_PAGE_SIZE = 1_000;
 
 export interface NodeServiceDeps extends NodeStreamDeps {
   readonly store: Store;

@@ -33,9 +33,9 @@ import { readEach } from "./streams.js";
 import type { TenantFactsCache } from "./tenant-facts.js";
 
 /** Commands a node has not read; a drain of a large node hangs up this many calls at most. */
-export const UNREAD_COMMANDS_MAX = 2_000;
+const UNREAD_COMMANDS_MAX = 2_000;
 /** NodeLeases' own bound. */
-export const LEASES_PER_PART = 1_000;
+const LEASES_PER_PART = 1_000;
 const CAPACITY_MAX = 100_000;
 /** Of a credential's life, when it is renewed: two more tries fit in. */
 const RENEW_AT = 0.5;

@@ -27,7 +27,7 @@ import { Checks, notFound } from "./requests.js";
 import type { TenantFactsCache } from "./tenant-facts.js";
 
 /** Carriers' ids have 34 characters; numbers at most 16, and SIP addresses more. */
-export const NAME_MAX_CHARS = 256;
+const NAME_MAX_CHARS = 256;
 
 /** Of the RPC's 2 s: twice this, and the directory's own time, are within them. */
 const STORE_PATIENCE_MS = 500;

@@ -29,8 +29,8 @@ import { PageTokens } from "./requests.js";
 
 export const BOOTSTRAP_TOKEN = "a bootstrap token";
 /** Short, so that what dies is missed soon; long enough for a machine that is busy with other tests. */
-export const LEASE_TIME_MS = 1_500;
-export const RESUME_GRACE_MS = 500;
+const LEASE_TIME_MS = 1_500;
+const RESUME_GRACE_MS = 500;
 
 export interface ControlPlane {
   readonly port: number;
@@ -172,7 +172,7 @@ export interface TestDirectories {
 }
 
 /** How long nothing is granted after a loss of memory; nodes of the tests report every 100 ms. */
-export const REBUILD_TEST_MS = 1_000;
+const REBUILD_TEST_MS = 1_000;
 
 /** `count` views of one directory. Null: there is no Redis to be had, which was said. */
 export async function openDirectories(
@@ -225,7 +225,7 @@ export async function openStores(t: Test): Promise<TestStore & { fresh(): Promis
 }
 
 export const RESELLER = "acme";
-export const OTHER_RESELLER = "zenith";
+const OTHER_RESELLER = "zenith";
 
 /** Two resellers; acme has the tenants dentist (of the given cap) and plumber, zenith has florist. */
 export async function seed(store: Store, caps: { tenant?: number; reseller?: number } = {}): Promise<void> {

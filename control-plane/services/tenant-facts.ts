@@ -34,7 +34,7 @@ const PATIENCE_MS = 200;
 /** … and not be asked again for this long by those who can do without. */
 const ASK_AGAIN_MS = 1_000;
 /** Facts of a tenant are 200 bytes. */
-export const TENANTS_MAX = 50_000;
+const TENANTS_MAX = 50_000;
 const CHANGES_PER_READ = 500;
 
 export class TenantFactsCache {

@@ -28,7 +28,7 @@ const IDLE_TIMEOUT_MS = 30_000;
 const SILENCE_MS = 2_000;
 /** A goodbye takes a round trip; what is left of the sockets after it goes with the process. */
 const CLOSE_MS = 1_000;
-export const ATTEMPTS_MAX = 4;
+const ATTEMPTS_MAX = 4;
 const FIRST_BACKOFF_MS = 10;
 
 /** serialization_failure, deadlock_detected. */

@@ -28,7 +28,7 @@ import { asLumentraError } from "./as-lumentra-error.js";
 import type { HeldCall } from "./held-call.js";
 
 /** As the contract has it. */
-export const LEASES_PER_MESSAGE = 1_000;
+const LEASES_PER_MESSAGE = 1_000;
 /** Until a control plane has said otherwise. */
 const DEFAULT_REPORT_INTERVAL_MS = 1_000;
 /** A control plane that accepts the stream and does not welcome us has trouble of its own. */

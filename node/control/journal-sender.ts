@@ -19,11 +19,11 @@ import type { JournalSpool, SpooledEvent } from "./journal-spool.js";
 import { type Backoff, nextBackoffMs } from "./backoff.js";
 
 /** Batches on their way at once: enough to keep a round trip of 20 ms busy at some thousand calls. */
-export const BATCHES_IN_FLIGHT_MAX = 64;
+const BATCHES_IN_FLIGHT_MAX = 64;
 /** Well below the contract's 500, and far below its message size. */
-export const BATCH_EVENTS_MAX = 100;
+const BATCH_EVENTS_MAX = 100;
 /** Read from the spool and not settled: what is held in memory while the control plane is slow. */
-export const LOADED_EVENTS_MAX = 4_000;
+const LOADED_EVENTS_MAX = 4_000;
 /** A stream that acknowledges nothing for so long is taken for dead. */
 const ACK_TIMEOUT_MS = 15_000;
 const BACKOFF: Backoff = { firstMs: 100, maxMs: 5_000 };

@@ -24,11 +24,11 @@ import type { JournalEvent } from "#actors/journal";
 import { SegmentWriter, cutSegment, encodeRecord, readSegment, removeSegment } from "./spool-segment.js";
 
 /** Events that were acknowledged are sent again after a restart, up to a segment's worth: small, then. */
-export const SEGMENT_BYTES = 256 * 1024;
+const SEGMENT_BYTES = 256 * 1024;
 /** Events kept in memory for a sender that is behind; older ones are read from disk again. */
-export const MEMORY_EVENTS_MAX = 4_000;
+const MEMORY_EVENTS_MAX = 4_000;
 /** What waits for a disk that takes nothing. */
-export const UNWRITTEN_EVENTS_MAX = 20_000;
+const UNWRITTEN_EVENTS_MAX = 20_000;
 /** Calls that lost an event and may still write: more than a node carries. */
 export const GIVEN_UP_MAX = 10_000;
 /** Between attempts at a disk that takes nothing. */

@@ -24,9 +24,9 @@ import type {
 import { whileUnreachable } from "./while-unreachable.js";
 
 /** Below the edge's own bound, so that there is time left to decide alone. */
-export const PLACE_DEADLINE_MS = 1_200;
+const PLACE_DEADLINE_MS = 1_200;
 /** A media socket's upgrade waits for it; below the edge's bound as well. */
-export const CLAIM_DEADLINE_MS = 2_000;
+const CLAIM_DEADLINE_MS = 2_000;
 
 export interface RemotePlacementDeps {
   readonly local: LocalPlacement;

@@ -15,7 +15,7 @@ import type { JournalEvent } from "#actors/journal";
 
 const HEADER_BYTES = 8;
 /** What a caller said in one turn is some KiB at the very most; a longer length is damage, not a record. */
-export const RECORD_MAX_BYTES = 1024 * 1024;
+const RECORD_MAX_BYTES = 1024 * 1024;
 /** Records parsed before others get the thread: half a millisecond. */
 const PARSE_SLICE = 100;
 

@@ -46,7 +46,7 @@ export type PressureThresholds = Readonly<Record<PressureInput, RungThresholds>>
 /** L3. */
 export const DOWN_AFTER_MS = 10_000;
 /** L3. Far enough below that noise around a threshold does not climb up and down. */
-export const DOWN_BELOW = 0.8;
+const DOWN_BELOW = 0.8;
 /** L2. */
 const SAMPLES_KEPT = 3;
 

@@ -12,9 +12,9 @@ import type { Clock, TimerHandle } from "./clock.js";
  * Timers and pipes one actor may have outstanding, together. A call holds a few dozen; a thousand is a leak
  * that should show as a failure of its actor, not as memory.
  */
-export const MAX_OWED_PER_ACTOR = 1_024;
+const MAX_OWED_PER_ACTOR = 1_024;
 
-export const INERT_TIMER: TimerHandle = { cancel() {} };
+const INERT_TIMER: TimerHandle = { cancel() {} };
 
 class Owed<M> implements TimerHandle {
   readonly lane: OwedLane<M>;

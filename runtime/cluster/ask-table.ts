@@ -3,7 +3,7 @@ import type { Clock, TimerHandle } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 
 /** Asks are for metrics and admin pages, a few a second; more waiting means that the shard is not keeping up. */
-export const MAX_PENDING_ASKS = 256;
+const MAX_PENDING_ASKS = 256;
 
 interface PendingAsk {
   readonly resolve: (value: unknown) => void;

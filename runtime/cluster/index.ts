@@ -36,6 +36,5 @@ export { type OutboxBounds, ShardOutbox } from "./shard-outbox.js";
 export { type ShardContext, type ShardHandler, runShard } from "./shard-runtime.js";
 export type { ShardThread } from "./shard-thread.js";
 export type { SlotLease, SlotLeaseState } from "./slot-lease.js";
-export { SlotTable } from "./slot-table.js";
 export type { ThreadCpu } from "./thread-cpu.js";
 export { type RaiseOutcome, raiseOwnThread, restoreOwnThread } from "./thread-priority.js";

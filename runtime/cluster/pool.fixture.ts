@@ -83,7 +83,7 @@ export interface PoolWorld {
   readonly seen: SeenLog;
 }
 
-export const shardEntry = new URL("./shard.fixture.js", import.meta.url);
+const shardEntry = new URL("./shard.fixture.js", import.meta.url);
 
 export function poolWorld(
   data: TestShardData = {},

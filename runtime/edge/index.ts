@@ -42,7 +42,7 @@ export type {
 export { Edge, type EdgeDependencies } from "./edge.js";
 export type { LegRest } from "./leg.js";
 export type { OverflowAudio } from "./overflow-audio.js";
-export { type EdgeOptions, type ResolvedEdgeOptions, resolveEdgeOptions } from "./options.js";
+export type { EdgeOptions, ResolvedEdgeOptions } from "./options.js";
 export { Admissions, type WaitingCall } from "./admissions.js";
 export { InboundMessage } from "./carriers/inbound-message.js";
 export { EdgeCounters } from "./counters.js";

@@ -11,7 +11,7 @@ export function isLoopback(exchange: Pick<HttpExchange, "header" | "remoteAddres
 }
 
 /** uWebSockets.js writes IPv6 in full: `0000:…:0001`, and IPv4 within it as `…:ffff:7f00:0001`. */
-export function isLoopbackAddress(address: string): boolean {
+function isLoopbackAddress(address: string): boolean {
   return (
     /^127(\.\d{1,3}){3}$/.test(address) ||
     /^(0{1,4}:){7}0{0,3}1$/.test(address) ||

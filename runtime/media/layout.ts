@@ -41,16 +41,16 @@ export const ARENA_VERSION = 1;
 export const LINE_BYTES = 128;
 /** One 20 ms frame of G.711; L16 audio takes two to twelve records per frame. */
 export const RECORD_PAYLOAD_BYTES = 160;
-export const RECORD_HEADER_BYTES = 32;
+const RECORD_HEADER_BYTES = 32;
 /** A multiple of 64, so that no two records share a 64 B cache line. */
 export const RECORD_BYTES = RECORD_HEADER_BYTES + RECORD_PAYLOAD_BYTES;
 
 /** 128 records of 20 ms: 2.56 s of G.711, five times the longest carrier stall we promise to carry over. */
 export const DEFAULT_RECORD_COUNT = 128;
 /** Below two, the record being read is always the one being overwritten. */
-export const MIN_RECORD_COUNT = 2;
+const MIN_RECORD_COUNT = 2;
 /** 4096 records are 768 KiB, 82 s of G.711: beyond that a ring hides a fault rather than a stall. */
-export const MAX_RECORD_COUNT = 4096;
+const MAX_RECORD_COUNT = 4096;
 /** One shard never holds more calls than this; 4096 slots of the default size are 194 MiB. */
 export const MAX_SLOT_COUNT = 4096;
 

@@ -5,7 +5,7 @@
 import { RECORD_PAYLOAD_BYTES } from "./layout.js";
 
 /** xorshift32: never 0 from a seed that is not 0. */
-export function nextState(state: number): number {
+function nextState(state: number): number {
   let next = state;
   next ^= next << 13;
   next ^= next >>> 17;

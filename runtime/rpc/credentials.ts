@@ -176,7 +176,7 @@ function clientTls({ caFile, certFile, keyFile }: ClientSecurity): ChannelCreden
 }
 
 /** Names and addresses of this machine alone. */
-export function isLoopbackHost(host: string): boolean {
+function isLoopbackHost(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, "").toLowerCase();
   return bare === "localhost" || bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
 }

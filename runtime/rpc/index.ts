@@ -20,16 +20,8 @@ export {
   type ServiceName,
   type UnaryOptions,
 } from "./client.js";
+export { type ClientSecurity, type ServerSecurity, type Target, serverCredentials } from "./credentials.js";
 export {
-  type ClientSecurity,
-  type ServerSecurity,
-  type Target,
-  isLoopbackHost,
-  parseTarget,
-  serverCredentials,
-} from "./credentials.js";
-export {
-  ERROR_DOMAIN,
   type FieldViolation,
   type RpcErrorDetail,
   codeOf,

@@ -17,7 +17,7 @@ import { packageDefinition } from "#proto";
 import { type ErrorCode, LumentraError, errorTable } from "#runtime/errors";
 import { type WireTime, fromDuration, toDuration } from "./time.js";
 
-export const ERROR_DOMAIN = "lumentra";
+const ERROR_DOMAIN = "lumentra";
 const DETAILS_KEY = "grpc-status-details-bin";
 const TYPE_PREFIX = "type.googleapis.com/google.rpc.";
 

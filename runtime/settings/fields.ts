@@ -22,14 +22,6 @@ export const whole = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, { error: `must be ${min} to ${max}` });
 
-/** A number with or without a fraction, both bounds included. */
-export const decimal = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+(\.\d+)?$/, "must be a number")
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, { error: `must be ${min} to ${max}` });
-
 export const flag = () =>
   z
     .enum(["true", "false", "1", "0"], { error: "must be true or false" })

@@ -10,17 +10,7 @@
  * settings.LUMENTRA_EDGE_PORT; // a number
  * ```
  */
-export {
-  type SettingMeta,
-  type SettingsSchema,
-  decimal,
-  flag,
-  meta,
-  settingMeta,
-  text,
-  url,
-  whole,
-} from "./fields.js";
+export { type SettingMeta, type SettingsSchema, flag, meta, text, url, whole } from "./fields.js";
 export { type JsonSchema, fieldRows } from "./field-rows.js";
 export { type SettingsSection, renderSettingsPage } from "./page.js";
 export { type Environment, type ResolveOptions, resolveSettings, settingNames } from "./resolve.js";

@@ -29,7 +29,7 @@ const BUCKET_MS = WINDOW_MS / BUCKET_COUNT;
 /** Fewer faults in the window open nothing: two unlucky calls are no outage. */
 export const MIN_FAULTS = 5;
 /** Share of the window's outcomes. Below it callers are better off trying: a fallback covers the rest. */
-export const FAULT_SHARE = 0.5;
+const FAULT_SHARE = 0.5;
 /** Without traffic to take shares of, so many faults in a row will do, however far apart. */
 export const FAULTS_IN_ROW = 3;
 /** The first stay; jitter takes up to half of it. Shorter would be two callers' timeouts per second of outage. */
@@ -37,7 +37,7 @@ const FIRST_OPEN_BACKOFF = 4; // backoffMs(4) is at most 2 s
 /** A key is put right by a person: asking twice a minute is enough. */
 export const DENIED_OPEN_MS = BACKOFF_MAX_MS;
 /** The caller behind a probe may pay for it with a second of silence: one at a time. */
-export const PROBES_AT_ONCE = 1;
+const PROBES_AT_ONCE = 1;
 /** One may be luck: half of a provider's servers may be back. */
 export const PROBES_TO_CLOSE = 2;
 /** A probe that has told nothing for this long (a stream nobody speaks into) stands in nobody's way. */

@@ -27,10 +27,10 @@ export const FIRST_TOKEN_PATIENCE_MS = 2_000;
 /** Between tokens, likewise: the voice is ahead by about as much. */
 export const STALL_PATIENCE_MS = 1_500;
 /** A hedge at this share of the tail: of twenty requests, one is asked twice. */
-export const HEDGE_QUANTILE = 0.95;
+const HEDGE_QUANTILE = 0.95;
 /** Bounds of a hedge's delay: a fast provider's p95 is no reason to double its load, nor is waiting for patience. */
-export const HEDGE_MIN_MS = 150;
-export const HEDGE_MAX_MS = 1_500;
+const HEDGE_MIN_MS = 150;
+const HEDGE_MAX_MS = 1_500;
 
 export interface LlmRoute {
   readonly name: string;

@@ -37,7 +37,7 @@ export const VOICE_STALL_PATIENCE_MS = 1_500;
 /** After a refusal that did not say how long to wait: some reply ends, and the budget has come down meanwhile. */
 export const LIMITED_PAUSE_MS = 500;
 /** Audio is held while at least so much is handed on and not played. Twice what the sweep and a busy loop are late. */
-export const LEAD_MS = 300;
+const LEAD_MS = 300;
 /** A last word that ends this much after the audio does, does so by rounding. */
 const ROUNDING_MS = 40;
 

@@ -18,7 +18,7 @@ import { type AudioFormat, bytesPerMs } from "#runtime/media";
 /** 256 ms of µ-law: what is held is at most this much more than what is asked for. */
 const CHUNK_BYTES = 2_048;
 /** 1 MiB of a thread; what 150 lines free at once when they fall silent together. */
-export const FREE_CHUNKS_MAX = 512;
+const FREE_CHUNKS_MAX = 512;
 
 /** What `SttStream.write` was told of the audio; a chunk has the liveliest of its pieces. */
 const SAID = { silence: 0, nothing: 1, speech: 2 } as const;

@@ -30,7 +30,7 @@ import { SttFailover } from "./stt-failover.js";
  * exceed the silence after which a recogniser counts as stalled (8 s) by a sentence and its pause: at 12 s the first word
  * was lost to a recogniser that had said nothing. 160 KB of µ-law when it is all used, for moments.
  */
-export const KEPT_MAX_MS = 20_000;
+const KEPT_MAX_MS = 20_000;
 /** A word that a final's end cuts in two began at most this long before it. */
 const STRADDLE_MS = 1_000;
 /** Before the last final word's end: recognisers disagree about where words end, and one needs a run-up. */

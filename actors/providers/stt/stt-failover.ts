@@ -15,7 +15,7 @@ import type { LumentraError } from "#runtime/errors";
 import { backoffMs } from "../backoff.js";
 
 /** Waits of 0.25, 0.5, 1 and 2 s at most between them: a caller takes 4 s of silence for thinking, not more. */
-export const ROUNDS_MAX = 5;
+const ROUNDS_MAX = 5;
 /** From the first failure; dials that hang use it up before the rounds do. */
 export const GIVE_UP_AFTER_MS = 10_000;
 /** A dozen breaks in a minute is a provider that is down, whatever it says in between. */

@@ -21,7 +21,7 @@ import type { AssemblyOptions } from "./query.js";
 const MESSAGE_MIN_MS = 50;
 const MESSAGE_MAX_MS = 1_000;
 /** Audio it takes ahead of time before it calls that faster than real time; the vendor does not say. */
-export const AHEAD_MAX_MS = 10_000;
+const AHEAD_MAX_MS = 10_000;
 /** A session's longest life, for `expires_at`. */
 const SESSION_MAX_S = 10_800;
 

@@ -22,7 +22,7 @@ import type { OutputFormat } from "./request.js";
 import { Transcript } from "./transcript.js";
 
 /** As the vendor's docs say; see C3. */
-export const CONTEXT_EXPIRY_MS = 1_000;
+const CONTEXT_EXPIRY_MS = 1_000;
 /** The vendor's default. */
 export const BUFFER_DELAY_DEFAULT_MS = 3_000;
 

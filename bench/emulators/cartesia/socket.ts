@@ -16,7 +16,7 @@ import { errorMessage } from "./messages.js";
 import { type GenerationRequest, fixedFields, parseFrame } from "./request.js";
 
 /** The vendor closes a socket on which nothing happened for this long. */
-export const SOCKET_IDLE_MS = 300_000;
+const SOCKET_IDLE_MS = 300_000;
 /** Ids of contexts that are over, kept to tell who uses one again. */
 const OVER_KEPT = 1_000;
 

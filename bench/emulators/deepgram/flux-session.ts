@@ -25,7 +25,7 @@ import { type StreamIdentity, UtteranceLog } from "./utterance-log.js";
 import { seconds } from "./v1-results.js";
 
 /** Users report the socket closing after 20 to 30 s without audio; pings keep it open. */
-export const FLUX_IDLE_MS = 25_000;
+const FLUX_IDLE_MS = 25_000;
 const UPDATE_EVERY_MS = 250;
 /** The threshold that the drawn final delay stands for. */
 const USUAL_THRESHOLD = 0.7;

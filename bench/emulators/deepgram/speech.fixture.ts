@@ -34,7 +34,7 @@ export function silence(ms: number): Uint8Array {
 }
 
 /** The latencies of most tests: exact, so that a millisecond more or less can be told. */
-export const EXACT = {
+const EXACT = {
   sttInterimMs: exactly(100),
   sttFinalMs: exactly(150),
   sttFinalizeMs: exactly(50),

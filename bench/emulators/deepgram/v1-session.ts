@@ -23,7 +23,7 @@ import { type StreamIdentity, UtteranceLog } from "./utterance-log.js";
 import { type V1Envelope, resultsMessage, seconds, transcriptOf } from "./v1-results.js";
 
 /** The vendor's: no message for so long ends the stream (NET-0001), and so does no audio after opening, whatever else came. */
-export const V1_IDLE_MS = 10_000;
+const V1_IDLE_MS = 10_000;
 /** A segment of speech longer than this gets a final without `speech_final`, as the vendor's do. */
 const SEGMENT_MAX_MS = 5_000;
 /** Silence longer than this gets an empty final. */
@@ -329,7 +329,7 @@ function looksLikeControl(bytes: Uint8Array): boolean {
 }
 
 /** The type of a control message; "" when it is none. */
-export function controlType(text: string): string {
+function controlType(text: string): string {
   try {
     const message = JSON.parse(text) as { type?: unknown } | null;
     return typeof message?.type === "string" ? message.type : "";
