@@ -49,8 +49,8 @@ const FAILURES = {
   REJECTED: {
     retryable: false,
     grpcStatus: "INVALID_ARGUMENT",
-    meaning: "The {} refused what was asked: a model, voice, option or audio it does not take.",
-    remedy: "Mend the tenant's model, voice or language as the message says.",
+    meaning: "The {} refused what was asked: a model, a language or an option that it does not take.",
+    remedy: "Mend what the tenant chose of it, as the message says (docs/TENANTS.md: `stt`, `llm`, `tts`).",
   },
   OVERFLOW: {
     retryable: true,
