@@ -6,7 +6,7 @@
  */
 import t from "tap";
 import { VirtualClock } from "#runtime/actor";
-import { Arena, MULAW_8K, RecordKind } from "#runtime/media";
+import { Arena, FRAME_MS, MULAW_8K, RecordKind } from "#runtime/media";
 import { EchoGuard } from "#actors/speech";
 import { Playout } from "./playout.js";
 
@@ -87,5 +87,23 @@ void t.test("a pause that ends before the reply's first byte has left is not its
   t.equal(playout.positionMs(clock.nowMs()), 100);
   playout.noteEcho(clock.nowMs());
   t.ok(guard.isEcho(-50, clock.nowMs()), "its echo may come");
+  playout.close();
+});
+
+void t.test("what was queued may play until the cut has reached the carrier, and no longer", async (t) => {
+  const { clock, guard, playout } = begun(2);
+  /** As each frame of the caller's asks. */
+  const mayBeEchoAfter = (frames: number): boolean => {
+    for (let frame = 0; frame < frames; frame += 1) {
+      clock.advance(FRAME_MS);
+      playout.noteEcho(clock.nowMs());
+    }
+    return guard.isEcho(-30, clock.nowMs());
+  };
+  t.ok(mayBeEchoAfter(10));
+  playout.cut(() => {});
+  t.ok(mayBeEchoAfter(2));
+  playout.onCleared(clock.nowMs());
+  t.notOk(mayBeEchoAfter(100), "a quiet caller is heard again");
   playout.close();
 });

@@ -267,9 +267,9 @@ export class Playout implements SegmentSink {
 
   /** P4 */
   #noteMaybe(atMs: number): void {
+    if (this.#events === null && this.#cut === null) return;
     const { confirmedMs } = this.#position;
     if (confirmedMs < 0) this.#echo.noteQueued(atMs);
-    if (this.#events === null && this.#cut === null) return;
     this.#echo.noteMaybe(confirmedMs, this.#writtenMs, atMs);
   }
 
