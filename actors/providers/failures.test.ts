@@ -5,8 +5,19 @@ import { Failures, PROVIDER_MESSAGE_MAX_CHARS, reasonOfStatus, retryAfterMs } fr
 
 const KEY = "sk_planted_0123456789";
 
+/** Each of its requests was waited for and sent again, and its breaker stayed closed, as if it had been asked too often. */
+void t.test("an account without money is no matter of waiting, whichever status tells of it", async (t) => {
+  const quota = '{"error":{"message":"You exceeded your current quota.","code":"insufficient_quota"}}';
+  t.equal(reasonOfStatus(429, quota), "UNAUTHORIZED");
+  t.equal(reasonOfStatus(400, "Your credit balance is too low to access the API."), "UNAUTHORIZED");
+  t.equal(reasonOfStatus(429, "Rate limit reached for requests"), "RATE_LIMITED");
+  t.equal(reasonOfStatus(400, "max_tokens: must be positive"), "REJECTED");
+});
+
 void t.test("an HTTP status becomes the reason a caller would act on", async (t) => {
-  const reasons = [400, 401, 402, 403, 404, 408, 429, 498, 500, 503, 504, 302].map(reasonOfStatus);
+  const reasons = [400, 401, 402, 403, 404, 408, 429, 498, 500, 503, 504, 302].map((status) =>
+    reasonOfStatus(status),
+  );
   t.same(reasons, [
     "REJECTED",
     "UNAUTHORIZED",

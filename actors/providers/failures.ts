@@ -112,8 +112,12 @@ export class Failures {
   }
 }
 
-/** What an HTTP status means, at a socket's handshake, as an answer or inside a message. */
-export function reasonOfStatus(status: number): FailureReason {
+/** OpenAI answers 429 and Anthropic 400 where others say 402: the account is out of money, and no wait helps. */
+const OUT_OF_MONEY = /\binsufficient_quota\b|exceeded your current quota|credit balance is too low/i;
+
+/** What an HTTP status means, at a socket's handshake, as an answer or inside a message; `said`: the answer's words. */
+export function reasonOfStatus(status: number, said = ""): FailureReason {
+  if ((status === 429 || status === 400) && OUT_OF_MONEY.test(said)) return "UNAUTHORIZED";
   if (status === 401 || status === 402 || status === 403) return "UNAUTHORIZED";
   // 498: Groq's flex tier is out of capacity.
   if (status === 429 || status === 498) return "RATE_LIMITED";

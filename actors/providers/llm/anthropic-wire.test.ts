@@ -199,6 +199,7 @@ const refusals: readonly (readonly [number, string, string, string])[] = [
   ],
   [400, "invalid_request_error", "max_tokens: must be positive", "LLM_REJECTED"],
   [402, "billing_error", "No credit.", "LLM_UNAUTHORIZED"],
+  [400, "invalid_request_error", "Your credit balance is too low.", "LLM_UNAUTHORIZED"],
   [529, "overloaded_error", "Overloaded", "LLM_CONNECT_FAILED"],
   [504, "timeout_error", "Too slow.", "LLM_TIMEOUT"],
 ];

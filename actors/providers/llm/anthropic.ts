@@ -149,5 +149,6 @@ function errorOf(
   if (status === null) {
     return failures.error({ reason: "STREAM_BROKEN", what: "gave up in a reply", detail });
   }
-  return failures.error({ reason: reasonOfStatus(status), what: `refused the request (${status})`, detail });
+  const reason = reasonOfStatus(status, text);
+  return failures.error({ reason, what: `refused the request (${status})`, detail });
 }

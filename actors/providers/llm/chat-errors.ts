@@ -68,7 +68,8 @@ function errorOf(
   if (status === IN_STREAM) {
     return failures.error({ reason: "STREAM_BROKEN", what: "gave up in a reply", detail });
   }
-  return failures.error({ reason: reasonOfStatus(status), what: `refused the request (${status})`, detail });
+  const reason = reasonOfStatus(status, `${providerCode} ${message}`);
+  return failures.error({ reason, what: `refused the request (${status})`, detail });
 }
 
 /** Inside a stream there is no status; some servers put one into the object. */

@@ -246,6 +246,7 @@ void t.test("an error's body may be anything, and the wait may stand in its text
       response.writeHead(400, { "content-type": "application/json" }).end('{"error":"just text"}'),
     (response) => response.writeHead(502).end("x".repeat(1_000_000)),
     (response) => response.writeHead(204).end(),
+    (response) => response.writeHead(429).end('{"error":{"message":"No.","code":"insufficient_quota"}}'),
   ];
   let index = 0;
   const { llm } = await rig(t, (response, request) => answers[index++]!(response, request));
@@ -261,6 +262,7 @@ void t.test("an error's body may be anything, and the wait may stand in its text
     "LLM_REJECTED",
     "LLM_CONNECT_FAILED",
     "LLM_PROTOCOL_ERROR",
+    "LLM_UNAUTHORIZED",
   ]);
 });
 

@@ -342,7 +342,8 @@ class Running implements ResponseSink {
       ...(requestId === undefined ? {} : { requestId }),
       providerMessage: errorInAnswer(text) ?? text,
     };
-    this.#onFailure({ reason: reasonOfStatus(status), what: `refused an utterance (${status})`, detail });
+    const reason = reasonOfStatus(status, text);
+    this.#onFailure({ reason, what: `refused an utterance (${status})`, detail });
   }
 
   onUnanswered(error: Error): void {

@@ -312,7 +312,7 @@ class Answer implements ResponseSink {
     const waitMs = retryAfterMs(headers["retry-after"], this.#clock.unixMs());
     const requestId = headers["x-request-id"];
     this.#over({
-      reason: reasonOfStatus(status),
+      reason: reasonOfStatus(status, text),
       what: `refused to speak (${status})`,
       detail: {
         status,
