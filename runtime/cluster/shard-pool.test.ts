@@ -450,6 +450,22 @@ void t.test(
   },
 );
 
+/** It told balancers and placement that it was ready, and every call they sent got the overflow. */
+void t.test(
+  "a node whose only shard is drained while a call is on it is not ready until that is over",
+  async (t) => {
+    const { pool } = await started(t);
+    const lease = pool.reserve()!;
+    t.ok(pool.drainShard(0));
+    t.equal(pool.reserve(), null);
+    t.match(pool.readiness(), { ready: false, reason: /takes new calls/ });
+    t.notOk(pool.endShardDrain(0), "somebody holds a slot");
+    t.ok(pool.endShardDrain(0, true));
+    t.match(pool.readiness(), { ready: true });
+    pool.release(lease);
+  },
+);
+
 void t.test("close stops the handlers, loses what is still held, and leaves no thread", async (t) => {
   const { pool, seen } = await started(t, {}, { shardCount: 2 });
   const open = pool.reserve()!;

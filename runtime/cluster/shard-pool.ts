@@ -145,8 +145,7 @@ export class ShardPool {
 
   /** Whether `reserve` has a slot. */
   get hasRoom(): boolean {
-    const mayHave = (host: ShardHost): boolean => host !== this.#spare && !this.#drained.has(host);
-    return !this.#draining && this.#hosts.some((host) => mayHave(host) && hasRoom(host));
+    return !this.#draining && this.#hosts.some((host) => this.#isServing(host) && hasRoom(host));
   }
 
   /** Whether `reserveAgain` has a slot. */
@@ -301,6 +300,9 @@ export class ShardPool {
     if (this.#hosts.every((host) => host.readySlots === null)) {
       return { ready: false, reason: "no shard is ready" };
     }
+    if (!this.#hosts.some((host) => this.#isServing(host) && host.readySlots !== null)) {
+      return { ready: false, reason: "no shard that is ready takes new calls" };
+    }
     return { ready: true, reason: "ready" };
   }
 
@@ -308,6 +310,11 @@ export class ShardPool {
     return this.#hosts.map((host) =>
       host.stats(this.#drained.has(host) ? "draining" : host === this.#spare ? "spare" : "serving"),
     );
+  }
+
+  /** P4. New calls may be its. */
+  #isServing(host: ShardHost): boolean {
+    return host !== this.#spare && !this.#drained.has(host);
   }
 
   #host(shardId: number): ShardHost {
