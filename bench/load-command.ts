@@ -153,16 +153,14 @@ function subjectOf(options: LoadCommandOptions, mix: CallMix): Promise<Subject> 
     const spare = mix.callers.some(comesAgain) ? options.calls : 0;
     return startSubject({ calls: options.calls + spare, settings: options.set ?? {} });
   }
-  return Promise.resolve(
-    remoteSubject({
-      url: options.target,
-      to: options.to,
-      carrier: options.carrier,
-      ...(options.publicUrl !== undefined && { publicUrl: options.publicUrl }),
-      ...(options.adminUrl !== undefined && { adminUrl: options.adminUrl }),
-      ...(options.authToken !== undefined && { authToken: options.authToken }),
-    }),
-  );
+  return remoteSubject({
+    url: options.target,
+    to: options.to,
+    carrier: options.carrier,
+    ...(options.publicUrl !== undefined && { publicUrl: options.publicUrl }),
+    ...(options.adminUrl !== undefined && { adminUrl: options.adminUrl }),
+    ...(options.authToken !== undefined && { authToken: options.authToken }),
+  });
 }
 
 async function readResult(file: string): Promise<LoadResult> {

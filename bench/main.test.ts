@@ -90,6 +90,10 @@ void t.test("a file that is wrong is said in a sentence before anything is start
     [() => runSim({ ...sim, script: `${folder}/other.json` }, output), /^--script .*has no seed, .*calls/],
   ] as const)
     await t.rejects(running(), { name, message });
+  // It was measured with none of the node's figures, and "0 records dropped by rings" among what was.
+  const elsewhere = { ...load, out: folder, target: "http://127.0.0.1:9", adminUrl: "http://127.0.0.1:9" };
+  for (const mix of ["mixed", "webhooks"])
+    await t.rejects(runLoadCommand({ ...elsewhere, mix }, output), { name, message: /at --admin-url http/ });
   await t.rejects(runLoadCommand({ ...load, out: folder, mix: "calmer" }, output), {
     message: /^Mix calmer: there is no such file, and no mix of that name; there are idle/,
   });

@@ -52,7 +52,7 @@ export function toldOfRuns(old: LoadResult, now: LoadResult): Told {
       `${same.length} figures did not move beyond noise: twice both runs' spread over their fifths, and 5 %.`,
       ...(unknown.length === 0
         ? []
-        : [`Too few observations to tell (longer runs have more): ${unknown.join(", ")}.`]),
+        : [`Too few observations to tell (longer runs have more): ${unknown.join("; ")}.`]),
     ],
   };
 }

@@ -68,7 +68,7 @@ async function openWebhooks(options: DoorOptions): Promise<Door> {
           environment: { [key]: BENCH_TOKEN },
           settings: options.settings ?? {},
         })
-      : remoteSubject(targetOf(options, options.target));
+      : await remoteSubject(targetOf(options, options.target));
   const authToken = options.target === undefined ? BENCH_TOKEN : (options.authToken ?? null);
   const dialect = carrierDialects[carrier];
   const url = new URL(dialect.webhookPath, subject.target.url);

@@ -371,3 +371,27 @@ void t.test(
     t.match(await readFile(`${out}/load-door-50.html`, "utf8"), /50 requests a second[^]*nothing failed/);
   },
 );
+
+void t.test(
+  "the control plane's API is read by schedule, each answer is the right one; what it cannot be told is refused",
+  { timeout: 240_000 },
+  async (t) => {
+    const out = t.testdir({ "door.toml": 'front = "grpc"\nratePerSecond = 40\nconnections = 2\n' });
+    const lines: string[] = [];
+    const output = { write: (text: string): void => void lines.push(text), colors: false, columns: 100 };
+    const asked = { calls: 1, seconds: 1, processes: 1, mix: `${out}/door.toml`, out, json: false } as const;
+    const options = { ...asked, to: "+12025550101", carrier: "twilio" } as const;
+    // It measured a control plane of its own, and said nothing of it.
+    for (const elsewhere of [{ target: "http://127.0.0.1:9" }, { set: { LUMENTRA_SHARDS: "1" } }])
+      await t.rejects(runLoadCommand({ ...options, ...elsewhere }, output), {
+        message: /no --target, no --set/,
+      });
+    t.equal(await runLoadCommand(options, output), 0, lines.join(""));
+    const result = JSON.parse(await readFile(`${out}/load-door-40.json`, "utf8")) as LoadResult;
+    t.match(result, { kind: "load", ratePerSecond: 40, failures: [] });
+    const value = (name: string): number =>
+      result.figures.find((figure) => figure.name === name)?.value ?? -1;
+    t.equal(value("answers"), 40);
+    t.ok(value("GetTenant to answer p50") > 0);
+  },
+);

@@ -120,7 +120,8 @@ async function warmUp(options: LoadOptions, calls: number): Promise<void> {
   interrupted?.throwIfAborted();
   if (isAnswered) return;
   const { url, to } = options.subject.target;
-  if (failures.length === 0 && refused > 0) failures.push(`it refuses calls: does a tenant have ${to}?`);
+  if (failures.length === 0 && refused > 0)
+    failures.push(`it refuses calls: has it room, and does a tenant have ${to}?`);
   throw new Error(
     `No call to ${url} went well, so there is nothing to measure: ${failures[0] ?? "it is silent"}`,
   );

@@ -11,10 +11,13 @@ import {
   startEmulatorProcess,
   startNodeProcess,
 } from "#bench/processes";
+import { scrapeMetrics } from "./metrics.js";
 
 export const BENCH_NUMBER = "+12025550101";
 /** For calls of the warm-up, and for those whose slot is given back while the next one comes. */
 const SPARE_CALLS = 50;
+/** Any node's metrics have it. */
+const CPU_METRIC = "process_cpu_seconds_total";
 
 export interface Target {
   /** Where the node's webhooks and sockets are: `https://voice.example.com`. */
@@ -45,8 +48,23 @@ export interface Subject {
   stop(): Promise<void>;
 }
 
-export function remoteSubject(target: Target): Subject {
+/** @throws Error when its figures were asked for and are not where they should be: to read none is not to read zeros. */
+export async function remoteSubject(target: Target): Promise<Subject> {
+  if (target.adminUrl !== undefined) {
+    const page = await scrapeMetrics(target.adminUrl).catch((error: unknown) => whyOf(error));
+    const why =
+      typeof page === "string" ? page : page.total(CPU_METRIC) > 0 ? null : "what answers is no node";
+    if (why !== null)
+      throw new Error(
+        `No figures of a node are at --admin-url ${target.adminUrl}, give its admin port or none: ${why}`,
+      );
+  }
   return { target, pid: null, emulators: null, slots: null, stop: async () => {} };
+}
+
+function whyOf(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 export interface LocalOptions {
