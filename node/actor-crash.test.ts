@@ -1,9 +1,7 @@
 /** A call whose actor crashes, at the wire: the shard lives, and the call goes on in a fresh actor of the same state. */
 import t from "tap";
-import type { PhoneCall } from "#bench/caller";
-import type { JournalEvent } from "#actors/journal";
 import { DEATHS } from "./deaths.fixture.js";
-import { factsOf, plainWords, withoutAsides } from "./node.fixture.js";
+import { factsOf, isProgressTo, plainWords, withoutAsides, written } from "./node.fixture.js";
 import {
   LONG_GREETING_TENANT,
   closed,
@@ -16,7 +14,7 @@ import {
 } from "./recovery.fixture.js";
 
 const server = await startDyingNode(t, { LUMENTRA_SPARE_SHARD: "false" });
-const { call, admin, emulators } = server;
+const { call, emulators } = server;
 
 // What crashes is one call: the others are not in its way.
 t.jobs = 3;
@@ -49,9 +47,9 @@ void t.test(
     const phone = await call({ to: numberOf(6) });
     const since = await greeted(phone);
     await phone.say("How many seats are there?");
-    await written(phone, isProgressTo("are there"));
+    await written(server, phone, isProgressTo("are there"));
     phone.dtmf(DEATHS.crashes);
-    await written(phone, ({ kind }) => kind === "callResumed");
+    await written(server, phone, ({ kind }) => kind === "callResumed");
     open();
     await heardMore(phone, since, 4);
     await phone.waitForReply(0);
@@ -63,20 +61,3 @@ void t.test(
     );
   },
 );
-
-/** All that was said was heard: on a slow machine there is progress before that, and words that are on their way are lost. */
-function isProgressTo(lastWords: string): (event: JournalEvent) => boolean {
-  return (event) =>
-    event.kind === "callerProgress" && plainWords(event.pii.said).join(" ").endsWith(lastWords);
-}
-
-/** Resolves when the call's journal has such an event. */
-async function written(phone: PhoneCall, isIt: (event: JournalEvent) => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 500; attempt += 1) {
-    const { status, text } = await admin(`/calls/${phone.callSid}/journal`);
-    const events = status === 200 ? (JSON.parse(text) as { journal: JournalEvent[] }).journal : [];
-    if (events.some(isIt)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("it was not written");
-}

@@ -2,10 +2,11 @@
 import t, { type Test } from "tap";
 import type { PhoneCall } from "#bench/caller";
 import type { JournalEvent } from "#actors/journal";
-import { factsOf, plainWords, startTestNode, withoutAsides } from "./node.fixture.js";
+import { factsOf, isProgressTo, plainWords, startTestNode, withoutAsides, written } from "./node.fixture.js";
 
 t.jobs = 4;
-const { call, journal, admin, emulators } = await startTestNode(t);
+const server = await startTestNode(t);
+const { call, journal, admin, emulators } = server;
 const REPLY = "A table by the window, one near the kitchen, and one upstairs. Which would you like?";
 emulators.groq.script(/which tables/i, { text: REPLY });
 emulators.groq.script(/upstairs/i, { text: "Then it is the quiet one." });
@@ -92,9 +93,9 @@ void t.test(
     const phone = await call();
     await phone.waitForReply(0);
     await phone.say("How many seats are there?");
-    await written(phone, isProgressTo("are there"));
+    await written(server, phone, isProgressTo("are there"));
     phone.cutMedia();
-    await written(phone, ({ kind }) => kind === "callResumed");
+    await written(server, phone, ({ kind }) => kind === "callResumed");
     open();
     await phone.waitForHeard(endsWith("forty seats"));
     phone.hangUp();
@@ -108,21 +109,4 @@ void t.test(
 
 function endsWith(words: string): (text: string) => boolean {
   return (text) => plainWords(text).join(" ").endsWith(words);
-}
-
-/** All that was said was heard: on a slow machine there is progress before that, and words that are on their way are lost. */
-function isProgressTo(lastWords: string): (event: JournalEvent) => boolean {
-  return (event) =>
-    event.kind === "callerProgress" && plainWords(event.pii.said).join(" ").endsWith(lastWords);
-}
-
-/** Resolves when the call's journal has such an event. */
-async function written(phone: PhoneCall, isIt: (event: JournalEvent) => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 500; attempt += 1) {
-    const { status, text } = await admin(`/calls/${phone.callSid}/journal`);
-    const events = status === 200 ? (JSON.parse(text) as { journal: JournalEvent[] }).journal : [];
-    if (events.some(isIt)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("it was not written");
 }

@@ -179,3 +179,24 @@ export function plainWords(text: string): string[] {
     .split(" ")
     .filter(Boolean);
 }
+
+/** All that was said was heard: on a slow machine there is progress before that, and words that are on their way are lost. */
+export function isProgressTo(lastWords: string): (event: JournalEvent) => boolean {
+  return (event) =>
+    event.kind === "callerProgress" && plainWords(event.pii.said).join(" ").endsWith(lastWords);
+}
+
+/** Resolves when the call's journal has such an event. */
+export async function written(
+  { admin }: Pick<TestNode, "admin">,
+  phone: PhoneCall,
+  isIt: (event: JournalEvent) => boolean,
+): Promise<void> {
+  for (let attempt = 0; attempt < 500; attempt += 1) {
+    const { status, text } = await admin(`/calls/${phone.callSid}/journal`);
+    const events = status === 200 ? (JSON.parse(text) as { journal: JournalEvent[] }).journal : [];
+    if (events.some(isIt)) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error("it was not written");
+}

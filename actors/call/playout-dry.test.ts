@@ -5,32 +5,20 @@
  * slow between two clauses does the same.
  */
 import t from "tap";
-import { VirtualClock } from "#runtime/actor";
-import { Arena, MULAW_8K, RecordKind } from "#runtime/media";
-import { EchoGuard } from "#actors/speech";
-import { Playout } from "./playout.js";
+import { RecordKind } from "#runtime/media";
+import { alonePlayout } from "./playout.fixture.js";
 
 const WORD_MS = 240;
 const GAP_MS = 2_000;
 
 for (const echo of ["before", "after"] as const) {
   void t.test(`what comes after a gap has not played during it; marks came ${echo} it`, async (t) => {
-    const arena = Arena.create({ slotCount: 1 });
-    const edge = arena.edgeSide(0);
-    const clock = new VirtualClock();
-    const playout = new Playout({
-      clock,
-      ring: arena.shardSide(0).out,
-      format: MULAW_8K,
-      echoGuard: new EchoGuard(),
-      wakeEdge: () => {},
-      guard: (body) => body(),
-    });
+    const { clock, playout, out } = alonePlayout();
     const marks: number[] = [];
     const send = (): void => {
-      while (edge.out.read()) {
-        if (edge.out.kind === RecordKind.cue) playout.onCueSent(edge.out.u32(), clock.nowMs());
-        if (edge.out.kind === RecordKind.mark) marks.push(edge.out.u32());
+      while (out.read()) {
+        if (out.kind === RecordKind.cue) playout.onCueSent(out.u32(), clock.nowMs());
+        if (out.kind === RecordKind.mark) marks.push(out.u32());
       }
     };
     const say = (words: readonly string[], timesComeFirst: boolean): void => {

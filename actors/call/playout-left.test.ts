@@ -8,25 +8,14 @@
  * have been played until it looked was told as heard, and whoever went on with the call left it out.
  */
 import t from "tap";
-import { VirtualClock } from "#runtime/actor";
-import { Arena, MULAW_8K, RecordKind } from "#runtime/media";
-import { EchoGuard } from "#actors/speech";
-import { MARK_GRACE_MS, Playout, type PlayoutEvents, TOP_UP_MS } from "./playout.js";
+import { RecordKind } from "#runtime/media";
+import { MARK_GRACE_MS, type PlayoutEvents, TOP_UP_MS } from "./playout.js";
+import { alonePlayout } from "./playout.fixture.js";
 
 const SECOND = new Uint8Array(8_000).fill(0x9f);
 
 function setUp(outRecordCount = 128) {
-  const clock = new VirtualClock();
-  const arena = Arena.create({ slotCount: 1, outRecordCount });
-  const { out } = arena.edgeSide(0);
-  const playout = new Playout({
-    clock,
-    ring: arena.shardSide(0).out,
-    format: MULAW_8K,
-    echoGuard: new EchoGuard(),
-    wakeEdge: () => {},
-    guard: (body) => body(),
-  });
+  const { clock, playout, out } = alonePlayout(outRecordCount);
   const seen = { finished: 0, bytes: 0, cues: [] as number[], marks: [] as number[] };
   const events: PlayoutEvents = { onStarted() {}, onMark() {}, onFinished: () => (seen.finished += 1) };
   /** The edge takes so many records, and no carrier returns a mark. */

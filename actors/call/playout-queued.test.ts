@@ -5,36 +5,23 @@
  * the latency ledger stayed empty, and the echo guard never learned that something might be playing.
  */
 import t from "tap";
-import { VirtualClock } from "#runtime/actor";
-import { Arena, FRAME_MS, MULAW_8K, RecordKind } from "#runtime/media";
-import { EchoGuard } from "#actors/speech";
-import { Playout } from "./playout.js";
+import { FRAME_MS, RecordKind } from "#runtime/media";
+import { alonePlayout } from "./playout.fixture.js";
 
 /** Loud: a square wave. */
 const SECOND = Uint8Array.from({ length: 8_000 }, (_, at) => (at % 8 < 4 ? 0x10 : 0x90));
 
 function begun(queuedWords: number | null) {
-  const arena = Arena.create({ slotCount: 1 });
-  const edge = arena.edgeSide(0);
-  const clock = new VirtualClock();
-  const guard = new EchoGuard();
-  const playout = new Playout({
-    clock,
-    ring: arena.shardSide(0).out,
-    format: MULAW_8K,
-    echoGuard: guard,
-    wakeEdge: () => {},
-    guard: (body) => body(),
-  });
+  const { clock, playout, echoGuard, out } = alonePlayout();
   const started: number[] = [];
   const marks: number[] = [];
   let cue = 0;
   /** As the edge: marks leave at once, the cue is told with the first audio behind it. */
   const send = (): void => {
-    while (edge.out.read()) {
-      if (edge.out.kind === RecordKind.mark) marks.push(edge.out.u32());
-      if (edge.out.kind === RecordKind.cue) cue = edge.out.u32();
-      if (edge.out.kind !== RecordKind.audio || cue === 0) continue;
+    while (out.read()) {
+      if (out.kind === RecordKind.mark) marks.push(out.u32());
+      if (out.kind === RecordKind.cue) cue = out.u32();
+      if (out.kind !== RecordKind.audio || cue === 0) continue;
       playout.onCueSent(cue, clock.nowMs());
       cue = 0;
     }
@@ -42,14 +29,14 @@ function begun(queuedWords: number | null) {
   playout.begin({ onStarted: (atMs) => started.push(atMs), onMark() {}, onFinished() {} }, 1, queuedWords);
   playout.text("three four");
   send();
-  return { clock, guard, playout, started, marks, send };
+  return { clock, echoGuard, playout, started, marks, send };
 }
 
 for (const comes of ["before", "after"] as const) {
   void t.test(
     `the mark of what was queued comes back ${comes} the reply's first byte has left`,
     async (t) => {
-      const { clock, guard, playout, started, marks, send } = begun(2);
+      const { clock, echoGuard, playout, started, marks, send } = begun(2);
       const echoQueued = (): void => playout.onMarkEchoed(marks[0]!, clock.nowMs());
       if (comes === "before") echoQueued();
       clock.advance(1_000);
@@ -65,14 +52,14 @@ for (const comes of ["before", "after"] as const) {
       clock.advance(200);
       t.equal(playout.positionMs(clock.nowMs()), comes === "before" ? 400 : 200);
       playout.noteEcho(clock.nowMs());
-      t.ok(guard.isEcho(-50, clock.nowMs()), "its echo may come");
+      t.ok(echoGuard.isEcho(-50, clock.nowMs()), "its echo may come");
       playout.close();
     },
   );
 }
 
 void t.test("a pause that ends before the reply's first byte has left is not its start", async (t) => {
-  const { clock, guard, playout, started, send } = begun(null);
+  const { clock, echoGuard, playout, started, send } = begun(null);
   playout.pause();
   clock.advance(400);
   playout.resume();
@@ -86,19 +73,19 @@ void t.test("a pause that ends before the reply's first byte has left is not its
   clock.advance(100);
   t.equal(playout.positionMs(clock.nowMs()), 100);
   playout.noteEcho(clock.nowMs());
-  t.ok(guard.isEcho(-50, clock.nowMs()), "its echo may come");
+  t.ok(echoGuard.isEcho(-50, clock.nowMs()), "its echo may come");
   playout.close();
 });
 
 void t.test("what was queued may play until the cut has reached the carrier, and no longer", async (t) => {
-  const { clock, guard, playout } = begun(2);
+  const { clock, echoGuard, playout } = begun(2);
   /** As each frame of the caller's asks. */
   const mayBeEchoAfter = (frames: number): boolean => {
     for (let frame = 0; frame < frames; frame += 1) {
       clock.advance(FRAME_MS);
       playout.noteEcho(clock.nowMs());
     }
-    return guard.isEcho(-30, clock.nowMs());
+    return echoGuard.isEcho(-30, clock.nowMs());
   };
   t.ok(mayBeEchoAfter(10));
   playout.cut(() => {});

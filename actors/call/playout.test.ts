@@ -1,24 +1,13 @@
 import t from "tap";
-import { VirtualClock } from "#runtime/actor";
-import { Arena, MULAW_8K, RecordKind } from "#runtime/media";
-import { EchoGuard } from "#actors/speech";
-import { Playout, TOP_UP_MS } from "./playout.js";
+import { RecordKind } from "#runtime/media";
+import { TOP_UP_MS } from "./playout.js";
+import { alonePlayout } from "./playout.fixture.js";
 
 const FIFTH = 1_600;
 
 /** A call that says `seconds` of audio, all of which is there at once; its carrier plays 20 ms at a time. */
 function speaking(seconds: number) {
-  const arena = Arena.create({ slotCount: 1 });
-  const edge = arena.edgeSide(0);
-  const clock = new VirtualClock();
-  const playout = new Playout({
-    clock,
-    ring: arena.shardSide(0).out,
-    format: MULAW_8K,
-    echoGuard: new EchoGuard(),
-    wakeEdge: () => {},
-    guard: (body) => body(),
-  });
+  const { clock, playout, out } = alonePlayout();
   playout.begin({ onStarted() {}, onMark() {}, onFinished() {} }, 1);
   for (let piece = 0; piece < 5 * seconds; piece += 1) playout.audio(new Uint8Array(FIFTH).fill(piece + 1));
   playout.end();
@@ -26,15 +15,15 @@ function speaking(seconds: number) {
   const sent: number[] = [];
   const play = (ms: number): void => {
     for (let atMs = 0; atMs < ms; atMs += TOP_UP_MS) {
-      while (edge.out.read()) {
-        if (edge.out.kind === RecordKind.cue) playout.onCueSent(edge.out.u32(), clock.nowMs());
-        else if (edge.out.kind === RecordKind.mark) {
-          const id = edge.out.u32();
+      while (out.read()) {
+        if (out.kind === RecordKind.cue) playout.onCueSent(out.u32(), clock.nowMs());
+        else if (out.kind === RecordKind.mark) {
+          const id = out.u32();
           const mark = playedBytes / 8;
           clock.setTimer(mark - (clock.nowMs() - startedAtMs), () => playout.onMarkEchoed(id, clock.nowMs()));
-        } else if (edge.out.kind === RecordKind.audio) {
-          playedBytes += edge.out.length;
-          sent.push(edge.out.payload[0]!);
+        } else if (out.kind === RecordKind.audio) {
+          playedBytes += out.length;
+          sent.push(out.payload[0]!);
         }
       }
       clock.advance(TOP_UP_MS);

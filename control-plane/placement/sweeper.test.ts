@@ -3,7 +3,7 @@ import t, { type Test } from "tap";
 import { VirtualClock } from "#runtime/actor";
 import { LumentraError } from "#runtime/errors";
 import { silentLogger } from "#runtime/telemetry";
-import { MemoryDirectory } from "../directory/index.js";
+import { MemoryDirectory, type ReserveRequest } from "../directory/index.js";
 import { openStores, seed } from "../services/planes.fixture.js";
 import type { CallRow, Store } from "../store/store.js";
 import { Sweeper } from "./index.js";
@@ -66,7 +66,7 @@ async function cluster(t: Test, sweeperCount = 1) {
   ] as const;
   await directory.registerNode(registration, LEASE_MS);
   await directory.reportNode("a", "1", report, LEASE_MS);
-  const reserve = async (callId: string) => {
+  const reserve = async (callId: string, fields: Partial<ReserveRequest> = {}) => {
     const result = await directory.reserve({
       callId,
       carrier: "twilio",
@@ -80,6 +80,7 @@ async function cluster(t: Test, sweeperCount = 1) {
       reservationMs: 2_000,
       resume: false,
       pii: { from: "", to: "" },
+      ...fields,
     });
     if (result.kind !== "reserved") throw new Error(result.kind);
     return result.lease;
@@ -211,7 +212,7 @@ void t.test(
 void t.test(
   "a call whose leg was lost and that came to nobody since is not told as a lost node's",
   async (t) => {
-    const { sweeper, begin, clock, directory, store, lost } = await cluster(t);
+    const { sweeper, begin, reserve, clock, store, lost } = await cluster(t);
     const epoch = await begin("cut-off");
     await begin("of-a-dead-node");
     const atUnixMs = clock.unixMs();
@@ -219,23 +220,7 @@ void t.test(
     await store.transaction({ kind: "system" }, "node:a", (tx) =>
       tx.calls.append("cut-off", epoch, "a", [cut]),
     );
-    const placed = await directory.reserve({
-      callId: "cut-off",
-      carrier: "twilio",
-      carrierCallId: "CA-cut-off",
-      tenantId: "dentist",
-      resellerId: "acme",
-      tenantCap: 1_000,
-      resellerCap: 1_000,
-      nodeIds: ["a"],
-      pickOf: 1,
-      reservationMs: 2_000,
-      resume: true,
-      knownEpoch: epoch,
-      afterEpoch: epoch,
-      pii: { from: "", to: "" },
-    });
-    t.equal(placed.kind, "reserved");
+    await reserve("cut-off", { resume: true, knownEpoch: epoch, afterEpoch: epoch });
     clock.advance(LEASE_MS);
     await sweeper.sweep();
     clock.advance(GRACE_MS + 1_000);

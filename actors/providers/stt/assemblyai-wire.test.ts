@@ -9,7 +9,8 @@ import { MULAW_8K } from "#runtime/media";
 import { KeptLog, eventually, quietTurns } from "../compliance-kit.js";
 import { createProviders } from "../providers.js";
 import { type AssemblySettings, providerDefaults } from "../settings.js";
-import type { SttEvents, SttProvider, SttRequest } from "./provider.js";
+import { listen as listenAlone } from "./deepgram-wire.fixture.js";
+import type { SttProvider, SttRequest } from "./provider.js";
 
 interface Session {
   readonly url: URL;
@@ -63,18 +64,10 @@ function request(fields: Partial<SttRequest> = {}): SttRequest {
   };
 }
 
-function listen(): { readonly lines: string[]; readonly events: SttEvents } {
-  const lines: string[] = [];
-  const events: SttEvents = {
-    onReady: () => lines.push("ready"),
-    onInterim: ({ text, startMs, endMs }) => lines.push(`interim ${text} ${startMs}-${endMs}`),
-    onFinal: ({ text, startMs, endMs }, pause) => lines.push(`final ${text} ${startMs}-${endMs} ${pause}`),
-    onSpeechStarted: (atMs) => lines.push(`speech ${atMs}`),
-    onEagerEndOfTurn: ({ text }) => lines.push(`eager ${text}`),
-    onTurnResumed: () => lines.push("resumed"),
-    onError: ({ code }) => lines.push(code),
-  };
-  return { lines, events };
+/** With the session's beginning, which Deepgram has none of. */
+function listen(): ReturnType<typeof listenAlone> {
+  const { lines, events } = listenAlone();
+  return { lines, events: { ...events, onReady: () => lines.push("ready") } };
 }
 
 const words = (text: string) =>
