@@ -29,6 +29,8 @@ import { untoldAudio } from "./untold-audio.js";
 const CRASHES: RestartBudgetOptions = { maxRestarts: 2, withinMs: 60_000 };
 /** A shard is back in two or three seconds where there is no spare; a caller hears nothing from us meanwhile. */
 const WAIT_FOR_SHARD_MS = 5_000;
+/** … or somebody hangs up, and his slot is free: looked for so often, since new callers want it too. */
+const ROOM_LOOK_MS = 100;
 /** V4. Less than a piece of audio may be late. */
 const SLICE_MS = 2;
 /** One call alone is no slice. */
@@ -75,6 +77,7 @@ export class Recovery {
   readonly #crashes = new WeakMap<LiveCall, RestartBudget>();
   readonly #drains = new Map<number, TimerHandle>();
   #isScheduled = false;
+  #look: TimerHandle | null = null;
 
   constructor(deps: RecoveryDeps) {
     this.#deps = deps;
@@ -120,7 +123,9 @@ export class Recovery {
   /** Its leg is gone: true when nobody owned the call, so that nobody else writes of it. */
   forget(call: LiveCall): boolean {
     this.#waiting.get(call)?.timer?.cancel();
-    return this.#waiting.delete(call);
+    const hadNobody = this.#waiting.delete(call);
+    if (this.#waiting.size === 0) this.#stopLooking();
+    return hadNobody;
   }
 
   /** Moves the shard's calls to others, each when nobody notices; then it starts afresh. Null: it does not serve. */
@@ -204,11 +209,11 @@ export class Recovery {
       if (clock.nowMs() >= untilMs) return this.#schedule();
       this.#tryTakeOver(waiting);
     }
-    this.#waitForShard();
+    this.#waitForRoom();
   }
 
-  /** There is no slot for any of those that are left. */
-  #waitForShard(): void {
+  /** There is no slot for any of those that are left: until a shard comes up, or somebody gives one back. */
+  #waitForRoom(): void {
     const { clock } = this.#deps;
     const isHopeless = !this.#deps.pool().hasProspect;
     for (const waiting of this.#waiting.values()) {
@@ -218,6 +223,17 @@ export class Recovery {
           this.#giveUp(waiting.call, waiting.outcome),
         );
     }
+    if (this.#waiting.size === 0) return;
+    this.#look ??= clock.setTimer(ROOM_LOOK_MS, () => {
+      this.#look = null;
+      if (this.#deps.pool().hasRoomAgain) this.onShardReady();
+      else this.#waitForRoom();
+    });
+  }
+
+  #stopLooking(): void {
+    this.#look?.cancel();
+    this.#look = null;
   }
 
   /** V5. False: there is no slot now. */

@@ -391,6 +391,35 @@ void t.test("a slot that comes while some were tried in vain is asked for by the
   t.same(told, []);
 });
 
+/** Only a shard that came up was a reason to try again: calls were given up while others hung up beside them. */
+void t.test("a call whose shard is gone has the slot of the next who hangs up", async (t) => {
+  const world = rig(t);
+  const { pool, clock, slots, journals } = world;
+  let hasRoomAgain = false;
+  Object.defineProperties(pool, { hasProspect: { value: true }, hasRoomAgain: { get: () => hasRoomAgain } });
+  const { calls, lose } = lostShard(world, 2);
+  slots.left = 0;
+  let opened = 0;
+  pool.open = () => {
+    slots.left -= 1;
+    return (opened += 1) > 0;
+  };
+  const pass = async (ms: number): Promise<void> => {
+    clock.advance(ms);
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+  };
+  lose();
+  await pass(2_000);
+  t.equal(opened, 0);
+  slots.left = 1;
+  hasRoomAgain = true;
+  await pass(200);
+  t.equal(opened, 1);
+  await pass(5_000);
+  const ended = calls.filter(({ callId }) => journals.isComplete(callId));
+  t.equal(ended.length, 1, "nobody else hung up within five seconds");
+});
+
 /** Its slot was closed already, and so not lost: there was none beside it, and the call was given up at once. */
 void t.test("a call that crashed waits for a slot when its shard dies before it had another", async (t) => {
   const { switchboard, pool, slots, journals, open, writes } = rig(t);
