@@ -1,5 +1,6 @@
 /** The API as commands use it: one connection with the key and certificates of the command line. */
 import type { Timestamp__Output } from "#proto";
+import { LumentraError } from "#runtime/errors";
 import {
   type MethodName,
   type RpcAnswer,
@@ -45,13 +46,20 @@ export async function connectApi(options: ApiOptions, environment: Environment):
   const settings = await resolveCliSettings(environment);
   const key = options.key ?? settings.LUMENTRA_API_KEY ?? null;
   const ca = options.ca ?? settings.LUMENTRA_API_CA_FILE;
+  const address = options.address ?? settings.LUMENTRA_API_ADDRESS;
   const rpc = new RpcClient({
-    target: options.address ?? settings.LUMENTRA_API_ADDRESS,
+    target: address,
     security: { caFile: ca, insecure: options.insecure ?? false },
     bearer: () => key,
   });
   return {
-    call: (service, method, request) => rpc.call(service, method, request),
+    call: async (service, method, request) => {
+      try {
+        return await rpc.call(service, method, request);
+      } catch (error) {
+        throw withAddress(error, address);
+      }
+    },
     async *stream(service, method, request, stopped) {
       const stream = rpc.watch(service, method, request);
       const stop = (): void => stream.cancel();
@@ -59,7 +67,7 @@ export async function connectApi(options: ApiOptions, environment: Environment):
       try {
         for await (const answer of stream) yield answer;
       } catch (error) {
-        if (!stopped.aborted) throw fromServiceError(error);
+        if (!stopped.aborted) throw withAddress(fromServiceError(error), address);
       } finally {
         stopped.removeEventListener("abort", stop);
         stream.cancel();
@@ -67,6 +75,18 @@ export async function connectApi(options: ApiOptions, environment: Environment):
     },
     close: () => rpc.close(),
   };
+}
+
+/** What gRPC says when there is no connection, in its own many words. */
+const NO_CONNECTION = /^No connection established\. Last error: (?:Error: )?(.*?)\. Resolution note/;
+
+/** The first that somebody meets who has not started anything: where nobody answers, and what to do. */
+function withAddress(error: unknown, address: string): unknown {
+  if (!(error instanceof LumentraError) || error.code !== "CONTROL_PLANE_UNREACHABLE") return error;
+  const reason = NO_CONNECTION.exec(error.message)?.[1];
+  if (reason === undefined) return error; // somebody did answer, and says why not
+  const message = `nobody answers at ${address} (${reason}): start it with \`npm start\`, or give --address or LUMENTRA_API_ADDRESS`;
+  return new LumentraError(error.code, message, { cause: error });
 }
 
 /** Local time to the second, for people. */
