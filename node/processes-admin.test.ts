@@ -1,4 +1,4 @@
-import { type Server, createServer } from "node:http";
+import { type Server, createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
 import { silentLogger } from "#runtime/telemetry";
@@ -38,4 +38,20 @@ void t.test("a call's journal and message come from the process that has them, b
   t.equal((await at("/calls/c2/message")).status, 404);
   t.equal((await at("/processes/0/calls/c1/message")).status, 404);
   t.equal((await at("/processes/2/calls/c1/message")).status, 404);
+});
+
+void t.test("a path that is no path is nobody's, and no failure of ours", async (t) => {
+  const admin = await ProcessesAdmin.listen("127.0.0.1", 0, silentLogger);
+  t.teardown(() => admin.close());
+  for (const path of ["//", "/nothing", "*"]) {
+    const status = await new Promise<number>((resolve, reject) => {
+      const asked = request({ port: admin.port, host: "127.0.0.1", path }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      asked.once("error", reject).end();
+    });
+    t.equal(status, 404, path);
+  }
+  t.equal((await fetch(`http://127.0.0.1:${admin.port}/healthz/live?from=balancer`)).status, 200);
 });

@@ -97,7 +97,9 @@ export class ProcessesAdmin {
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let answer: Answer;
     try {
-      answer = await this.#answer(request.method ?? "", new URL(request.url ?? "/", "http://node").pathname);
+      // As it came: `//` is no URL, and must not be a failure of ours.
+      const [path] = (request.url ?? "/").split("?", 1);
+      answer = await this.#answer(request.method ?? "", path!);
     } catch (error) {
       this.#log.error({ err: error, path: request.url }, "an admin page failed");
       answer = failed(500, "EDGE_REQUEST_FAILED", "the request could not be handled");
