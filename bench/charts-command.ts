@@ -1,7 +1,8 @@
 /** `npm run bench -- charts FILE.json…`: results of benchmarks as SVG files. Exit codes: 0 drawn, 1 there was nothing to. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chartsOf, readSource, renderChart } from "#bench/charts";
+import { makeResultFolder } from "#bench/report";
 import type { CommandOutput } from "./call.js";
 
 export interface ChartsCommandOptions {
@@ -15,7 +16,7 @@ export async function runChartsCommand(
   output: CommandOutput,
 ): Promise<number> {
   const charts = chartsOf(await Promise.all(files.map(readSource)));
-  await mkdir(out, { recursive: true });
+  await makeResultFolder(out);
   for (const chart of charts) {
     const file = join(out, `${chart.name}.svg`);
     await writeFile(file, await renderChart(chart));

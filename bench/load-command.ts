@@ -176,12 +176,18 @@ async function readResult(file: string): Promise<LoadResult> {
   throw new Error(`--compare wants the JSON that an earlier load of this version left; ${file} is none`);
 }
 
+/** What a load's whole table takes; in a narrower terminal it has what is looked at first. */
+const WIDE_COLUMNS = 100;
+
 function printResult(result: LoadResult, output: CommandOutput): void {
+  const isWide = output.columns >= WIDE_COLUMNS;
   const rows = result.figures.map(({ name, unit, value, slices, count }) => ({
     what: name,
     value: `${shown(value)}${unit === "" ? "" : ` ${unit}`}`,
-    "over fifths": slices.length < 2 ? "" : `${shown(Math.min(...slices))} – ${shown(Math.max(...slices))}`,
-    count: count ?? "",
+    ...(isWide && {
+      "over fifths": slices.length < 2 ? "" : `${shown(Math.min(...slices))} – ${shown(Math.max(...slices))}`,
+      count: count ?? "",
+    }),
   }));
   output.write(`${renderRows(rows, output.colors)}\n`);
   for (const note of result.notes) output.write(`· ${note}\n`);

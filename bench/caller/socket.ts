@@ -111,7 +111,7 @@ function unreachable(nodeUrl: string, cause: unknown): LumentraError {
   const code = "code" in reason ? String(reason.code) : reason.message;
   const message =
     code === "ECONNREFUSED"
-      ? `No node is listening at ${nodeUrl}: start one with "npm start", or say where it is with --url`
+      ? `No node is listening at ${nodeUrl}: start one with "npm start", or say where it is (call --url, load --target)`
       : `The node at ${nodeUrl} did not answer the webhook (${code})`;
   return new LumentraError("CALLER_NODE_UNREACHABLE", message, { cause });
 }

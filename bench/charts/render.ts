@@ -197,6 +197,8 @@ function yAxisOf(panel: Panel, gridIndex: number) {
   const highest = Math.max(highestOf(panel), ...panel.goals.map(({ value }) => value));
   // Some room above what is highest, for its label.
   const { top, interval } = topOf(panel.y.most ?? highest * 1.06);
+  // Where there cannot be more, the room is above the axis' last step.
+  const isFull = panel.y.most !== undefined && highest * 1.06 > top;
   return {
     gridIndex,
     type: "value" as const,
@@ -205,12 +207,17 @@ function yAxisOf(panel: Panel, gridIndex: number) {
     nameGap: 44,
     nameTextStyle: { color: light.dim, fontSize: 12 },
     min: 0,
-    max: top,
+    max: isFull ? top * 1.1 : top,
     interval,
     axisLine: { show: false },
     axisTick: { show: false },
-    axisLabel: { color: light.dim, fontSize: 11.5, formatter: ticks },
-    splitLine: { lineStyle: { color: light.line } },
+    axisLabel: {
+      color: light.dim,
+      fontSize: 11.5,
+      formatter: ticks,
+      ...(isFull && { showMaxLabel: false }),
+    },
+    splitLine: { lineStyle: { color: light.line }, showMaxLine: !isFull },
   };
 }
 

@@ -354,10 +354,11 @@ void t.test(
     const code = await runLoadCommand(
       // biome-ignore format: what a command line says, on one
       { calls: 1, seconds: 2, processes: 1, mix: `${out}/door.toml`, out, set: UNPRESSED, json: false, to: "+12025550101", carrier: "twilio" },
-      { write: (text) => void lines.push(text), colors: false, columns: 100 },
+      { write: (text) => void lines.push(text), colors: false, columns: 80 },
     );
     t.equal(code, 0, lines.join(""));
     t.match(lines.join(""), /answers · p99 \d+ ms/, "it told how far it was");
+    t.notMatch(lines.join(""), /over fifths/, "a terminal of eighty columns has room for the figures alone");
     const result = JSON.parse(await readFile(`${out}/load-door-50.json`, "utf8")) as LoadResult;
     t.match(result, { kind: "load", calls: 0, ratePerSecond: 50, failures: [] });
     const value = (name: string): number =>
