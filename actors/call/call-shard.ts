@@ -173,7 +173,7 @@ class CallShard implements ShardHandler {
     const { tenants } = config as CallShardConfig;
     this.#tenants = new Map(tenants.map((tenant) => [tenant.id, tenant]));
     this.#voices.replace(tenants);
-    await Promise.race([this.#warm(tenants), sleep(this.#context.clock, READY_WITHIN_MS)]);
+    await within(this.#context.clock, READY_WITHIN_MS, this.#warm(tenants));
   }
 
   openCall(slot: number, leg: ShardSlot, start: CallStart): void {
@@ -312,6 +312,10 @@ class CallShard implements ShardHandler {
   }
 }
 
-function sleep(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve) => clock.setTimer(delayMs, resolve));
+/** Until it is done, and no longer than that. No timer is left. */
+function within(clock: Clock, boundMs: number, work: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(boundMs, resolve);
+    work.then(resolve, reject).finally(() => timer.cancel());
+  });
 }

@@ -93,6 +93,12 @@ void t.test("everything is returned: a slot that is not given back", async (t) =
   t.ok((await caughtBy(scriptOf(), { releasesSlots: false })).includes("everything is returned"));
 });
 
+/** A thread that ends takes its timers along: what its calls left behind was seen of no shard. */
+void t.test("everything is returned: timers of calls that are over", async (t) => {
+  const seams: Seams = { cancelsTimers: false };
+  t.same(await caughtBy(scriptOf(), seams), ["everything is returned"]);
+});
+
 void t.test("every call ends with an outcome: an end that is lost", async (t) => {
   const seams: Seams = { toPlane: (event) => (event.kind === "callEnded" ? null : event) };
   t.ok((await caughtBy(scriptOf(), seams)).includes("every call ends with an outcome"));

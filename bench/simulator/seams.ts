@@ -14,6 +14,8 @@ export interface Seams {
   readonly pauses?: boolean;
   /** Whether a node gives a slot back that was released. @default true */
   readonly releasesSlots?: boolean;
+  /** Whether a shard's timers that are cancelled are gone; else they wait on, and do nothing. @default true */
+  readonly cancelsTimers?: boolean;
   /** Whether a shard that hangs is ended. @default true */
   readonly watches?: boolean;
   /** Whether a spare shard is there when the script says so. @default true */

@@ -51,6 +51,7 @@ export interface SimNodeOptions {
   readonly onWritten: (event: JournalEvent) => void;
   readonly onJournalLost: (event: JournalEvent) => void;
   readonly onTicked: () => void;
+  readonly onShardStopped: (timersLeft: number) => void;
   readonly onShardError: (error: unknown) => void;
   readonly onTakeOver: (takeOver: TakeOver) => void;
 }
@@ -268,6 +269,7 @@ export class SimNode {
   #startThread(boot: ShardBoot): SimShard {
     const { time, limits, vendors, parts, onWritten, onJournalLost, onTicked, onShardError, seams } =
       this.#options;
+    const { onShardStopped: onStopped } = this.#options;
     const network = new SimNetwork(vendors);
     this.#networks.add(network);
     const shard = new SimShard(boot, {
@@ -285,8 +287,10 @@ export class SimNode {
         onWritten,
         onJournalLost,
         onTicked,
+        onStopped,
       },
     });
+    if (seams.cancelsTimers === false) keepTimers(shard.clock);
     this.#threads.set(boot.shardId, shard);
     return shard;
   }
@@ -386,5 +390,16 @@ function providerSettings({ requestsMax }: Limits): ProviderSettings {
     elevenlabs: { ...elevenlabs, apiKey: "sim" },
     whisper: { ...whisper, apiKey: "", url: WHISPER_ORIGIN },
     piper: { ...piper, apiKey: "", url: PIPER_ORIGIN },
+  };
+}
+
+function keepTimers(clock: SimThread): void {
+  const setTimer = clock.setTimer.bind(clock);
+  clock.setTimer = (delayMs, callback) => {
+    let isOff = false;
+    setTimer(delayMs, () => {
+      if (!isOff) callback();
+    });
+    return { cancel: () => void (isOff = true) };
   };
 }

@@ -55,6 +55,8 @@ export interface SimShardEvents {
   onWritten(event: JournalEvent): void;
   /** An injected fault, or a main thread that was too far behind, kept it from being written. */
   onJournalLost(event: JournalEvent): void;
+  /** It has given back all that it had, and ends now; its timers are forgotten with it. */
+  onStopped(timersLeft: number): void;
   /** The end of a tick, when every call has done what it had to. */
   onTicked(): void;
 }
@@ -283,6 +285,7 @@ export class SimShard implements ShardThread, ShardContext {
 
   async #stop(): Promise<void> {
     await this.#handler?.stop();
+    this.#options.events.onStopped(this.clock.timerCount);
     this.#outbox.flush();
     this.#end(0);
   }

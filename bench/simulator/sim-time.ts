@@ -94,7 +94,7 @@ export class SimThread implements Clock {
 
   setTimer(delayMs: number, callback: () => void): TimerHandle {
     const isLate = !this.isDead && this.#time.random.next() < LATE_SHARE;
-    const timer = new ThreadTimer(this, callback);
+    const timer = new ThreadTimer(this, callback, true);
     if (this.isDead) return timer;
     this.#time.schedule(timer, Math.ceil(delayMs) + (isLate ? this.#time.between(1, LATE_MAX_MS) : 0));
     return timer;
@@ -102,7 +102,7 @@ export class SimThread implements Clock {
 
   /** In this thread, at this instant or when it moves again: how what comes from outside gets in. */
   after(delayMs: number, callback: () => void): void {
-    if (!this.isDead) this.#time.schedule(new ThreadTimer(this, callback), delayMs);
+    if (!this.isDead) this.#time.schedule(new ThreadTimer(this, callback, false), delayMs);
   }
 
   /** Stands still. */
@@ -112,6 +112,13 @@ export class SimThread implements Clock {
 
   get isHeld(): boolean {
     return this.nowMs() < this.#heldUntilMs;
+  }
+
+  /** Timers that the code which runs in it has set and neither waited for nor cancelled. */
+  get timerCount(): number {
+    return this.#time.countOf(
+      (timer) => timer instanceof ThreadTimer && timer.thread === this && timer.isSet,
+    );
   }
 
   die(): void {
@@ -136,12 +143,15 @@ export class SimThread implements Clock {
 
 class ThreadTimer extends VirtualTimer {
   readonly thread: SimThread;
+  /** By the code that runs there; else it is a message on its way, or the thread's own. */
+  readonly isSet: boolean;
   /** Among those that wait for the thread to move again; null: it has not waited. */
   heldOrder: number | null = null;
 
-  constructor(thread: SimThread, callback: () => void) {
+  constructor(thread: SimThread, callback: () => void, isSet: boolean) {
     super(callback);
     this.thread = thread;
+    this.isSet = isSet;
   }
 
   override fire(): void {

@@ -156,6 +156,7 @@ class World {
   readonly #faults: WorldFault[];
   readonly #asked: WorldRecord["asked"][number][] = [];
   readonly #faultCounts = new Map<string, number>();
+  #shardTimersLeft = 0;
   readonly #shardErrors: unknown[] = [];
   readonly #takeOvers: TakeOver[] = [];
   readonly #vendorsReturn: boolean;
@@ -196,6 +197,7 @@ class World {
         },
         onJournalLost: (event) => this.#witness.onJournalLost(event),
         onTicked: () => this.#witness.onTicked(),
+        onShardStopped: (timersLeft) => (this.#shardTimersLeft += timersLeft),
         onShardError: (error) => this.#shardErrors.push(error),
         onTakeOver: (takeOver) => this.#takeOvers.push(takeOver),
       });
@@ -270,7 +272,7 @@ class World {
       takeOvers: this.#takeOvers,
       atRest,
       atEnd: {
-        timers: time.timerCount,
+        timers: time.timerCount + this.#shardTimersLeft,
         connections: living.reduce((count, node) => count + node.vendorConnections, 0),
       },
       virtualMs: endedAtMs - beganAtMs,

@@ -84,6 +84,11 @@ export class VirtualClock implements Clock {
     for (const timer of this.#heap) if (which(timer)) timer.cancel();
   }
 
+  /** Timers waiting now of which this holds. */
+  countOf(which: (timer: VirtualTimer) => boolean): number {
+    return this.#heap.reduce((count, timer) => (!timer.isOff && which(timer) ? count + 1 : count), 0);
+  }
+
   /** Moves time on, firing what falls due on the way, also what callbacks set. */
   advance(ms: number): void {
     this.advanceTo(this.#nowMs + ms);
@@ -131,7 +136,7 @@ export class VirtualClock implements Clock {
 
   /** Timers waiting now; a test ends with 0. */
   get timerCount(): number {
-    return this.#heap.reduce((count, timer) => (timer.isOff ? count : count + 1), 0);
+    return this.countOf(() => true);
   }
 
   #fireFirst(): void {
