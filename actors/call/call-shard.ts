@@ -3,7 +3,7 @@
  * when it can serve: providers are warm and the tenants' phrases are in memory, as far as that can be had in
  * READY_WITHIN_MS; a node must start without its providers too, and apologise.
  */
-import { ActorSystem, type ActorRef, type Clock, SystemClock } from "#runtime/actor";
+import { ActorSystem, type ActorRef, type Clock, SystemClock, type TimerHandle } from "#runtime/actor";
 import type { CallOutcome, CallStart, ShardContext, ShardHandler } from "#runtime/cluster";
 import { LumentraError } from "#runtime/errors";
 import { MULAW_8K, type ShardSlot } from "#runtime/media";
@@ -114,6 +114,7 @@ class CallShard implements ShardHandler {
   readonly #calls = new Map<number, OpenCall>();
   readonly #onCall: CallShardParts["onCall"];
   #tenants = new Map<string, TenantConfig>();
+  #drain: TimerHandle | null = null;
 
   constructor(context: ShardContext, parts: CallShardParts) {
     this.#onCall = parts.onCall;
@@ -231,7 +232,7 @@ class CallShard implements ShardHandler {
 
   beginDrain(deadlineMs: number): void {
     const { clock } = this.#context;
-    clock.setTimer(Math.max(0, deadlineMs - GOODBYE_BEFORE_MS - clock.nowMs()), () => {
+    this.#drain = clock.setTimer(Math.max(0, deadlineMs - GOODBYE_BEFORE_MS - clock.nowMs()), () => {
       for (const { actor } of this.#calls.values())
         actor.tell({ kind: "endSoon", outcome: { kind: "drained" } });
     });
@@ -251,6 +252,7 @@ class CallShard implements ShardHandler {
   }
 
   async stop(): Promise<void> {
+    this.#drain?.cancel();
     this.#voices.close();
     await this.#system.shutdown();
     await this.#messages.settled();

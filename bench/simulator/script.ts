@@ -102,6 +102,8 @@ export type WorldFault =
   | { readonly kind: "nodeDeath"; readonly node: number; readonly atMs: number }
   /** The main thread stands still, and with it the edge. */
   | { readonly kind: "nodeHold"; readonly node: number; readonly atMs: number; readonly ms: number }
+  /** It is told to stop: new calls go elsewhere, and those it has may go on for so long. */
+  | { readonly kind: "nodeDrain"; readonly node: number; readonly atMs: number; readonly graceMs: number }
   /** The node reaches no control plane for longer than its leases last, and owns its calls no more when it is back. */
   | { readonly kind: "partition"; readonly node: number; readonly atMs: number; readonly ms: number };
 
@@ -171,6 +173,7 @@ export const STEPS_MAX = 4;
 /** Calls begin within this long, so that most of them are live at once. */
 const ARRIVALS_MS = 6_000;
 const LONGEST_CALL_MS = 20_000;
+const DRAIN_SHARE = 0.08;
 const OUTAGE_SHARE = 0.12;
 /** Of the worlds that have no second choices. */
 const OWN_SHARE = 0.3;
@@ -225,7 +228,7 @@ export function drawScript(
     })),
     vendors: kinds.has("vendors") ? vendors : [],
     outage,
-    faults: faults.filter(wanted),
+    faults: [...faults, ...drawDrain(seed, nodes)].filter(wanted),
     moments: drawMoments(seed, calls).filter(({ what }) => kinds.has(KIND_OF[what.kind])),
   };
 }
@@ -238,6 +241,7 @@ const KIND_OF = {
   shardHold: "shards",
   nodeDeath: "nodes",
   nodeHold: "nodes",
+  nodeDrain: "nodes",
   partition: "nodes",
   vendorsBreak: "vendors",
   hangUp: "carrier",
@@ -364,6 +368,16 @@ function drawWorldFault(draw: Draw, nodes: number, shards: number, calls: number
     default:
       return { kind: "partition", node, atMs, ms: draw.whole(1_000, 12_000) };
   }
+}
+
+/** From a randomness of its own, as `moments`. */
+function drawDrain(seed: number, nodes: number): readonly WorldFault[] {
+  const draw = new Draw(seededRandom(seed ^ 0xd4a1));
+  if (!draw.chance(DRAIN_SHARE)) return [];
+  const graceMs = draw.of([0, 2_000, 6_000, 60_000]);
+  return [
+    { kind: "nodeDrain", node: draw.whole(0, nodes - 1), atMs: draw.whole(0, LONGEST_CALL_MS), graceMs },
+  ];
 }
 
 function drawLimits(draw: Draw, isTight: boolean): Limits {

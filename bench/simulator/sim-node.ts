@@ -194,6 +194,13 @@ export class SimNode {
     this.switchboard.admin.drainShard(index);
   }
 
+  /** It is to stop: its calls may go on for so long. That it is gone then is another fault's. */
+  drain(graceMs: number): void {
+    this.pool.beginDrain(this.thread.nowMs() + graceMs);
+    void this.switchboard.drain();
+    void this.#report();
+  }
+
   /** By itself: half of the time with what it had to say. */
   killShard(shardId: number): void {
     this.#threads.get(shardId)?.exit(this.#options.time.random.next() < 0.5);
@@ -356,7 +363,12 @@ export class SimNode {
       providerUsage: 0,
     } as const;
     const { ready } = this.pool.readiness();
-    await directory.reportNode(this.nodeId, this.nodeId, { ready, stopping: false, pressure }, LEASE_TIME_MS);
+    await directory.reportNode(
+      this.nodeId,
+      this.nodeId,
+      { ready, stopping: this.switchboard.isStopping, pressure },
+      LEASE_TIME_MS,
+    );
     const claims = [...this.switchboard.held()].map((call) => ({ ...call, resellerId: "reseller" }));
     for (const verdict of await directory.claim(this.nodeId, claims, LEASE_TIME_MS)) {
       if (verdict.kind === "lost" && !this.thread.isDead)

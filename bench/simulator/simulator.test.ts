@@ -201,3 +201,27 @@ void t.test("what a failure prints runs again", async (t) => {
     .slice(4);
   t.same(words, ["--seed", "5", "--calls", "10", "--faults", "carrier,nodes", "--steps", "2"]);
 });
+
+void t.test(
+  "a node that is told to stop lets calls end for as long as it may, and others come to another",
+  async (t) => {
+    const ask = { kind: "ask", question: 1, pauseMs: 300, tool: false } as const;
+    const steps = [ask, { ...ask, question: 2 }, { kind: "wait", ms: 12_000 }] as const;
+    const call = { atMs: 0, node: 0, steps, carrier: [] };
+    const drawn = drawScript(3, new Set(), 1);
+    const calls = [call, { ...call, atMs: 4_000, steps: [{ ...ask, question: 3 }] }];
+    for (const [graceMs, outcome] of [
+      [60_000, "callerHungUp"],
+      [5_000, "drained"],
+    ] as const) {
+      const faults = [{ kind: "nodeDrain", node: 0, atMs: 3_000, graceMs } as const];
+      const world = await runWorld({ ...drawn, nodes: 2, calls, faults });
+      t.same(violationsOf(world), []);
+      const [first, second] = [...world.plane.rows.values()].map(({ events }) => events);
+      t.match(first![0], { kind: "callStarted", nodeId: "node-0" });
+      t.match(first!.at(-1), { kind: "callEnded", outcome: { kind: outcome } }, `${graceMs} ms`);
+      t.match(second![0], { kind: "callStarted", nodeId: "node-1" });
+      t.match(second!.at(-1), { kind: "callEnded", outcome: { kind: "callerHungUp" } });
+    }
+  },
+);

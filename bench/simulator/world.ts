@@ -393,6 +393,9 @@ class World {
       case "nodeHold":
         this.#noteFault(fault.kind);
         return node.thread.hold(fault.ms);
+      case "nodeDrain":
+        this.#noteFault(fault.kind);
+        return node.drain(fault.graceMs);
       case "partition":
         this.#noteFault(fault.kind);
         return node.partition(fault.ms);
