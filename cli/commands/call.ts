@@ -6,6 +6,7 @@ import type { Call__Output } from "#proto";
 import { timestampText } from "../api.js";
 import { type CommandContext, runWithApi } from "../context.js";
 import { type Column, renderFields, renderTable } from "../table.js";
+import { printable } from "../output.js";
 import { addPaging, allPages } from "../paging.js";
 
 /** The live table is drawn at most so often. */
@@ -134,7 +135,9 @@ async function watchCalls({ api, output, stopped }: CommandContext, tenantId: st
     const rows = [...live.values()].slice(0, Math.max(1, process.stdout.rows - 4));
     cursorTo(process.stdout, 0, 0);
     clearScreenDown(process.stdout);
-    process.stdout.write(`${renderTable(rows, COLUMNS, "Nobody is talking.")}\n${live.size} live\n`);
+    process.stdout.write(
+      `${printable(renderTable(rows, COLUMNS, "Nobody is talking."))}\n${live.size} live\n`,
+    );
   };
   const redraw = (): void => {
     timer ??= setTimeout(draw, Math.max(0, REDRAW_MS - (performance.now() - drawnAtMs)));
