@@ -1,3 +1,4 @@
+/** What the compliance suite of language models sees of one reply: every event in its order, and what a suite asks of them. */
 import type { VirtualClock } from "#runtime/actor";
 import { Recorder } from "../compliance-kit.js";
 import type { LlmEvents, LlmProvider, LlmRequest, LlmStream, LlmToolCall, LlmUsage } from "./provider.js";

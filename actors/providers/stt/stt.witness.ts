@@ -1,3 +1,4 @@
+/** What the compliance suite of recognisers sees of one stream: every event in its order, and what a suite asks of them. */
 import type { VirtualClock } from "#runtime/actor";
 import { Recorder } from "../compliance-kit.js";
 import type { SttEvents, SttProvider, SttRequest, SttStream, SttTranscript } from "./provider.js";

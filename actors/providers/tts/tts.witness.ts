@@ -1,3 +1,4 @@
+/** What the compliance suite of voices sees of one reply: every event in its order, and what a suite asks of them. */
 import type { VirtualClock } from "#runtime/actor";
 import { type AudioFormat, bytesPerMs } from "#runtime/media";
 import { Recorder } from "../compliance-kit.js";
