@@ -96,8 +96,13 @@ export class Call {
   }
 
   /** What the conversation holds: for tests that compare owners. @internal */
-  get conversation(): { readonly messages: readonly LlmMessage[]; readonly turn: number } {
-    return { messages: this.#stages.history.messages(""), turn: this.#stages.turns.turn };
+  get conversation(): {
+    readonly messages: readonly LlmMessage[];
+    readonly turn: number;
+    readonly digits: string;
+  } {
+    const { history, turns, keypad } = this.#stages;
+    return { messages: history.messages(""), turn: turns.turn, digits: keypad.digits };
   }
 
   /** There is something in the in-ring. */

@@ -23,6 +23,11 @@ export class Keypad {
     return this.#collector.dueAtMs !== null;
   }
 
+  /** Of a number that is not whole yet. */
+  get digits(): string {
+    return this.#collector.digits;
+  }
+
   press(digit: string, atMs: number): void {
     this.#timer?.cancel();
     const typed = this.#collector.push(digit, atMs);
