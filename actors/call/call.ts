@@ -25,6 +25,9 @@ import { Stages, type StagesDeps } from "./stages.js";
 /** The edge closes the leg within a tick of being asked; after this the call ends without its word. */
 const HANG_UP_GRACE_MS = 2_000;
 
+/** What is left of a reply is heard when its last mark is back: so much after the clock says that it was played. */
+export const LAST_MARK_MS = 300;
+
 export interface CallDeps extends StagesDeps {
   /** Told after each look at the rings. */
   readonly lull: Lull;
@@ -46,8 +49,9 @@ export class Call {
   #replayed: Replayed | null;
   /** Wall clock; null when it was this owner that answered, or the journal does not tell. */
   readonly #startedAtUnixMs: number | null;
-  readonly #timers: Record<"maxDuration" | "hangUp", TimerHandle | null> = {
+  readonly #timers: Record<"maxDuration" | "reply" | "hangUp", TimerHandle | null> = {
     maxDuration: null,
+    reply: null,
     hangUp: null,
   };
   /** Set once we want the call to end: what it will be recorded as. */
@@ -261,9 +265,12 @@ export class Call {
     // Nobody needs to hear the caller for a goodbye; a voice that fails in it has said what it can.
     if (this.#leaving !== null) return isStt ? undefined : this.#hangUp(this.#leaving);
     if (this.#stages.message.isMade) return;
-    const offer = (): void => this.#stages.message.make(error.code);
-    // Without a recogniser the agent can still say to its end what it is saying.
-    if (!isStt || !this.#stages.turns.afterReply(offer)) offer();
+    const { message, turns, playout } = this.#stages;
+    const offer = (): void => message.make(error.code);
+    // Without a recogniser the agent can still say to its end what it is saying; without a voice, what there is of it.
+    const leftMs = error.code.startsWith("TTS_") ? playout.leftMs : 0;
+    if (!(isStt || leftMs > 0) || !turns.afterReply(offer)) return offer();
+    if (leftMs > 0) this.#timers.reply ??= this.#after(leftMs + LAST_MARK_MS, () => turns.endReply());
   };
 
   /** Last words, then the end (C2). */

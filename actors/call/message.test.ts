@@ -219,6 +219,44 @@ void t.test("the voice is gone: cached audio offers; without any there is nothin
   await withCache.messages.settled();
 });
 
+/** What had come of it was cut with the rest, within the word that was just being said. */
+void t.test("the voice goes in mid-reply: what there is of the reply is heard, and no more", async (t) => {
+  const said = "We are open from";
+  let clock: CallFixture["clock"];
+  const breaks: TtsProvider = {
+    name: "tts",
+    speak: (_request, events) => {
+      const words = said.split(" ");
+      const timed = words.map((word, at) => ({ word, startMs: at * 300, endMs: (at + 1) * 300 }));
+      const timer = clock.setTimer(10, () => {
+        events.onWords(timed);
+        events.onAudio(new Uint8Array(words.length * 300 * 8).fill(0x9f));
+        events.onError(new LumentraError("TTS_STREAM_BROKEN", "scripted"));
+      });
+      return { push: () => {}, finish: () => {}, cancel: () => timer.cancel() };
+    },
+    warm: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
+  const fixture = start({
+    cache: cached,
+    reply: () => ({ text: `${said} nine to five on all days but Sunday.` }),
+    tts: (given) => {
+      clock = given as CallFixture["clock"];
+      return breaks;
+    },
+  });
+  fixture.say("are you open today?", 1_000);
+  t.equal(fixture.facts("providerFailed").length, 1);
+  t.equal(fixture.facts("messageOffered").length, 0, "it is being heard");
+  fixture.run(1_500 + OFFER_MS);
+  t.same(fixture.heardByJournal().slice(-2), [said, messageOffer]);
+  t.match(fixture.facts("agentTurn").at(-2), { cut: "failed" });
+  t.equal(fixture.crash, null);
+  fixture.legEnds(LegEnd.stopped);
+  await fixture.messages.settled();
+});
+
 void t.test("a disk that refuses: nobody is thanked for what was not kept", async (t) => {
   const fixture = start({ dataDirectory: "/dev/null" });
   fixture.failStt();

@@ -209,11 +209,16 @@ export class Turns {
     this.#agentTurn.sayLast(phrases, after, onFailed);
   }
 
-  /** `body` runs when what is being said was heard, or is interrupted. False: nothing is being said. */
+  /** `body` runs when what is being said was heard, is interrupted, or `endReply` is told. False: nothing is being said. */
   afterReply(body: () => void): boolean {
     if (this.#state.kind !== "speaking") return false;
     this.#afterReply = body;
     return true;
+  }
+
+  /** Nothing more comes of what is being said. */
+  endReply(): void {
+    this.#runAfterReply();
   }
 
   /** A key was pressed: its tone is no speech, and more digits may follow. */
