@@ -11,7 +11,7 @@ void t.test("a load that is cut short leaves what it measured", { timeout: 120_0
   if (mix.front !== "calls") throw new Error("these callers call");
   const subject = await startSubject({ calls: 2, settings: UNPRESSED });
   t.teardown(() => subject.stop());
-  const load = { subject, mix, mixName: "conversation", calls: 2, rampS: 0.2, settleS: 1, warmUpCalls: 0 };
+  const load = { subject, mix, mixName: "conversation", calls: 2, rampS: 0, settleS: 0, warmUpCalls: 0 };
   const hasTalked = (window: LoadWindow): boolean => window.phase === "steady" && window.turns > 0;
 
   const interruption = new AbortController();

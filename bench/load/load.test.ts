@@ -205,6 +205,7 @@ void t.test("lines are shared out by weight, and a wrong mix says what is wrong 
   t.same(new Set(kinds.slice(0, 10)).size, 4, "any ten of them are a mix");
   for (const name of BUILT_IN_MIXES) t.ok(await loadMix(name), name);
   t.throws(() => parseMix({ callers: [{ kind: "shout" }] }), /callers\[0\]\.kind/);
+  t.throws(() => parseMix({ front: "webhooks", ratePerSecond: 0.5 }), /ratePerSecond/);
   t.throws(() => parseMix({ callers: [{ kind: "idle", turns: [4, 2] }] }), /callers\[0\]\.turns/);
   t.throws(() => parseMix({ callers: [{ kind: "idle", thinkMs: [4, 2] }] }), /least first[^]*\.thinkMs/);
   await t.rejects(loadMix("/nowhere.toml"), { code: "BENCH_MIX_INVALID" });

@@ -47,7 +47,8 @@ const mixSchema = z.discriminatedUnion("front", [
   z.strictObject({
     front: z.enum(["webhooks", "grpc"]),
     description: z.string().default(""),
-    ratePerSecond: z.number().positive().max(100_000),
+    /** autocannon offers no less than one. */
+    ratePerSecond: z.number().min(1).max(100_000),
     connections: z.number().int().min(1).max(10_000).default(20),
   }),
 ]);

@@ -337,6 +337,8 @@ class LoadRun {
     const lastsMs = this.#options.mix.callers.every(comesAgain)
       ? this.#endAtMs - this.#startAtMs
       : this.#steadyAtMs - this.#startAtMs;
+    // All at once, and measured from then on: there are no fifths of that.
+    if (lastsMs === 0) return 0;
     return Math.floor(((atMs - this.#startAtMs) / lastsMs) * SLICE_COUNT);
   }
 
