@@ -15,7 +15,7 @@ import type { CallScript, CarrierFault } from "./script.js";
 import type { Seams } from "./seams.js";
 import type { SimNode } from "./sim-node.js";
 import type { SimTime } from "./sim-time.js";
-import { FRAME_BYTES, SILENT_FRAME } from "./word-audio.js";
+import { FRAME_BYTES } from "./word-audio.js";
 
 const FRAME_MS = 20;
 const NETWORK_MS = [8, 25] as const;
@@ -322,8 +322,9 @@ export class Line {
       else if (head.at < head.audio.length) break;
       media.playing.shift();
     }
-    // What is less than a frame waits for the rest of it: a mark may stand a byte off a frame's end.
-    if (media.frameBytes < FRAME_BYTES) return this.caller.hear(SILENT_FRAME, 0);
+    // What is less than a frame waits for the rest of it: a mark may stand a byte off a frame's end. Nothing is no sound
+    // either: a word that a gap tears apart is heard, though late.
+    if (media.frameBytes < FRAME_BYTES) return;
     media.frameBytes = 0;
     this.caller.hear(media.frame, 0);
   }
