@@ -71,6 +71,12 @@ export function typedText(digits: string): string {
 }
 
 const TYPED = "[typed on the keypad: ";
+const TYPED_KEYS = /\[typed on the keypad: ([^\]]*)\]/g;
+
+/** The keys that a turn names. */
+function typedKeys(said: string): string {
+  return Array.from(said.matchAll(TYPED_KEYS), ([, keys]) => keys!.replaceAll(" ", "")).join("");
+}
 
 export interface Replayed {
   readonly point: ResumePoint;
@@ -145,7 +151,10 @@ class Replay {
   #startedAtUnixMs: number | null = null;
   #agentText = "";
   #silenceCount = 0;
+  /** Pressed, and of no turn yet. */
   #digits = "";
+  /** Of the last turn that keys were part of: it is told as it goes and once more when it is over. */
+  #typed = { turn: -1, keys: "" };
   #hasGreeted = false;
   /** The caller's last turn while nothing of an answer was played. */
   #unanswered: Said | null = null;
@@ -316,7 +325,16 @@ class Replay {
     this.#unanswered = { turn, said: pii.said, isRecorded, isOpen };
     this.#throughAtMs = throughAtMs;
     this.#silenceCount = 0;
-    if (pii.said.includes(TYPED)) this.#digits = "";
+    if (pii.said.includes(TYPED)) this.#takeTyped(turn, typedKeys(pii.said));
+  }
+
+  /** Keys that are part of a turn; what was pressed since it was first told of them belongs to the next number. */
+  #takeTyped(turn: number, keys: string): void {
+    const told = this.#typed.turn === turn ? this.#typed.keys : "";
+    const fresh = keys.startsWith(told) ? keys.slice(told.length) : keys;
+    this.#typed = { turn, keys };
+    const rest = this.#digits.startsWith(fresh) ? this.#digits.slice(fresh.length) : "";
+    this.#digits = rest.replace(/^#/, ""); // it ended the number
   }
 
   #onProgress({ turn, source, whole, pii }: Fact<"agentProgress">): void {
