@@ -9,7 +9,6 @@ import { SimThread, SimTime } from "./sim-time.js";
 import { BUGGY_SEED } from "./sim-worker-with-bug.fixture.js";
 import { simulate } from "./simulate.js";
 import { violationsOf } from "./invariants.js";
-import { FRAME_BYTES, WordEar, wordsAudio } from "./word-audio.js";
 import { runWorld } from "./world.js";
 
 const ALL = new Set(FAULT_KINDS);
@@ -149,22 +148,6 @@ void t.test("servers of one's own alone carry a conversation, utterance by utter
   t.same(violationsOf(world), []);
   const heard = world.lines[0]!.caller.heard.map(({ word }) => word).join(" ");
   for (const question of ["q1", "q2", "q3"]) t.match(heard, question);
-});
-
-void t.test("words are heard wherever in a piece of audio they begin", async (t) => {
-  for (const lead of [0, 1, 80, 159]) {
-    const words = ["one", "two", "three"];
-    const audio = new Uint8Array(lead + wordsAudio(words).length + 2 * FRAME_BYTES).fill(0xff);
-    audio.fill(0x9f, 0, lead);
-    audio.set(wordsAudio(words), lead);
-    const ear = new WordEar();
-    const heard: string[] = [];
-    for (let at = 0; at + FRAME_BYTES <= audio.length; at += FRAME_BYTES) {
-      const word = ear.hear(audio, at);
-      if (word !== null) heard.push(word);
-    }
-    t.same(heard, words, `after ${lead} bytes`);
-  }
 });
 
 void t.test("a failing script shrinks to what the failure needs", async (t) => {

@@ -1,5 +1,5 @@
 import t from "tap";
-import { FRAME_BYTES, SILENT_FRAME, WORD_FRAMES, WordEar, wordsAudio } from "./word-audio.js";
+import { FRAME_BYTES, NOISE_FRAME, SILENT_FRAME, WORD_FRAMES, WordEar, wordsAudio } from "./word-audio.js";
 
 /** The words of `audio`, heard in pieces of a frame; `between` runs before each. */
 function heard(audio: Uint8Array, between: (ear: WordEar, piece: number) => void = () => {}): string[] {
@@ -13,10 +13,10 @@ function heard(audio: Uint8Array, between: (ear: WordEar, piece: number) => void
   return words;
 }
 
-/** Frames that begin `shift` bytes after pieces do. */
+/** Frames that begin `shift` bytes after pieces do, with noise before them. */
 function shifted(audio: Uint8Array, shift: number): Uint8Array {
   const rest = (FRAME_BYTES - shift) % FRAME_BYTES;
-  return Buffer.concat([SILENT_FRAME.subarray(0, shift), audio, SILENT_FRAME.subarray(0, rest)]);
+  return Buffer.concat([NOISE_FRAME.subarray(0, shift), audio, SILENT_FRAME.subarray(0, rest)]);
 }
 
 void t.test("words are heard wherever their frames begin", async (t) => {
