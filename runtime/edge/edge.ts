@@ -24,6 +24,7 @@ import { Admissions, type WaitingCall } from "./admissions.js";
 import { countBadInput } from "./bad-input.js";
 import type { Carrier } from "./carriers/carrier.js";
 import { InboundMessage } from "./carriers/inbound-message.js";
+import { MediaShapes } from "./carriers/media-shape.js";
 import { EdgeCounters } from "./counters.js";
 import type { AdminDelegate, EdgeDelegate } from "./delegate.js";
 import { route } from "./http-exchange.js";
@@ -131,6 +132,7 @@ export class Edge {
       pump: this.#pump,
       turns: this.#turns,
       inbound: new InboundMessage(),
+      shapes: new MediaShapes(),
       playoutPieceMs,
       playoutLeadMs,
       halfOpenMs,

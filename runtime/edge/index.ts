@@ -45,6 +45,7 @@ export type { OverflowAudio } from "./overflow-audio.js";
 export type { EdgeOptions, ResolvedEdgeOptions } from "./options.js";
 export { Admissions, type WaitingCall } from "./admissions.js";
 export { InboundMessage } from "./carriers/inbound-message.js";
+export { MediaShapes } from "./carriers/media-shape.js";
 export { EdgeCounters } from "./counters.js";
 export { Leg, type LegEnvironment, type LegSocketData } from "./leg.js";
 export { LoopTurns } from "./loop-turns.js";

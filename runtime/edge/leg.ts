@@ -36,7 +36,7 @@ import {
   type InboundMessage,
   type StreamStart,
 } from "./carriers/inbound-message.js";
-import { MediaShape } from "./carriers/media-shape.js";
+import { MediaShape, type MediaShapes } from "./carriers/media-shape.js";
 import type { EdgeCounters } from "./counters.js";
 import type { EdgeDelegate } from "./delegate.js";
 import { InboundAudio } from "./inbound-audio.js";
@@ -56,6 +56,7 @@ export interface LegEnvironment {
   readonly turns: LoopTurns;
   /** One scratch for all legs: a message is read and used up within one callback. */
   readonly inbound: InboundMessage;
+  readonly shapes: MediaShapes;
   readonly playoutPieceMs: number;
   readonly playoutLeadMs: number;
   readonly halfOpenMs: number;
@@ -129,7 +130,7 @@ export class Leg implements Pumped, PlayoutSink {
   readonly #log: Logger;
   readonly #socket: LegSocket;
   /** Of its media messages. */
-  readonly #shape = new MediaShape();
+  readonly #shape: MediaShape;
   #phase: Phase;
   readonly #owner: LegOwner;
   /** Whether mediaOpened was called, so that legEnded is due rather than mediaExpired. */
@@ -159,6 +160,7 @@ export class Leg implements Pumped, PlayoutSink {
     this.carrierName = carrier.name;
     this.#log = log.child({ callId: this.callId, carrier: carrier.name });
     const nowMs = environment.clock.nowMs();
+    this.#shape = new MediaShape(environment.shapes);
     this.#socket = new LegSocket(nowMs);
     this.#phase = { name: "awaitingStart", deadlineAtMs: nowMs + START_TIMEOUT_MS };
   }

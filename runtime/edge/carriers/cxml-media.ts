@@ -69,6 +69,8 @@ export function readCxmlFast(frame: Uint8Array, into: InboundMessage): boolean {
   let timestampMs = -1;
   fields.chunkStart = -1;
   fields.timestampStart = -1;
+  fields.unreadStart = -1;
+  fields.unreadEnd = -1;
   let at = skipSpace(frame, 0);
   if (frame[at] !== BRACE_OPEN) return false;
   at = skipSpace(frame, at + 1);
@@ -89,6 +91,11 @@ export function readCxmlFast(frame: Uint8Array, into: InboundMessage): boolean {
         if (!isText(frame, at + 1, end, MEDIA)) return false;
         isMedia = true;
       } else if (isText(frame, keyStart, keyEnd, MEDIA)) return false;
+      else if (end > at + 1) {
+        // The last of them: the stream's id, where carriers write it.
+        fields.unreadStart = at + 1;
+        fields.unreadEnd = end;
+      }
       at = end + 1;
     } else if (frame[at] === BRACE_OPEN) {
       // Of two objects of this name JSON.parse would keep the last; that is not worth a second pass here.

@@ -2,7 +2,7 @@ import t from "tap";
 import { generator, mediaOf, randomFrame } from "./cxml-frames.fixture.js";
 import { readCxml, readCxmlFast, readCxmlSlowly } from "./cxml-media.js";
 import { InboundKind, InboundMessage } from "./inbound-message.js";
-import { MediaShape, SHAPES_MAX } from "./media-shape.js";
+import { MediaShape, MediaShapes, SHAPES_MAX, SHARED_SHAPES_MAX } from "./media-shape.js";
 
 const PAYLOAD = Buffer.from(Array.from({ length: 160 }, (_, index) => (index * 7) & 0xff)).toString("base64");
 
@@ -28,7 +28,7 @@ function read(
 }
 
 void t.test("a message has the shape of the last until a counter grows by a digit", async (t) => {
-  const shape = new MediaShape();
+  const shape = new MediaShape(new MediaShapes());
   const hadShape: number[] = [];
   for (let number = 1; number <= 1_200; number++) {
     const quick = read(shape, twilio(number));
@@ -47,7 +47,11 @@ void t.test("a message has the shape of the last until a counter grows by a digi
 void t.test("what differs from the shape in a byte that counts is read with care", async (t) => {
   const frame = twilio(41);
   for (const [what, other] of [
-    ["another stream", twilio(42, PAYLOAD, "MZ2")],
+    ["a quote in the stream's id", twilio(42, PAYLOAD, 'M"1')],
+    ["an escape in the stream's id", twilio(42, PAYLOAD, "M\\n")],
+    ["a control character in the stream's id", twilio(42, PAYLOAD, "M\n1")],
+    ["other than ASCII in the stream's id", twilio(42, PAYLOAD, "M\u00e9")],
+    ["another key for the stream's id", twilio(42).replace("streamSid", "streamSie")],
     ["another track", twilio(42).replace("inbound", "outbund")],
     ["another event", twilio(42).replace('"media",', '"mebia",')],
     ["a counter that is none", twilio(42).replace('"chunk":"42"', '"chunk":"4:"')],
@@ -58,7 +62,7 @@ void t.test("what differs from the shape in a byte that counts is read with care
     ["a shorter payload", twilio(42, PAYLOAD.slice(4))],
     ["the last byte", `${twilio(42).slice(0, -1)}]`],
   ] as const) {
-    const shape = new MediaShape();
+    const shape = new MediaShape(new MediaShapes());
     read(shape, frame);
     const { hadShape, message } = read(shape, other);
     t.notOk(hadShape, what);
@@ -68,8 +72,33 @@ void t.test("what differs from the shape in a byte that counts is read with care
   }
 });
 
+void t.test("legs of one carrier share their shapes", async (t) => {
+  const shared = new MediaShapes();
+  const first = new MediaShape(shared);
+  const second = new MediaShape(shared);
+  read(first, twilio(41, PAYLOAD, "MZ1"));
+  t.ok(read(first, twilio(42, PAYLOAD, "MZ2")).hadShape, "nobody reads the stream's id");
+  t.notOk(read(second, twilio(45, PAYLOAD, "MZ3")).hadShape, "a leg's first message is always walked");
+  t.ok(read(second, twilio(46, PAYLOAD, "MZ3")).hadShape);
+  t.equal(shared.size, 1);
+  read(second, twilio(100, PAYLOAD, "MZ3"));
+  t.equal(shared.size, 2, "a counter grew");
+});
+
+void t.test("more shapes than are shared are read all the same", async (t) => {
+  const shared = new MediaShapes();
+  for (let length = 1; length <= SHARED_SHAPES_MAX + 2; length++) {
+    const shape = new MediaShape(shared);
+    const stream = "M".repeat(length);
+    read(shape, twilio(41, PAYLOAD, stream));
+    const { hadShape, message } = read(shape, twilio(42, PAYLOAD, stream));
+    t.ok(hadShape && message.chunk === 42, `${length} characters`);
+  }
+  t.equal(shared.size, SHARED_SHAPES_MAX);
+});
+
 void t.test("a carrier whose messages never look alike is not learned from for ever", async (t) => {
-  const shape = new MediaShape();
+  const shape = new MediaShape(new MediaShapes());
   const message = new InboundMessage();
   for (let round = 0; round < SHAPES_MAX; round++) {
     readCxml(frameOf(twilio(round, PAYLOAD, "M".repeat(1 + (round & 1)))), message, shape, "le");
@@ -92,7 +121,7 @@ void t.test(`what has the shape is read as the slow way reads it (TEST_SEED=${se
     const bytes = Buffer.from(original);
     if (!readCxmlFast(bytes, quick)) continue;
     learned++;
-    const shape = new MediaShape();
+    const shape = new MediaShape(new MediaShapes());
     readCxml(frameOf(bytes), quick, shape, "le");
     for (let change = 0; change < 40; change++) {
       const changed = mutated(bytes, random);
