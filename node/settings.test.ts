@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
@@ -95,7 +95,9 @@ void t.test("an unknown variable with one of our prefixes is refused", async (t)
 });
 
 void t.test("a secret may come from a file, not twice, and is never shown", async (t) => {
-  const file = join(mkdtempSync(join(tmpdir(), "lumentra-")), "token");
+  const folder = mkdtempSync(join(tmpdir(), "lumentra-settings-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "token");
   writeFileSync(file, "s3cret-token\n");
   t.equal(resolveSettings({ TWILIO_AUTH_TOKEN_FILE: file }).TWILIO_AUTH_TOKEN, "s3cret-token");
   t.throws(() => resolveSettings({ TWILIO_AUTH_TOKEN_FILE: file, TWILIO_AUTH_TOKEN: "x" }), {

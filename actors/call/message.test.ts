@@ -28,9 +28,17 @@ const cached = {
   }),
 } as unknown as VoiceCache;
 
+const folder = mkdtempSync(join(tmpdir(), "lumentra-messages-"));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A data directory of its own. */
+function scratch(): string {
+  return mkdtempSync(join(folder, "data-"));
+}
+
 function start(options: CallFixtureOptions = {}): CallFixture {
   const fixture = new CallFixture({
-    dataDirectory: mkdtempSync(join(tmpdir(), "lumentra-messages-")),
+    dataDirectory: scratch(),
     ...options,
   });
   fixture.run(1_500);
@@ -63,7 +71,7 @@ void t.test("the model is gone: the message is what the recogniser wrote down", 
 });
 
 void t.test("the recogniser is gone: the message is audio on the node's disk", async (t) => {
-  const dataDirectory = mkdtempSync(join(tmpdir(), "lumentra-messages-"));
+  const dataDirectory = scratch();
   const fixture = start({ dataDirectory });
   fixture.failStt();
   fixture.run(OFFER_MS);
@@ -118,7 +126,7 @@ void t.test(
 void t.test(
   "the caller hangs up in mid-message: what he said is kept, in the journal and on disk",
   async (t) => {
-    const dataDirectory = mkdtempSync(join(tmpdir(), "lumentra-messages-"));
+    const dataDirectory = scratch();
     const fixture = start({ dataDirectory });
     fixture.failStt();
     fixture.run(OFFER_MS);
@@ -154,7 +162,7 @@ void t.test(
 );
 
 void t.test("nobody speaks: asked once more, then a goodbye, and nothing is kept", async (t) => {
-  const dataDirectory = mkdtempSync(join(tmpdir(), "lumentra-messages-"));
+  const dataDirectory = scratch();
   const fixture = start({ dataDirectory });
   fixture.failStt();
   fixture.run(OFFER_MS + 2 * MESSAGE_SILENCE_MS + 15_000);
@@ -275,7 +283,7 @@ function successor(before: CallFixture, options: CallFixtureOptions = {}): CallF
   before.call.relinquish({ kind: "handedOver" });
   return new CallFixture({
     clock: before.clock,
-    dataDirectory: mkdtempSync(join(tmpdir(), "lumentra-messages-")),
+    dataDirectory: scratch(),
     resumed: { gapMs: 100, journal: before.journal.slice(), reason: "actorCrashed" },
     ...options,
   });
@@ -321,7 +329,7 @@ void t.test("an actor crashes in mid-message: the next listens on, in silence", 
 
 /** The second once began the same file anew: what the caller had said to the first was gone. */
 void t.test("an actor crashes in a message that is kept as audio: both parts stay on the disk", async (t) => {
-  const dataDirectory = mkdtempSync(join(tmpdir(), "lumentra-messages-"));
+  const dataDirectory = scratch();
   const before = start({ dataDirectory });
   before.failStt();
   before.run(OFFER_MS);
@@ -365,7 +373,7 @@ void t.test("the journal says whether the disk has all of a message", async (t) 
 });
 
 void t.test("the room for messages is the node's: each shard counts what the others keep", async (t) => {
-  const dataDirectory = mkdtempSync(join(tmpdir(), "lumentra-messages-"));
+  const dataDirectory = scratch();
   const fullBytes = MESSAGE_MAX_MS * 8;
   const shards = [0, 1].map(() => new MessageFiles(dataDirectory, silentLogger, 2.5 * fullBytes));
   for (const shard of shards) await shard.start();

@@ -1,5 +1,13 @@
 import { EventEmitter } from "node:events";
-import { type FSWatcher, copyFileSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  type FSWatcher,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
@@ -8,8 +16,11 @@ import { silentLogger } from "#runtime/telemetry";
 import { FileTenantDirectory, type FileTenantOptions, parseTenantsFile } from "./file-directory.js";
 import { renderTenantsPage } from "./tenants-page.js";
 
+const folder = mkdtempSync(join(tmpdir(), "lumentra-tenants-"));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+
 function setUp(check?: FileTenantOptions["check"]): { path: string; directory: FileTenantDirectory } {
-  const path = join(mkdtempSync(join(tmpdir(), "lumentra-")), "tenants.json");
+  const path = join(mkdtempSync(join(folder, "tenants-")), "tenants.json");
   copyFileSync("config/tenants.json", path);
   return {
     path,
@@ -96,7 +107,7 @@ void t.test("the schema names the place and the reason", async (t) => {
   const file = JSON.parse(readFileSync("config/tenants.json", "utf8")) as {
     tenants: Record<string, unknown>[];
   };
-  const path = join(mkdtempSync(join(tmpdir(), "lumentra-")), "tenants.json");
+  const path = join(mkdtempSync(join(folder, "tenants-")), "tenants.json");
   const wrong: [Record<string, unknown>, RegExp][] = [
     [{ numbers: ["555-0101"] }, /E\.164[\s\S]*tenants\[0\]\.numbers/],
     [{ numbers: ["+12025550102"] }, /already used by tenant/],

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Server, type ServerCredentials, status } from "@grpc/grpc-js";
@@ -208,6 +208,7 @@ void t.test("a target says where, and whether in clear text", async (t) => {
 
 void t.test("over TLS: the server's name is checked, and a client may have to show who it is", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "lumentra-tls-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const file = (name: string, text: string): string => {
     const path = join(directory, name);
     writeFileSync(path, text);
